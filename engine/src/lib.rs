@@ -1,0 +1,3 @@
+//! Tillway's payment transaction engine.
+
+pub mod store;

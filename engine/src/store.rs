@@ -1,0 +1,169 @@
+//! Durable state: one log commits, rows follow.
+//!
+//! An owner submits a [`Commit`]: events of one stream with the rows that they put. The commit is
+//! atomic and, once its [`Done`] has been called with `Ok`, on stable storage; its rows are
+//! readable by then. Nothing here knows what the bytes mean.
+
+use std::sync::Arc;
+
+/// Whose events: one stream per owner, with dense sequence numbers from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub [u8; 17]);
+
+/// A row that a record puts. Rows are full values, so applying one twice changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Key space byte, then the key; time-ordered within a space.
+    pub key: Vec<u8>,
+    /// The new value; `None` removes the row.
+    pub value: Option<Vec<u8>>,
+}
+
+/// One thing that happened, with the rows that follow from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The event, as its owner encodes it. Empty when the rows say everything.
+    pub event: Vec<u8>,
+    /// Rows to put, in order.
+    pub rows: Vec<Row>,
+}
+
+/// What a commit is for: decides who may use the reserve when the disk is nearly full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// Starts something: refused when only the reserve is left.
+    New,
+    /// Concludes something that is open (result, confirmation, reversal): may use the reserve.
+    Concluding,
+}
+
+/// Records of one stream that become durable together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The owner's stream.
+    pub stream: StreamId,
+    /// Sequence number of the stream's last committed record; 0 for none. An assertion here, a
+    /// fence on a shared database.
+    pub expected_seq: u64,
+    /// At least one record.
+    pub records: Vec<Record>,
+    /// Whether the reserve may be used.
+    pub urgency: Urgency,
+}
+
+/// Where the log stands; totally ordered. The first record ever is at 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position(pub u64);
+
+/// A commit that is on stable storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The stream's last sequence number.
+    pub seq: u64,
+    /// The log position of the commit's last record.
+    pub position: Position,
+}
+
+/// Why a commit did not happen. Nothing of it is or will become visible.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitRefused {
+    /// Only the reserve is left, or the disk is full: try again later.
+    #[error("no log space for new work")]
+    NoSpace,
+    /// Another owner wrote this stream.
+    #[error("stream is at {actual}, not at {expected}")]
+    WrongSequence {
+        /// What the commit expected.
+        expected: u64,
+        /// Where the stream is.
+        actual: u64,
+    },
+    /// The commit is larger than a batch may be.
+    #[error("commit of {bytes} bytes is larger than the limit")]
+    TooLarge {
+        /// Encoded size.
+        bytes: usize,
+    },
+    /// The store stops answering (shutting down, or a write or sync failed).
+    #[error("store is closed")]
+    Closed,
+}
+
+/// A failed read: the machine's trouble, not the caller's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("reading the store failed: {0}")]
+pub struct ReadFault(pub String);
+
+/// Called once, on the committer's thread, when the fate of a commit is known.
+pub type Done = Box<dyn FnOnce(Result<Committed, CommitRefused>) + Send>;
+
+/// A row as a scan returns it.
+pub type KeyValue = (Vec<u8>, Vec<u8>);
+
+/// A record as the log holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// Its position.
+    pub position: Position,
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its sequence number in the stream.
+    pub seq: u64,
+    /// Event and rows.
+    pub record: Record,
+}
+
+/// Reads of committed rows. Sees every commit whose [`Done`] has been called.
+pub trait Rows {
+    /// The row at `key`.
+    ///
+    /// # Errors
+    /// [`ReadFault`] when the storage cannot be read.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadFault>;
+
+    /// Rows whose keys begin with `prefix`, ascending, from `from` (inclusive) if given, at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// [`ReadFault`] when the storage cannot be read.
+    fn scan(
+        &self,
+        prefix: &[u8],
+        from: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, ReadFault>;
+
+    /// As [`Rows::scan`], but descending from below `before` (exclusive), or from the end of the
+    /// prefix.
+    ///
+    /// # Errors
+    /// [`ReadFault`] when the storage cannot be read.
+    fn scan_back(
+        &self,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, ReadFault>;
+
+    /// The last sequence number of `stream`; 0 when it has none.
+    ///
+    /// # Errors
+    /// [`ReadFault`] when the storage cannot be read.
+    fn head(&self, stream: StreamId) -> Result<u64, ReadFault>;
+}
+
+/// A store: the log and its rows.
+pub trait Store: Rows + Send + Sync {
+    /// Submits a commit and returns at once; `done` gets its fate. Commits of one stream are
+    /// applied in the order of submission.
+    fn commit(&self, commit: Commit, done: Done);
+
+    /// Records after `after`, oldest first, at most `limit`; only durable ones.
+    ///
+    /// # Errors
+    /// [`ReadFault`] when the log cannot be read, or no longer reaches back that far.
+    fn follow(&self, after: Position, limit: usize) -> Result<Vec<Logged>, ReadFault>;
+}
+
+/// A store that several owners share.
+pub type SharedStore = Arc<dyn Store>;
