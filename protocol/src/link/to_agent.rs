@@ -1,0 +1,198 @@
+//! What the engine tells an agent.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AttemptId, PosTransactionId, PrintJobId, RequestId, TransactionId};
+use crate::money::Money;
+use crate::receipt::Receipt;
+
+use super::{PosKind, PosStatus};
+
+/// A message to the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToAgent {
+    /// Proposes a POS transaction. The agent answers `Accept` or `Reject` and touches nothing.
+    Offer(Offer),
+    /// Go: asks the payer for a tip. Answered by `TipChosen` or `AttemptEnded`.
+    SelectTip {
+        /// The POS transaction.
+        pos_id: PosTransactionId,
+        /// The sale without tip.
+        amount: Money,
+        /// What to offer.
+        prompt: TipPrompt,
+    },
+    /// Go: reads a card. Must come within `GO_WINDOW_MS` of the agent's own last word on it.
+    ReadCard(Grant),
+    /// The acquirer's answer to the card data of an attempt.
+    HostAnswer(HostAnswer),
+    /// Stops whatever is going on for this POS transaction; answered by `AttemptEnded`.
+    Stop {
+        /// The POS transaction.
+        pos_id: PosTransactionId,
+    },
+    /// The card data or completion named an attempt that is expired, canceled or unknown.
+    AttemptClosed {
+        /// The POS transaction.
+        pos_id: PosTransactionId,
+        /// The attempt.
+        attempt_id: AttemptId,
+    },
+    /// The end of a POS transaction. Only now may the till say APPROVED.
+    Concluded(Concluded),
+    /// Prints a receipt. Sent again with the same id until a report of its end has arrived.
+    Print(Box<PrintCommand>),
+    /// The answer to a request made at the till.
+    Answer {
+        /// The request.
+        request_id: RequestId,
+        /// What came of it.
+        body: AnswerBody,
+    },
+    /// Answered by `Pong`.
+    Ping,
+    /// Answers `Ping`.
+    Pong,
+}
+
+/// A POS transaction for this terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The POS transaction.
+    pub pos_id: PosTransactionId,
+    /// Sale or authorization.
+    pub kind: PosKind,
+    /// The amount without tip.
+    pub amount: Money,
+    /// The merchant's own reference.
+    pub reference: Option<String>,
+    /// The request at this till that asked for it, if one did.
+    pub request_id: Option<RequestId>,
+}
+
+/// Tips to offer before the card is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TipPrompt {
+    /// Percentages in basis points, ascending, at most four.
+    pub options_bps: Vec<u32>,
+    /// Whether the payer may type an amount.
+    pub custom: bool,
+    /// Seconds after which no tip is taken and the sale goes on.
+    pub timeout_s: u32,
+}
+
+/// Leave to read one card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The POS transaction.
+    pub pos_id: PosTransactionId,
+    /// The attempt.
+    pub attempt_id: AttemptId,
+    /// 1 for the first card.
+    pub number: u32,
+    /// What is charged, tip included; the card signs this amount.
+    pub amount: Money,
+    /// Milliseconds until the engine will refuse card data of this attempt.
+    pub expires_in_ms: u64,
+}
+
+/// What the acquirer said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostAnswer {
+    /// The POS transaction.
+    pub pos_id: PosTransactionId,
+    /// The attempt.
+    pub attempt_id: AttemptId,
+    /// Approved, declined, or no usable answer.
+    pub decision: HostDecision,
+    /// EMV data for the chip: tags 91, 71, 72 as the issuer sent them.
+    #[serde(with = "serde_bytes")]
+    pub issuer_data: Vec<u8>,
+}
+
+/// The acquirer's decision as the chip is told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostDecision {
+    /// Approved: the chip may agree.
+    Approved,
+    /// Declined: the chip is told the decline code.
+    Declined,
+    /// No usable answer: the chip is told that the host could not be reached.
+    Unreachable,
+}
+
+/// How a POS transaction ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Concluded {
+    /// The POS transaction.
+    pub pos_id: PosTransactionId,
+    /// Final, or `in_doubt`: the till must not say that anybody has paid.
+    pub status: PosStatus,
+    /// Why, from the closed list of reasons; empty for a plain approval.
+    pub reason: String,
+    /// The amount that stands, tip included.
+    pub amount: Money,
+    /// The tip in it.
+    pub tip: Option<Money>,
+    /// The transaction that stands, if one does.
+    pub transaction_id: Option<TransactionId>,
+}
+
+/// A receipt to print.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrintCommand {
+    /// The print job.
+    pub job_id: PrintJobId,
+    /// What to print.
+    pub receipt: Receipt,
+    /// Whether the drawer opens first.
+    pub open_drawer: bool,
+}
+
+/// What came of a till's request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerBody {
+    /// A POS transaction was started, or already had been by this request.
+    Started {
+        /// It.
+        pos_id: PosTransactionId,
+    },
+    /// The cancel has a verdict.
+    Canceled {
+        /// From the closed list of verdicts.
+        verdict: String,
+    },
+    /// The print job exists.
+    PrintQueued {
+        /// It.
+        job_id: PrintJobId,
+    },
+    /// The tip stands.
+    TipAdjusted {
+        /// The transaction.
+        transaction_id: TransactionId,
+        /// The total with the tip.
+        total: Money,
+    },
+    /// The void has been answered.
+    Voided {
+        /// The transaction.
+        transaction_id: TransactionId,
+        /// Whether the acquirer has acknowledged it yet.
+        is_final: bool,
+    },
+    /// The engine refuses.
+    Refused(RequestRefused),
+}
+
+/// Why a till's request was refused: the same codes as in the HTTP API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestRefused {
+    /// Stable code.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}

@@ -1,0 +1,313 @@
+//! What an agent tells the engine.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AttemptId, PosTransactionId, PrintJobId, RequestId, TransactionId};
+use crate::money::Money;
+use crate::receipt::Copy;
+
+use super::PosKind;
+
+/// A message to the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToEngine {
+    /// The till is free and takes the offer.
+    Accept {
+        /// The POS transaction.
+        pos_id: PosTransactionId,
+    },
+    /// The till does not take the offer, or a go came too late.
+    Reject {
+        /// The POS transaction.
+        pos_id: PosTransactionId,
+        /// Why.
+        reason: RejectReason,
+    },
+    /// The payer has chosen a tip, or the prompt has run out of time.
+    TipChosen {
+        /// The POS transaction.
+        pos_id: PosTransactionId,
+        /// The choice.
+        choice: TipChoice,
+    },
+    /// A card was read.
+    Card(CardReport),
+    /// An attempt ended before card data was sent, or the tip prompt was left.
+    AttemptEnded {
+        /// The POS transaction.
+        pos_id: PosTransactionId,
+        /// The attempt; absent while the tip is being selected.
+        attempt_id: Option<AttemptId>,
+        /// How.
+        end: AttemptEnd,
+    },
+    /// The card side is complete and in the journal.
+    Completed(Completion),
+    /// A print job moved.
+    Print(PrintReport),
+    /// Something was asked for at the till.
+    Request {
+        /// The till's name for it; repeated unchanged until answered.
+        request_id: RequestId,
+        /// What.
+        request: TillRequest,
+    },
+    /// Health of the till, on every change and with the hello.
+    Status(TillStatus),
+    /// Answered by `Pong`.
+    Ping,
+    /// Answers `Ping`.
+    Pong,
+}
+
+/// Why an offer is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RejectReason {
+    /// Another transaction is running.
+    Busy,
+    /// The reader is absent, not initialized or does not encrypt.
+    ReaderNotReady,
+    /// The go came after the window.
+    TooLate,
+    /// The journal cannot be written.
+    JournalFault,
+}
+
+/// A tip, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TipChoice {
+    /// So much.
+    Amount(Money),
+    /// None, by choice.
+    None,
+    /// The prompt ran out of time: no tip.
+    TimedOut,
+}
+
+/// Encrypted card data of one attempt.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardReport {
+    /// The POS transaction.
+    pub pos_id: PosTransactionId,
+    /// The attempt.
+    pub attempt_id: AttemptId,
+    /// The amount that the reader was given.
+    pub amount: Money,
+    /// The reader's answer as it came: attribution byte and TLVs, card data encrypted in them.
+    #[serde(with = "serde_bytes")]
+    pub data: Vec<u8>,
+    /// Whether the chip waits for the acquirer's answer.
+    pub chip_waits: bool,
+}
+
+impl fmt::Debug for CardReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CardReport")
+            .field("pos_id", &self.pos_id)
+            .field("attempt_id", &self.attempt_id)
+            .field("amount", &self.amount)
+            .field("data_bytes", &self.data.len())
+            .field("chip_waits", &self.chip_waits)
+            .finish()
+    }
+}
+
+/// How an attempt ended without card data. A closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptEnd {
+    /// Nobody presented a card in time.
+    CustomerTimeout,
+    /// The cashier stopped it at the till.
+    CashierCanceled,
+    /// The engine's `Stop` was carried out.
+    Stopped,
+    /// The card was taken away too early.
+    CardRemoved,
+    /// The card cannot be used: unreadable, blocked, expired, unsupported.
+    CardUnusable,
+    /// The reader is gone or does not answer.
+    ReaderFault,
+    /// The reader approved by itself; that is never taken as payment.
+    OfflineNotAllowed,
+    /// The agent restarted while the reader was waiting for a card.
+    AgentRestarted,
+}
+
+/// How the card side of an attempt ended.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// The POS transaction.
+    pub pos_id: PosTransactionId,
+    /// The attempt.
+    pub attempt_id: AttemptId,
+    /// What the chip said.
+    pub chip: ChipOutcome,
+    /// The reader's final TLVs (cryptogram, results); empty when the chip had no more to say.
+    #[serde(with = "serde_bytes")]
+    pub data: Vec<u8>,
+}
+
+impl fmt::Debug for Completion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Completion")
+            .field("pos_id", &self.pos_id)
+            .field("attempt_id", &self.attempt_id)
+            .field("chip", &self.chip)
+            .field("data_bytes", &self.data.len())
+            .finish()
+    }
+}
+
+/// What the card said to the acquirer's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChipOutcome {
+    /// The chip agrees, or was not asked because the card has left (contactless).
+    Agreed,
+    /// The chip refuses, or was told a decline.
+    Refused,
+    /// The chip's word is missing: pulled card, reader fault, cancel, restart.
+    Aborted,
+}
+
+/// State of a print job at the till.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrintReport {
+    /// The job.
+    pub job_id: PrintJobId,
+    /// Where it stands.
+    pub state: PrintState,
+}
+
+/// Where a print job stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrintState {
+    /// Waits for the printer; the reason is empty or why it is held (`no_paper`, `cover_open` …).
+    Queued {
+        /// Why it is held.
+        held_by: String,
+    },
+    /// Bytes are on their way.
+    Printing,
+    /// The printer has confirmed the end of the job.
+    Printed,
+    /// It will not be printed.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// Nobody can say whether paper came out: the till lost power in the middle.
+    Unknown,
+}
+
+impl PrintState {
+    /// Whether the till is done with the job.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Printed | Self::Failed { .. } | Self::Unknown)
+    }
+}
+
+/// Something asked for at the till. Subject to the same scopes and permissions as the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TillRequest {
+    /// Starts a POS transaction on this terminal.
+    Start(TillStart),
+    /// Cancels a POS transaction of this terminal.
+    Cancel {
+        /// It.
+        pos_id: PosTransactionId,
+        /// Whether an approval that won the race is undone.
+        void_if_too_late: bool,
+    },
+    /// Prints a receipt of a POS transaction on this terminal.
+    Print {
+        /// The POS transaction.
+        pos_id: PosTransactionId,
+        /// Which copy.
+        copy: Copy,
+    },
+    /// Changes the tip of a transaction made on this merchant's terminals.
+    TipAdjust {
+        /// The POS transaction.
+        pos_id: PosTransactionId,
+        /// The new tip, replacing the old one.
+        tip: Money,
+    },
+    /// Undoes an approved transaction before settlement.
+    Void {
+        /// The transaction.
+        transaction_id: TransactionId,
+    },
+}
+
+/// A sale begun by the cashier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TillStart {
+    /// Sale or authorization.
+    pub kind: PosKind,
+    /// The amount without tip.
+    pub amount: Money,
+    /// The shop's own reference.
+    pub reference: Option<String>,
+    /// Whether the payer is asked for a tip before the card is read.
+    pub tip_prompt: bool,
+}
+
+/// Health of a till.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TillStatus {
+    /// The reader.
+    pub reader: ReaderState,
+    /// Serial number of the reader.
+    pub reader_serial: String,
+    /// Firmware of the reader.
+    pub reader_firmware: String,
+    /// Whether the printer answers.
+    pub printer_online: bool,
+    /// Paper.
+    pub paper: PaperState,
+    /// Whether the printer's cover is open.
+    pub cover_open: bool,
+    /// Version of the agent's program.
+    pub agent_version: String,
+    /// The POS transaction that is running, if one is.
+    pub current: Option<PosTransactionId>,
+}
+
+/// State of the card reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReaderState {
+    /// The port is not there, or the reader does not answer.
+    Absent,
+    /// It answers, and is being initialized.
+    Starting,
+    /// It can take a card.
+    Ready,
+    /// It must not be used: card data would not be encrypted.
+    NotEncrypting,
+}
+
+/// Paper in the printer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaperState {
+    /// Not known: no printer, or it has not answered.
+    Unknown,
+    /// Enough.
+    Ok,
+    /// Runs out soon.
+    NearEnd,
+    /// None.
+    Out,
+}
