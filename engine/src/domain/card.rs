@@ -1,0 +1,1 @@
+//! What may be known and kept of a card: brand, last four, masked number, EMV receipt tags.

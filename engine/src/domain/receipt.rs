@@ -1,0 +1,1 @@
+//! Which receipts exist and what is on them: rules as data.

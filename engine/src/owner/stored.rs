@@ -1,0 +1,63 @@
+//! Stored forms: what rows look like on disk, apart from the domain types.
+//!
+//! MessagePack maps with a version. A field that is added is optional; a field is never renamed or
+//! given another meaning. `to_bytes` writes the current version, `from_bytes` reads every one.
+
+mod merchant;
+mod pos;
+mod transaction;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use merchant::Counters;
+
+use super::work::Stored;
+
+/// A stored form of a domain value.
+pub(super) trait Form: Serialize + DeserializeOwned {
+    /// The domain value.
+    type Value;
+
+    /// The form of a value.
+    fn of(value: &Self::Value) -> Self;
+
+    /// The value, or `None` when the form cannot be one.
+    fn value(self) -> Option<Self::Value>;
+}
+
+fn to_bytes<F: Form>(value: &F::Value) -> Vec<u8> {
+    // Serializing plain maps of numbers and strings into memory has no way to fail.
+    rmp_serde::to_vec_named(&F::of(value)).unwrap_or_default()
+}
+
+fn from_bytes<F: Form>(bytes: &[u8]) -> Option<F::Value> {
+    rmp_serde::from_slice::<F>(bytes).ok().and_then(F::value)
+}
+
+macro_rules! stored {
+    ($($value:ty = $form:ty),* $(,)?) => {$(
+        impl Stored for $value {
+            fn to_bytes(&self) -> Vec<u8> {
+                to_bytes::<$form>(self)
+            }
+
+            fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                from_bytes::<$form>(bytes)
+            }
+        }
+    )*};
+}
+
+stored! {
+    crate::domain::merchant::Partner = merchant::PartnerForm,
+    crate::domain::merchant::Merchant = merchant::MerchantForm,
+    crate::domain::merchant::Terminal = merchant::TerminalForm,
+    crate::domain::token::ApiKey = merchant::ApiKeyForm,
+    crate::domain::pairing::PairingCode = merchant::PairingCodeForm,
+    crate::domain::idempotency::Claim = merchant::ClaimForm,
+    merchant::Counters = merchant::CountersForm,
+    crate::domain::pos::PosTransaction = pos::PosForm,
+    crate::domain::print::PrintJob = pos::PrintJobForm,
+    crate::domain::transaction::Transaction = transaction::TransactionForm,
+}

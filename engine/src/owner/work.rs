@@ -1,0 +1,139 @@
+//! A unit of work: what one decision reads, writes and causes.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::domain::time::Timestamp;
+use crate::store::{KeyValue, ReadFault, Record, Row, Rows};
+
+use super::event::Event;
+
+/// Makes ids. The shell's is random and time-ordered; a simulation's is seeded.
+pub trait Ids {
+    /// A fresh UUIDv7.
+    fn next(&mut self) -> Uuid;
+}
+
+/// A row as the store keeps it: the stored form of a domain value.
+pub trait Stored: Sized {
+    /// Bytes of the current version.
+    fn to_bytes(&self) -> Vec<u8>;
+
+    /// Reads any version there ever was; `None` when the bytes are damaged.
+    fn from_bytes(bytes: &[u8]) -> Option<Self>;
+}
+
+/// What a decision may use and what it leaves behind. Effects leave only after the commit.
+pub struct Work<'a, E> {
+    /// The instant of the decision.
+    pub now: Timestamp,
+    ids: &'a mut dyn Ids,
+    rows: &'a dyn Rows,
+    written: &'a mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    records: &'a mut Vec<Record>,
+    effects: &'a mut Vec<E>,
+}
+
+impl<E> std::fmt::Debug for Work<'_, E> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Work").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+impl<'a, E> Work<'a, E> {
+    /// A unit of work over committed rows and what this group of decisions has written so far.
+    pub(super) fn new(
+        now: Timestamp,
+        ids: &'a mut dyn Ids,
+        rows: &'a dyn Rows,
+        written: &'a mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+        records: &'a mut Vec<Record>,
+        effects: &'a mut Vec<E>,
+    ) -> Self {
+        Self { now, ids, rows, written, records, effects }
+    }
+
+    /// A fresh id.
+    pub fn id(&mut self) -> Uuid {
+        self.ids.next()
+    }
+
+    /// The row at `key`, with what this group has written.
+    ///
+    /// # Errors
+    /// [`ReadFault`] when the storage fails or the row is damaged.
+    pub fn get<T: Stored>(&self, key: &[u8]) -> Result<Option<T>, ReadFault> {
+        let bytes = match self.written.get(key) {
+            Some(written) => written.clone(),
+            None => self.rows.get(key)?,
+        };
+        bytes.map(|bytes| decode(key, &bytes)).transpose()
+    }
+
+    /// Whether there is a row at `key`.
+    ///
+    /// # Errors
+    /// [`ReadFault`] when the storage fails.
+    pub fn exists(&self, key: &[u8]) -> Result<bool, ReadFault> {
+        match self.written.get(key) {
+            Some(written) => Ok(written.is_some()),
+            None => Ok(self.rows.get(key)?.is_some()),
+        }
+    }
+
+    /// Begins a record of what happened; later puts belong to it.
+    pub fn happened(&mut self, kind: &str, object: &dyn std::fmt::Display) {
+        let event = Event::new(self.now, kind, object);
+        let event = rmp_serde::to_vec_named(&event).unwrap_or_default();
+        self.records.push(Record { event, rows: Vec::new() });
+    }
+
+    /// Writes a row.
+    pub fn put<T: Stored>(&mut self, key: Vec<u8>, value: &T) {
+        self.write(key, Some(value.to_bytes()));
+    }
+
+    /// Writes an empty row: a mark.
+    pub fn mark(&mut self, key: Vec<u8>) {
+        self.write(key, Some(Vec::new()));
+    }
+
+    /// Removes a row.
+    pub fn remove(&mut self, key: Vec<u8>) {
+        self.write(key, None);
+    }
+
+    fn write(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        if self.records.is_empty() {
+            self.records.push(Record { event: Vec::new(), rows: Vec::new() });
+        }
+        self.written.insert(key.clone(), value.clone());
+        if let Some(record) = self.records.last_mut() {
+            record.rows.push(Row { key, value });
+        }
+    }
+
+    /// Causes something once the commit is durable.
+    pub fn effect(&mut self, effect: E) {
+        self.effects.push(effect);
+    }
+}
+
+/// Reads a row's value.
+///
+/// # Errors
+/// [`ReadFault`] naming the key's space when the bytes are damaged.
+pub fn decode<T: Stored>(key: &[u8], bytes: &[u8]) -> Result<T, ReadFault> {
+    T::from_bytes(bytes).ok_or_else(|| {
+        ReadFault(format!("damaged row in space {:?}", key.first().copied().map(char::from)))
+    })
+}
+
+/// Reads the values of scanned rows.
+///
+/// # Errors
+/// [`ReadFault`] when one is damaged.
+pub fn decode_all<T: Stored>(rows: &[KeyValue]) -> Result<Vec<T>, ReadFault> {
+    rows.iter().map(|(key, bytes)| decode(key, bytes)).collect()
+}
