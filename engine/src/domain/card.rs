@@ -1,1 +1,283 @@
-//! What may be known and kept of a card: brand, last four, masked number, EMV receipt tags.
+//! What may be known and kept of a card: brand, masked number, entry mode, EMV receipt tags.
+//!
+//! Reads the clear and masked TLVs of the reader's answer. Never sees, and has no field for, a full
+//! number, a track, an expiry date or a PIN block.
+
+use std::collections::BTreeMap;
+
+use protocol::money::{Currency, Money};
+use protocol::reader::outcome::{CardRead, Entry, TAG_SWIPE};
+use protocol::reader::swipe::Swipe;
+use protocol::reader::tlv::{Form, Tlvs};
+
+/// EMV tags that a receipt or a dispute needs, and that hold nothing secret.
+const KEPT: &[u32] = &[
+    0x4F, 0x50, 0x82, 0x84, 0x89, 0x8A, 0x95, 0x9A, 0x9B, 0x9C, 0x5F2A, 0x5F34, 0x5F57, 0x9F02,
+    0x9F03, 0x9F06, 0x9F10, 0x9F12, 0x9F1A, 0x9F26, 0x9F27, 0x9F33, 0x9F34, 0x9F35, 0x9F36, 0x9F37,
+    0x9F39,
+];
+
+/// The longest value kept: application labels have 16 bytes, issuer data 32.
+const VALUE_BYTES_MAX: usize = 64;
+
+/// Brands by registered application provider (first five bytes of the AID).
+const BRANDS_BY_PROVIDER: &[(&[u8], &str)] = &[
+    (&[0xA0, 0x00, 0x00, 0x00, 0x03], "visa"),
+    (&[0xA0, 0x00, 0x00, 0x00, 0x04], "mastercard"),
+    (&[0xA0, 0x00, 0x00, 0x00, 0x25], "amex"),
+    (&[0xA0, 0x00, 0x00, 0x01, 0x52], "discover"),
+    (&[0xA0, 0x00, 0x00, 0x00, 0x65], "jcb"),
+    (&[0xA0, 0x00, 0x00, 0x03, 0x33], "unionpay"),
+];
+
+/// How the card was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryMode {
+    /// Chip, inserted.
+    Contact,
+    /// Chip, tapped.
+    Contactless,
+    /// Stripe data over the contactless interface.
+    ContactlessStripe,
+    /// Stripe.
+    Swipe,
+    /// Stripe, after the chip failed.
+    Fallback,
+}
+
+impl EntryMode {
+    /// Every entry mode there is.
+    pub const ALL: [Self; 5] =
+        [Self::Contact, Self::Contactless, Self::ContactlessStripe, Self::Swipe, Self::Fallback];
+
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Contact => "contact",
+            Self::Contactless => "contactless",
+            Self::ContactlessStripe => "contactless_stripe",
+            Self::Swipe => "swipe",
+            Self::Fallback => "fallback_swipe",
+        }
+    }
+
+    /// Reads a code back.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.code() == code)
+    }
+}
+
+/// Why a card read cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CardError {
+    /// Not the reader's format.
+    #[error("card data is malformed")]
+    Malformed,
+    /// Card data is not encrypted: the reader is not to be used.
+    #[error("card data is not encrypted")]
+    NotEncrypted,
+    /// The card signed another amount or currency.
+    #[error("card data is for another amount")]
+    AmountMismatch,
+}
+
+/// A card, without anything that may not be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardSummary {
+    /// Brand in lower case, or `card` when it is not known.
+    pub brand: String,
+    /// First digits and last four, the rest hidden.
+    pub masked_number: Option<String>,
+    /// How it was read.
+    pub entry: EntryMode,
+    /// EMV data for the receipt, by tag.
+    pub emv: BTreeMap<u32, Vec<u8>>,
+}
+
+impl CardSummary {
+    /// Reads the reader's answer and holds it against the amount that was granted.
+    ///
+    /// # Errors
+    /// [`CardError`] when the data is malformed, in clear, or for another amount.
+    pub fn read(data: &[u8], amount: Money) -> Result<Self, CardError> {
+        let read = CardRead::parse(data).map_err(|_| CardError::Malformed)?;
+        let is_keyed = read.ksn.is_some() || swipe(&read).is_some_and(|swipe| swipe.ksn.is_some());
+        if !read.attribution.is_encrypted() || !is_keyed {
+            return Err(CardError::NotEncrypted);
+        }
+        let mut summary = Self {
+            brand: String::new(),
+            masked_number: masked_number(&read),
+            entry: entry_mode(&read),
+            emv: BTreeMap::new(),
+        };
+        summary.keep(read.tlvs);
+        summary.check_amount(amount)?;
+        summary.brand = summary.brand_code().to_owned();
+        Ok(summary)
+    }
+
+    /// Takes over what the chip said last (cryptogram, results).
+    pub fn complete(&mut self, data: &[u8]) {
+        if let Ok(read) = CardRead::parse(data) {
+            self.keep(read.tlvs);
+        }
+    }
+
+    /// The last four digits.
+    pub fn last_four(&self) -> Option<&str> {
+        let number = self.masked_number.as_deref()?;
+        number.get(number.len().checked_sub(4)?..)
+    }
+
+    /// The name of the application for the receipt: preferred name, else label.
+    pub fn application_label(&self) -> Option<String> {
+        let bytes = self.emv.get(&0x9F12).or_else(|| self.emv.get(&0x50))?;
+        let text: String = bytes
+            .iter()
+            .filter(|byte| byte.is_ascii_graphic() || **byte == b' ')
+            .map(|byte| char::from(*byte))
+            .collect();
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// The application identifier.
+    pub fn application_id(&self) -> Option<&[u8]> {
+        [0x84, 0x4F, 0x9F06].iter().find_map(|tag| self.emv.get(tag)).map(Vec::as_slice)
+    }
+
+    /// Whether tips may change later: not on debit accounts (5F57 10 savings, 20 cheque or debit).
+    pub fn is_tip_adjustable(&self) -> bool {
+        !matches!(self.emv.get(&0x5F57).map(Vec::as_slice), Some([0x10 | 0x20]))
+    }
+
+    fn keep(&mut self, tlvs: &[u8]) {
+        for tlv in Tlvs::new(tlvs).map_while(Result::ok) {
+            if tlv.form == Form::Clear
+                && KEPT.contains(&tlv.tag)
+                && tlv.value.len() <= VALUE_BYTES_MAX
+            {
+                self.emv.insert(tlv.tag, tlv.value.to_vec());
+            }
+        }
+    }
+
+    fn check_amount(&self, amount: Money) -> Result<(), CardError> {
+        let signed = self.emv.get(&0x9F02).map(|digits| packed_decimal(digits));
+        let currency = self.emv.get(&0x5F2A).map(|digits| packed_decimal(digits));
+        let expected = u64::try_from(amount.minor()).ok();
+        let is_same_currency = |number: Option<u64>| {
+            number.and_then(|number| u16::try_from(number).ok()).and_then(Currency::from_number)
+                == Some(amount.currency())
+        };
+        let is_amount_good = signed.is_none_or(|signed| signed.is_some() && signed == expected);
+        if is_amount_good && currency.is_none_or(is_same_currency) {
+            Ok(())
+        } else {
+            Err(CardError::AmountMismatch)
+        }
+    }
+
+    fn brand_code(&self) -> &'static str {
+        let provider = self.application_id().and_then(|aid| aid.get(..5));
+        let by_provider = BRANDS_BY_PROVIDER
+            .iter()
+            .find(|(prefix, _)| Some(*prefix) == provider)
+            .map(|(_, brand)| *brand);
+        by_provider.or_else(|| self.masked_number.as_deref().map(brand_of_number)).unwrap_or("card")
+    }
+}
+
+fn brand_of_number(number: &str) -> &'static str {
+    match number.as_bytes() {
+        [b'4', ..] => "visa",
+        [b'5', ..] | [b'2', ..] => "mastercard",
+        [b'3', b'4' | b'7', ..] => "amex",
+        [b'3', b'5', ..] => "jcb",
+        [b'6', b'2', ..] => "unionpay",
+        [b'6', ..] => "discover",
+        _ => "card",
+    }
+}
+
+fn entry_mode(read: &CardRead<'_>) -> EntryMode {
+    let is_fallback = read.find(0x9F39, Form::Clear) == Some(&[0x80]);
+    match read.attribution.entry() {
+        Entry::Contact => EntryMode::Contact,
+        Entry::ContactlessChip => EntryMode::Contactless,
+        Entry::ContactlessStripe => EntryMode::ContactlessStripe,
+        Entry::Swipe if is_fallback => EntryMode::Fallback,
+        Entry::Swipe => EntryMode::Swipe,
+    }
+}
+
+/// The number as the reader masks it: hidden digits are nibble C in chip data, `*` on the stripe.
+fn masked_number(read: &CardRead<'_>) -> Option<String> {
+    if let Some(digits) = read.find(0x5A, Form::Masked) {
+        return Some(masked_nibbles(digits));
+    }
+    if let Some(track) = read.find(0x57, Form::Masked) {
+        return Some(masked_nibbles(track));
+    }
+    let text = std::str::from_utf8(swipe(read)?.tracks.get(1)?.masked?).ok()?;
+    let number = text.trim_start_matches(';').split('=').next()?;
+    Some(number.chars().map(|digit| if digit.is_ascii_digit() { digit } else { '*' }).collect())
+}
+
+fn swipe<'a>(read: &CardRead<'a>) -> Option<Swipe<'a>> {
+    Swipe::parse(read.find(TAG_SWIPE, Form::Clear)?).ok()
+}
+
+fn masked_nibbles(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0x0F])
+        .take_while(|nibble| matches!(nibble, 0..=9 | 0x0C))
+        .map(|nibble| if nibble == 0x0C { '*' } else { char::from(b'0'.saturating_add(nibble)) })
+        .collect()
+}
+
+/// Binary-coded decimal digits as a number; `None` when a nibble is not a digit.
+fn packed_decimal(bytes: &[u8]) -> Option<u64> {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]).try_fold(0u64, |value, digit| {
+        let shifted = value.checked_mul(10)?;
+        (digit <= 9).then(|| shifted.checked_add(u64::from(digit)))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A contactless read as the reader's documentation lays it out (12.34 EUR).
+    const TAP: &str = "E1DFEE120A62994901300000000014500956495341205445535457A1114761CCCCCCCC0010D2812201CCCCCCCCCC57C118F73EB3EEBE9E9143BED5BD2BFF47FCC1B071EBF9C67BE1555AA1084761CCCCCCCC00105AC1101C7E951134A1F06170442D066EE94AE65F340101820220008407A0000000031010950500000000009A032611209C01005F2A0209789F02060000000012349F03060000000000009F100706011203A000009F1A0202769F260801020304050607089F2701809F3303E0F8C89F360200019F3704A1B2C3D49F6604360040009F6E04207000009F390107FFEE0105DFEE300100DFEE2602E100";
+
+    fn euros(minor: i64) -> Money {
+        Money::new(minor, "EUR".parse().unwrap())
+    }
+
+    #[test]
+    fn a_tap_is_summarized_without_secrets() {
+        let data = hex::decode(TAP).unwrap();
+        let card = CardSummary::read(&data, euros(1234)).unwrap();
+        assert_eq!(card.brand, "visa");
+        assert_eq!(card.masked_number.as_deref(), Some("4761********0010"));
+        assert_eq!(card.last_four(), Some("0010"));
+        assert_eq!(card.entry, EntryMode::Contactless);
+        assert_eq!(card.application_label().as_deref(), Some("VISA TEST"));
+        assert!(!card.emv.contains_key(&0x57) && !card.emv.contains_key(&0x5A));
+    }
+
+    #[test]
+    fn other_amounts_currencies_and_clear_data_are_refused() {
+        let data = hex::decode(TAP).unwrap();
+        let dollars = Money::new(1234, "USD".parse().unwrap());
+        assert_eq!(CardSummary::read(&data, euros(1235)), Err(CardError::AmountMismatch));
+        assert_eq!(CardSummary::read(&data, dollars), Err(CardError::AmountMismatch));
+        let mut clear = data.clone();
+        clear[0] = 0x21;
+        assert_eq!(CardSummary::read(&clear, euros(1234)), Err(CardError::NotEncrypted));
+        assert_eq!(CardSummary::read(&[], euros(1234)), Err(CardError::Malformed));
+    }
+}

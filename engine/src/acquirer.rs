@@ -1,0 +1,157 @@
+//! The boundary to the card host: what the engine asks, what it may be told.
+//!
+//! An implementation answers every request exactly once, and says *unknown* whenever it cannot
+//! exclude that the host acted. Only here is card data decrypted, in memory that is cleared.
+
+pub mod card_data;
+pub mod host;
+pub mod simulator;
+
+use std::fmt;
+
+use protocol::id::{MerchantId, TerminalId, TransactionId};
+use protocol::link::PosKind;
+use protocol::money::Money;
+use zeroize::Zeroize;
+
+use crate::domain::reversal::ReversalAnswer;
+use crate::domain::transaction::{HostResult, Trace};
+
+/// The reader's answer as it came: attribution byte and TLVs, card data encrypted in them. Cleared
+/// when dropped, absent from `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedCard(Vec<u8>);
+
+impl SealedCard {
+    /// Takes the bytes over.
+    pub const fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for the acquirer boundary and for reading what is not encrypted.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for SealedCard {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for SealedCard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "SealedCard({} bytes)", self.0.len())
+    }
+}
+
+/// Something asked of the acquirer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcquirerRequest {
+    /// Whose account.
+    pub merchant_id: MerchantId,
+    /// Where the card is.
+    pub terminal_id: TerminalId,
+    /// The transaction; the same on every repeat.
+    pub transaction_id: TransactionId,
+    /// What the host finds the original by.
+    pub trace: Trace,
+    /// 1 the first time; above it the request is marked as a repeat.
+    pub tries: u32,
+    /// What is asked.
+    pub action: AcquirerAction,
+}
+
+/// What is asked of the acquirer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AcquirerAction {
+    /// Reserve money on the card. Sent once, never repeated.
+    Authorize {
+        /// Sale or authorization.
+        kind: PosKind,
+        /// How much.
+        amount: Money,
+        /// The card.
+        card: SealedCard,
+    },
+    /// Undo an authorization whose outcome cannot be used.
+    Reverse {
+        /// The amount of the original.
+        amount: Money,
+    },
+    /// Undo an authorization that stands.
+    Void {
+        /// The amount of the original.
+        amount: Money,
+    },
+    /// Change the amount of an authorization that stands.
+    Adjust {
+        /// The new total.
+        total: Money,
+        /// The tip in it.
+        tip: Money,
+    },
+}
+
+/// What the acquirer said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AcquirerAnswer {
+    /// To an authorization.
+    Authorization(AuthorizationAnswer),
+    /// To a reversal.
+    Reversal(ReversalAnswer),
+    /// To a void or an adjustment.
+    Intent(IntentAnswer),
+}
+
+/// What the acquirer said to an authorization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthorizationAnswer {
+    /// Approved, possibly for less than asked.
+    Approved {
+        /// How much.
+        amount: Money,
+        /// Codes.
+        host: HostResult,
+        /// EMV TLVs for the chip (91, 71, 72).
+        issuer_data: Vec<u8>,
+    },
+    /// Declined.
+    Declined {
+        /// Codes.
+        host: HostResult,
+        /// EMV TLVs for the chip.
+        issuer_data: Vec<u8>,
+    },
+    /// Not one byte left for the host.
+    NotSent,
+    /// The host may have acted.
+    Unknown,
+}
+
+/// What the acquirer said to a void or an adjustment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IntentAnswer {
+    /// Done.
+    Acknowledged,
+    /// It will never be done.
+    Refused {
+        /// Two-character response code.
+        response_code: String,
+    },
+    /// Nothing usable: it is asked again.
+    Unknown,
+}
+
+/// Called once with the acquirer's answer, on any thread.
+pub type Answered = Box<dyn FnOnce(AcquirerAnswer) + Send>;
+
+/// A card host.
+pub trait Acquirer: Send + Sync {
+    /// Hands a request over and returns at once.
+    fn submit(&self, request: AcquirerRequest, answered: Answered);
+
+    /// What it is, for `/v1/status`.
+    fn name(&self) -> &'static str;
+}
