@@ -47,8 +47,13 @@ pub enum EntryMode {
 
 impl EntryMode {
     /// Every entry mode there is.
-    pub const ALL: [Self; 5] =
-        [Self::Contact, Self::Contactless, Self::ContactlessStripe, Self::Swipe, Self::Fallback];
+    pub const ALL: [Self; 5] = [
+        Self::Contact,
+        Self::Contactless,
+        Self::ContactlessStripe,
+        Self::Swipe,
+        Self::Fallback,
+    ];
 
     /// The stable code.
     pub const fn code(self) -> &'static str {
@@ -144,12 +149,18 @@ impl CardSummary {
 
     /// The application identifier.
     pub fn application_id(&self) -> Option<&[u8]> {
-        [0x84, 0x4F, 0x9F06].iter().find_map(|tag| self.emv.get(tag)).map(Vec::as_slice)
+        [0x84, 0x4F, 0x9F06]
+            .iter()
+            .find_map(|tag| self.emv.get(tag))
+            .map(Vec::as_slice)
     }
 
     /// Whether tips may change later: not on debit accounts (5F57 10 savings, 20 cheque or debit).
     pub fn is_tip_adjustable(&self) -> bool {
-        !matches!(self.emv.get(&0x5F57).map(Vec::as_slice), Some([0x10 | 0x20]))
+        !matches!(
+            self.emv.get(&0x5F57).map(Vec::as_slice),
+            Some([0x10 | 0x20])
+        )
     }
 
     fn keep(&mut self, tlvs: &[u8]) {
@@ -168,7 +179,9 @@ impl CardSummary {
         let currency = self.emv.get(&0x5F2A).map(|digits| packed_decimal(digits));
         let expected = u64::try_from(amount.minor()).ok();
         let is_same_currency = |number: Option<u64>| {
-            number.and_then(|number| u16::try_from(number).ok()).and_then(Currency::from_number)
+            number
+                .and_then(|number| u16::try_from(number).ok())
+                .and_then(Currency::from_number)
                 == Some(amount.currency())
         };
         let is_amount_good = signed.is_none_or(|signed| signed.is_some() && signed == expected);
@@ -185,7 +198,9 @@ impl CardSummary {
             .iter()
             .find(|(prefix, _)| Some(*prefix) == provider)
             .map(|(_, brand)| *brand);
-        by_provider.or_else(|| self.masked_number.as_deref().map(brand_of_number)).unwrap_or("card")
+        by_provider
+            .or_else(|| self.masked_number.as_deref().map(brand_of_number))
+            .unwrap_or("card")
     }
 }
 
@@ -222,7 +237,12 @@ fn masked_number(read: &CardRead<'_>) -> Option<String> {
     }
     let text = std::str::from_utf8(swipe(read)?.tracks.get(1)?.masked?).ok()?;
     let number = text.trim_start_matches(';').split('=').next()?;
-    Some(number.chars().map(|digit| if digit.is_ascii_digit() { digit } else { '*' }).collect())
+    Some(
+        number
+            .chars()
+            .map(|digit| if digit.is_ascii_digit() { digit } else { '*' })
+            .collect(),
+    )
 }
 
 fn swipe<'a>(read: &CardRead<'a>) -> Option<Swipe<'a>> {
@@ -234,16 +254,25 @@ fn masked_nibbles(bytes: &[u8]) -> String {
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 0x0F])
         .take_while(|nibble| matches!(nibble, 0..=9 | 0x0C))
-        .map(|nibble| if nibble == 0x0C { '*' } else { char::from(b'0'.saturating_add(nibble)) })
+        .map(|nibble| {
+            if nibble == 0x0C {
+                '*'
+            } else {
+                char::from(b'0'.saturating_add(nibble))
+            }
+        })
         .collect()
 }
 
 /// Binary-coded decimal digits as a number; `None` when a nibble is not a digit.
 fn packed_decimal(bytes: &[u8]) -> Option<u64> {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]).try_fold(0u64, |value, digit| {
-        let shifted = value.checked_mul(10)?;
-        (digit <= 9).then(|| shifted.checked_add(u64::from(digit)))?
-    })
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0x0F])
+        .try_fold(0u64, |value, digit| {
+            let shifted = value.checked_mul(10)?;
+            (digit <= 9).then(|| shifted.checked_add(u64::from(digit)))?
+        })
 }
 
 #[cfg(test)]
@@ -273,11 +302,23 @@ mod tests {
     fn other_amounts_currencies_and_clear_data_are_refused() {
         let data = hex::decode(TAP).unwrap();
         let dollars = Money::new(1234, "USD".parse().unwrap());
-        assert_eq!(CardSummary::read(&data, euros(1235)), Err(CardError::AmountMismatch));
-        assert_eq!(CardSummary::read(&data, dollars), Err(CardError::AmountMismatch));
+        assert_eq!(
+            CardSummary::read(&data, euros(1235)),
+            Err(CardError::AmountMismatch)
+        );
+        assert_eq!(
+            CardSummary::read(&data, dollars),
+            Err(CardError::AmountMismatch)
+        );
         let mut clear = data.clone();
         clear[0] = 0x21;
-        assert_eq!(CardSummary::read(&clear, euros(1234)), Err(CardError::NotEncrypted));
-        assert_eq!(CardSummary::read(&[], euros(1234)), Err(CardError::Malformed));
+        assert_eq!(
+            CardSummary::read(&clear, euros(1234)),
+            Err(CardError::NotEncrypted)
+        );
+        assert_eq!(
+            CardSummary::read(&[], euros(1234)),
+            Err(CardError::Malformed)
+        );
     }
 }

@@ -78,7 +78,13 @@ mod tests {
         for typed in ["BCDFG-HJKLM", "bcdfghjklm", " bcdfg hjklm ", "BCDFG–HJKLM"] {
             assert_eq!(normalize(typed).as_deref(), Some("BCDFGHJKLM"), "{typed}");
         }
-        for typed in ["", "BCDFGHJKL", "BCDFGHJKLMN", "AEIOUAEIOU", &"B".repeat(999)] {
+        for typed in [
+            "",
+            "BCDFGHJKL",
+            "BCDFGHJKLMN",
+            "AEIOUAEIOU",
+            &"B".repeat(999),
+        ] {
             assert_eq!(normalize(typed), None, "{typed}");
         }
         assert_eq!(display("BCDFGHJKLM"), "BCDFG-HJKLM");
@@ -87,6 +93,9 @@ mod tests {
     #[test]
     fn letters_skip_biased_bytes() {
         assert_eq!(letters(&[252, 253, 254, 255]), None);
-        assert_eq!(letters(&[255, 0, 1, 2, 3, 4, 5, 6, 7, 8, 27]).as_deref(), Some("BCDFGHJKL9"));
+        assert_eq!(
+            letters(&[255, 0, 1, 2, 3, 4, 5, 6, 7, 8, 27]).as_deref(),
+            Some("BCDFGHJKL9")
+        );
     }
 }

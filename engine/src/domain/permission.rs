@@ -89,7 +89,10 @@ permissions! {
 impl Permission {
     /// Reads a name back; case matters, as in every other enumeration of the API.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|permission| permission.name() == name)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|permission| permission.name() == name)
     }
 
     /// Whether it is always on and cannot be disabled.
@@ -110,7 +113,10 @@ impl Allowlist {
 
     /// An allowlist of exactly these, and those that are always on.
     pub fn of(permissions: impl IntoIterator<Item = Permission>) -> Self {
-        let always = Permission::ALL.iter().copied().filter(|one| one.is_always_on());
+        let always = Permission::ALL
+            .iter()
+            .copied()
+            .filter(|one| one.is_always_on());
         Self(permissions.into_iter().chain(always).collect())
     }
 
@@ -136,7 +142,10 @@ mod tests {
             assert_eq!(Permission::from_name(permission.name()), Some(*permission));
         }
         let count = |category| {
-            Permission::ALL.iter().filter(|one| one.category() == category).count()
+            Permission::ALL
+                .iter()
+                .filter(|one| one.category() == category)
+                .count()
         };
         assert_eq!(count("POS / Terminal Operations"), 7);
         assert_eq!(count("Payment Management & Reporting"), 7);

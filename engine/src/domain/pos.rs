@@ -70,7 +70,10 @@ impl Stage {
 
     /// Whether no money can have moved: a cancel is final at once.
     pub const fn is_before_no_return(self) -> bool {
-        matches!(self, Self::Offered | Self::SelectingTip | Self::AwaitingCard)
+        matches!(
+            self,
+            Self::Offered | Self::SelectingTip | Self::AwaitingCard
+        )
     }
 }
 
@@ -274,12 +277,15 @@ impl PosTransaction {
 
     /// The transaction of the latest attempt.
     pub fn current_transaction(&self) -> Option<TransactionId> {
-        self.current_attempt().and_then(|attempt| attempt.transaction_id)
+        self.current_attempt()
+            .and_then(|attempt| attempt.transaction_id)
     }
 
     /// Why, as shown to callers: of the outcome, or of the reversal under way.
     pub fn reason(&self) -> Option<Reason> {
-        self.outcome.map(|outcome| outcome.reason).or(self.reversing_for)
+        self.outcome
+            .map(|outcome| outcome.reason)
+            .or(self.reversing_for)
     }
 
     /// Notes a change.
@@ -298,7 +304,11 @@ impl PosTransaction {
     /// Ends it, giving a pending cancel its verdict.
     pub fn close(&mut self, status: PosStatus, reason: Reason, now: Timestamp) {
         self.enter(Stage::Closed, None, now);
-        self.outcome = Some(Outcome { status, reason, at: now });
+        self.outcome = Some(Outcome {
+            status,
+            reason,
+            at: now,
+        });
         if let Some(cancel) = &mut self.cancel
             && cancel.verdict.is_none()
         {

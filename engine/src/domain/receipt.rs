@@ -35,10 +35,25 @@ const AUTOMATIC: &[(Slip, &[Copy])] = &[
 
 /// EMV tags on paper: tag, machine name, label, and the copies that carry it.
 const EMV_FIELDS: &[(u32, &str, &str, &[Copy])] = &[
-    (0x95, "terminal_verification_results", "TVR", &[Copy::Merchant]),
-    (0x9B, "transaction_status_information", "TSI", &[Copy::Merchant]),
+    (
+        0x95,
+        "terminal_verification_results",
+        "TVR",
+        &[Copy::Merchant],
+    ),
+    (
+        0x9B,
+        "transaction_status_information",
+        "TSI",
+        &[Copy::Merchant],
+    ),
     (0x9F10, "issuer_application_data", "IAD", &[Copy::Merchant]),
-    (0x9F36, "application_transaction_counter", "ATC", &[Copy::Merchant]),
+    (
+        0x9F36,
+        "application_transaction_counter",
+        "ATC",
+        &[Copy::Merchant],
+    ),
 ];
 
 impl Slip {
@@ -58,7 +73,10 @@ impl Slip {
 
     /// Copies that print by themselves.
     pub fn automatic(self) -> &'static [Copy] {
-        AUTOMATIC.iter().find(|(slip, _)| *slip == self).map_or(&[], |(_, copies)| copies)
+        AUTOMATIC
+            .iter()
+            .find(|(slip, _)| *slip == self)
+            .map_or(&[], |(_, copies)| copies)
     }
 
     const fn heading(self) -> &'static str {
@@ -85,7 +103,10 @@ pub struct Source<'a> {
 /// Makes a receipt; `None` when the transaction has no slip yet.
 pub fn make(source: &Source<'_>, copy: Copy, is_duplicate: bool) -> Option<Receipt> {
     let slip = Slip::of(source.transaction)?;
-    let mut paper = Paper { copy, entries: Vec::new() };
+    let mut paper = Paper {
+        copy,
+        entries: Vec::new(),
+    };
     if is_duplicate {
         paper.heading("DUPLICATE");
     }
@@ -95,7 +116,11 @@ pub fn make(source: &Source<'_>, copy: Copy, is_duplicate: bool) -> Option<Recei
     paper.card(&source.transaction.card, slip);
     paper.decision(source.transaction, slip);
     paper.closing(source.transaction, slip);
-    Some(Receipt { copy, is_duplicate, entries: paper.entries })
+    Some(Receipt {
+        copy,
+        is_duplicate,
+        entries: paper.entries,
+    })
 }
 
 struct Paper {
@@ -105,11 +130,16 @@ struct Paper {
 
 impl Paper {
     fn heading(&mut self, text: &str) {
-        self.entries.push(Entry::Heading { text: text.to_owned() });
+        self.entries.push(Entry::Heading {
+            text: text.to_owned(),
+        });
     }
 
     fn centred(&mut self, text: &str) {
-        self.entries.push(Entry::Text { text: text.to_owned(), align: Align::Centre });
+        self.entries.push(Entry::Text {
+            text: text.to_owned(),
+            align: Align::Centre,
+        });
     }
 
     fn field(&mut self, name: &str, label: &str, value: impl Into<String>) {
@@ -118,7 +148,12 @@ impl Paper {
 
     fn named(&mut self, name: &str, label: &str, value: String, emphasis: bool) {
         let (name, label) = (name.to_owned(), label.to_owned());
-        self.entries.push(Entry::Field { name, label, value, emphasis });
+        self.entries.push(Entry::Field {
+            name,
+            label,
+            value,
+            emphasis,
+        });
     }
 
     fn merchant(&mut self, merchant: &Merchant) {
@@ -137,13 +172,24 @@ impl Paper {
         self.field("merchant_id", "Merchant", source.merchant.id.to_string());
         self.field("terminal_id", "Terminal", short(source.terminal));
         let local = local_time(transaction.created_at, source.merchant.utc_offset_minutes);
-        self.field("date", "Date", local.format("%Y-%m-%d %H:%M:%S %:z").to_string());
+        self.field(
+            "date",
+            "Date",
+            local.format("%Y-%m-%d %H:%M:%S %:z").to_string(),
+        );
         self.field("type", "Type", kind_label(transaction));
         if let Some(reference) = &transaction.reference {
             self.field("reference", "Reference", reference.as_str());
         }
-        self.field("trace_number", "Trace", format!("{:06}", transaction.trace.number));
-        let retrieval = transaction.host.as_ref().and_then(|host| host.retrieval_reference.as_ref());
+        self.field(
+            "trace_number",
+            "Trace",
+            format!("{:06}", transaction.trace.number),
+        );
+        let retrieval = transaction
+            .host
+            .as_ref()
+            .and_then(|host| host.retrieval_reference.as_ref());
         if let Some(retrieval) = retrieval {
             self.field("retrieval_reference", "RRN", retrieval.as_str());
         }
@@ -157,7 +203,8 @@ impl Paper {
         }
         let total = transaction.total();
         self.named("total", "TOTAL", total.to_string(), true);
-        if total.minor() < transaction.requested.minor() && transaction.tip_revisions.is_empty()
+        if total.minor() < transaction.requested.minor()
+            && transaction.tip_revisions.is_empty()
             && let Ok(due) = transaction.requested.minus(total)
         {
             self.named("amount_due", "STILL DUE", due.to_string(), true);
@@ -166,7 +213,9 @@ impl Paper {
     }
 
     fn card(&mut self, card: &CardSummary, slip: Slip) {
-        let name = card.application_label().unwrap_or_else(|| card.brand.to_uppercase());
+        let name = card
+            .application_label()
+            .unwrap_or_else(|| card.brand.to_uppercase());
         self.field("application_label", "Card", name);
         if let Some(number) = &card.masked_number {
             self.field("card_number", "Number", hidden_but_last_four(number));
@@ -184,7 +233,11 @@ impl Paper {
         }
         if let Some(cryptogram) = card.emv.get(&0x9F26) {
             let kind = cryptogram_kind(card);
-            self.field("application_cryptogram", kind, hex::encode_upper(cryptogram));
+            self.field(
+                "application_cryptogram",
+                kind,
+                hex::encode_upper(cryptogram),
+            );
         }
         if slip == Slip::Approved {
             self.field("cardholder_verification", "CVM", verification(card).label());
@@ -264,7 +317,12 @@ fn verification(card: &CardSummary) -> Verification {
 
 /// EMV book 3: the high two bits of 9F27 name the cryptogram.
 fn cryptogram_kind(card: &CardSummary) -> &'static str {
-    match card.emv.get(&0x9F27).and_then(|value| value.first()).map(|byte| byte >> 6) {
+    match card
+        .emv
+        .get(&0x9F27)
+        .and_then(|value| value.first())
+        .map(|byte| byte >> 6)
+    {
         Some(0) => "AAC",
         Some(1) => "TC",
         _ => "ARQC",
@@ -292,7 +350,11 @@ const fn entry_label(entry: EntryMode) -> &'static str {
 /// The paper shows the last four digits only, whatever the reader lets through.
 fn hidden_but_last_four(number: &str) -> String {
     let hidden = number.chars().count().saturating_sub(4);
-    number.chars().enumerate().map(|(at, digit)| if at < hidden { '*' } else { digit }).collect()
+    number
+        .chars()
+        .enumerate()
+        .map(|(at, digit)| if at < hidden { '*' } else { digit })
+        .collect()
 }
 
 /// A terminal on paper: its label, and enough of its id to find it.

@@ -14,7 +14,11 @@ pub const HOST_DELAY_MS_MAX: u64 = 60_000;
 /// The pause after the `tries`-th sending.
 pub fn pause_ms(tries: u32) -> u64 {
     let index = usize::try_from(tries.saturating_sub(1)).unwrap_or(usize::MAX);
-    PAUSES_MS.get(index).or(PAUSES_MS.last()).copied().unwrap_or(60_000)
+    PAUSES_MS
+        .get(index)
+        .or(PAUSES_MS.last())
+        .copied()
+        .unwrap_or(60_000)
 }
 
 /// An undoing.
@@ -114,7 +118,10 @@ mod tests {
     #[test]
     fn pauses_grow_and_never_end() {
         let pauses: Vec<u64> = (1..=8).map(pause_ms).collect();
-        assert_eq!(pauses, [1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 60_000, 60_000]);
+        assert_eq!(
+            pauses,
+            [1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 60_000, 60_000]
+        );
         assert_eq!(pause_ms(u32::MAX), 60_000);
     }
 }

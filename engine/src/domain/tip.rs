@@ -21,13 +21,21 @@ pub struct TipLimits {
 
 impl Default for TipLimits {
     fn default() -> Self {
-        Self { bps_max: 2_000, hours_max: 24, changes_max: 10 }
+        Self {
+            bps_max: 2_000,
+            hours_max: 24,
+            changes_max: 10,
+        }
     }
 }
 
 /// The prompt that a terminal shows unless the caller gives its own.
 pub fn default_prompt() -> TipPrompt {
-    TipPrompt { options_bps: vec![1_500, 1_800, 2_000], custom: true, timeout_s: 30 }
+    TipPrompt {
+        options_bps: vec![1_500, 1_800, 2_000],
+        custom: true,
+        timeout_s: 30,
+    }
 }
 
 /// Whether a prompt can be shown.
@@ -36,7 +44,10 @@ pub fn default_prompt() -> TipPrompt {
 /// [`Rejection::Invalid`] naming the field.
 pub fn check_prompt(prompt: &TipPrompt) -> Result<(), Rejection> {
     let ascending = prompt.options_bps.is_sorted_by(|left, right| left < right);
-    let sane = prompt.options_bps.iter().all(|bps| (1..=10_000).contains(bps));
+    let sane = prompt
+        .options_bps
+        .iter()
+        .all(|bps| (1..=10_000).contains(bps));
     if prompt.options_bps.len() > 4 || !ascending || !sane {
         return Err(Rejection::invalid(
             "tip_prompt.options_bps",
@@ -44,7 +55,10 @@ pub fn check_prompt(prompt: &TipPrompt) -> Result<(), Rejection> {
         ));
     }
     if !(5..=120).contains(&prompt.timeout_s) {
-        return Err(Rejection::invalid("tip_prompt.timeout_s", "5 to 120 seconds"));
+        return Err(Rejection::invalid(
+            "tip_prompt.timeout_s",
+            "5 to 120 seconds",
+        ));
     }
     Ok(())
 }
@@ -58,7 +72,9 @@ pub fn is_plausible_at_terminal(base: Money, tip: Money) -> bool {
 /// Why the tip of a transaction cannot be changed at all, if it cannot.
 pub fn refusal(transaction: &Transaction, limits: TipLimits, now: Timestamp) -> Option<Rejection> {
     if transaction.intent.is_some() {
-        return Some(Rejection::OperationPending { id: transaction.id.to_string() });
+        return Some(Rejection::OperationPending {
+            id: transaction.id.to_string(),
+        });
     }
     if transaction.state != TransactionState::Approved {
         return Some(Rejection::TransactionState {
@@ -67,14 +83,20 @@ pub fn refusal(transaction: &Transaction, limits: TipLimits, now: Timestamp) -> 
         });
     }
     if transaction.authorized != Some(transaction.requested) {
-        return Some(Rejection::TipNotAllowed { why: "partially approved" });
+        return Some(Rejection::TipNotAllowed {
+            why: "partially approved",
+        });
     }
     if !transaction.card.is_tip_adjustable() {
-        return Some(Rejection::TipNotAllowed { why: "card does not allow it" });
+        return Some(Rejection::TipNotAllowed {
+            why: "card does not allow it",
+        });
     }
     let changes = u32::try_from(transaction.tip_revisions.len()).unwrap_or(u32::MAX);
     if changes >= limits.changes_max {
-        return Some(Rejection::TipNotAllowed { why: "changed too often" });
+        return Some(Rejection::TipNotAllowed {
+            why: "changed too often",
+        });
     }
     let hour_ms = 3_600_000;
     let age_ms = now.since_ms(transaction.created_at);
@@ -98,13 +120,19 @@ pub fn adjusted_total(
         return Err(refusal);
     }
     if tip.currency() != transaction.base.currency() {
-        return Err(Rejection::invalid("tip.currency", "must be that of the transaction"));
+        return Err(Rejection::invalid(
+            "tip.currency",
+            "must be that of the transaction",
+        ));
     }
     if tip.minor() < 0 {
         return Err(Rejection::invalid("tip.minor", "must not be negative"));
     }
     let out_of_range = |_| Rejection::invalid("tip.minor", "out of range");
-    let limit = transaction.base.basis_points(limits.bps_max).map_err(out_of_range)?;
+    let limit = transaction
+        .base
+        .basis_points(limits.bps_max)
+        .map_err(out_of_range)?;
     if tip.minor() > limit.minor() {
         return Err(Rejection::TipLimitExceeded { limit });
     }

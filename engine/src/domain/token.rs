@@ -95,7 +95,11 @@ impl ApiKey {
 
     /// The text of a key.
     pub fn text(id: ApiKeyId, secret: &Secret) -> Secret {
-        Secret::new(format!("{KEY_PREFIX}{}_{}", id.uuid().simple(), secret.expose()))
+        Secret::new(format!(
+            "{KEY_PREFIX}{}_{}",
+            id.uuid().simple(),
+            secret.expose()
+        ))
     }
 
     /// Takes a key's text apart: id and secret. `None` when it is not a key's text.
@@ -120,7 +124,13 @@ mod tests {
         assert!(!format!("{text:?}").contains("abab"));
         assert!(SecretHash::of(secret.expose().as_bytes()).matches(secret.expose().as_bytes()));
         assert!(!SecretHash::of(b"a").matches(b"b"));
-        for text in ["", "tw_test_", "tw_test_00_ab", "tw_live_x_y", "tw_test_é_é"] {
+        for text in [
+            "",
+            "tw_test_",
+            "tw_test_00_ab",
+            "tw_live_x_y",
+            "tw_test_é_é",
+        ] {
             assert_eq!(ApiKey::parse(text), None, "{text}");
         }
     }

@@ -1,8 +1,6 @@
 //! A transaction: one act at the acquirer, from the moment before its request leaves.
 
-use protocol::id::{
-    AttemptId, MerchantId, PosTransactionId, TerminalId, TransactionId,
-};
+use protocol::id::{AttemptId, MerchantId, PosTransactionId, TerminalId, TransactionId};
 use protocol::link::PosKind;
 use protocol::money::{Money, MoneyError};
 
@@ -173,7 +171,10 @@ pub struct Transaction {
 impl Transaction {
     /// The tip that counts.
     pub fn current_tip(&self) -> Option<Money> {
-        self.tip_revisions.last().map(|revision| revision.tip).or(self.tip)
+        self.tip_revisions
+            .last()
+            .map(|revision| revision.tip)
+            .or(self.tip)
     }
 
     /// The amount that counts: with the current tip, or as approved.

@@ -18,6 +18,10 @@ pub struct Event {
 impl Event {
     /// An event of `kind` on `object`.
     pub fn new(at: Timestamp, kind: &str, object: &dyn std::fmt::Display) -> Self {
-        Self { at_ms: at.0, kind: kind.to_owned(), object: object.to_string() }
+        Self {
+            at_ms: at.0,
+            kind: kind.to_owned(),
+            object: object.to_string(),
+        }
     }
 }

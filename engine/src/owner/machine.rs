@@ -98,14 +98,23 @@ pub struct Surroundings<'a> {
 
 impl std::fmt::Debug for Surroundings<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Surroundings").field("now", &self.now).finish_non_exhaustive()
+        formatter
+            .debug_struct("Surroundings")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
     }
 }
 
 impl<D: Decider> Owner<D> {
     /// An owner whose stream stands at `seq`. The shell's first input is [`Input::Resume`].
     pub const fn new(decider: D, stream: StreamId, seq: u64) -> Self {
-        Self { decider, stream, seq, held: None, waiting: VecDeque::new() }
+        Self {
+            decider,
+            stream,
+            seq,
+            held: None,
+            waiting: VecDeque::new(),
+        }
     }
 
     /// The state, for looking at.
@@ -120,7 +129,11 @@ impl<D: Decider> Owner<D> {
 
     /// When the shell must send [`Input::Deadline`]; none while a commit is in flight.
     pub fn poll_deadline(&self) -> Option<Timestamp> {
-        if self.held.is_some() { None } else { self.decider.poll_deadline() }
+        if self.held.is_some() {
+            None
+        } else {
+            self.decider.poll_deadline()
+        }
     }
 
     /// Takes one input.
@@ -162,10 +175,14 @@ impl<D: Decider> Owner<D> {
         let mut written = BTreeMap::new();
         let mut records = Vec::new();
         let mut effects = Vec::new();
-        let Some(first) = self.waiting.front() else { return Ok(()) };
+        let Some(first) = self.waiting.front() else {
+            return Ok(());
+        };
         let urgency = Self::urgency(first);
         for _ in 0..GROUP_MAX {
-            let Some(input) = self.waiting.pop_front_if(|input| Self::urgency(input) == urgency)
+            let Some(input) = self
+                .waiting
+                .pop_front_if(|input| Self::urgency(input) == urgency)
             else {
                 break;
             };
@@ -190,7 +207,12 @@ impl<D: Decider> Owner<D> {
         }
         self.held = Some(effects);
         let expected_seq = self.seq;
-        out.push(Output::Commit(Commit { stream: self.stream, expected_seq, records, urgency }));
+        out.push(Output::Commit(Commit {
+            stream: self.stream,
+            expected_seq,
+            records,
+            urgency,
+        }));
         Ok(())
     }
 

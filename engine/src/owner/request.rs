@@ -270,4 +270,3 @@ pub struct TillCaller {
 pub fn hash_of(secret: &Secret) -> SecretHash {
     SecretHash::of(secret.expose().as_bytes())
 }
-

@@ -56,7 +56,7 @@ stored! {
     crate::domain::token::ApiKey = merchant::ApiKeyForm,
     crate::domain::pairing::PairingCode = merchant::PairingCodeForm,
     crate::domain::idempotency::Claim = merchant::ClaimForm,
-    merchant::Counters = merchant::CountersForm,
+    Counters = merchant::CountersForm,
     crate::domain::pos::PosTransaction = pos::PosForm,
     crate::domain::print::PrintJob = pos::PrintJobForm,
     crate::domain::transaction::Transaction = transaction::TransactionForm,

@@ -37,7 +37,10 @@ pub struct Work<'a, E> {
 
 impl<E> std::fmt::Debug for Work<'_, E> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Work").field("now", &self.now).finish_non_exhaustive()
+        formatter
+            .debug_struct("Work")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,7 +54,14 @@ impl<'a, E> Work<'a, E> {
         records: &'a mut Vec<Record>,
         effects: &'a mut Vec<E>,
     ) -> Self {
-        Self { now, ids, rows, written, records, effects }
+        Self {
+            now,
+            ids,
+            rows,
+            written,
+            records,
+            effects,
+        }
     }
 
     /// A fresh id.
@@ -86,7 +96,10 @@ impl<'a, E> Work<'a, E> {
     pub fn happened(&mut self, kind: &str, object: &dyn std::fmt::Display) {
         let event = Event::new(self.now, kind, object);
         let event = rmp_serde::to_vec_named(&event).unwrap_or_default();
-        self.records.push(Record { event, rows: Vec::new() });
+        self.records.push(Record {
+            event,
+            rows: Vec::new(),
+        });
     }
 
     /// Writes a row.
@@ -106,7 +119,10 @@ impl<'a, E> Work<'a, E> {
 
     fn write(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
         if self.records.is_empty() {
-            self.records.push(Record { event: Vec::new(), rows: Vec::new() });
+            self.records.push(Record {
+                event: Vec::new(),
+                rows: Vec::new(),
+            });
         }
         self.written.insert(key.clone(), value.clone());
         if let Some(record) = self.records.last_mut() {
@@ -126,7 +142,10 @@ impl<'a, E> Work<'a, E> {
 /// [`ReadFault`] naming the key's space when the bytes are damaged.
 pub fn decode<T: Stored>(key: &[u8], bytes: &[u8]) -> Result<T, ReadFault> {
     T::from_bytes(bytes).ok_or_else(|| {
-        ReadFault(format!("damaged row in space {:?}", key.first().copied().map(char::from)))
+        ReadFault(format!(
+            "damaged row in space {:?}",
+            key.first().copied().map(char::from)
+        ))
     })
 }
 

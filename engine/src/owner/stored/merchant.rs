@@ -1,8 +1,6 @@
 //! Stored forms of partners, merchants, terminals, credentials and claims.
 
-use protocol::id::{
-    ApiKeyId, JournalId, MerchantId, PairingCodeId, PartnerId, TerminalId,
-};
+use protocol::id::{ApiKeyId, JournalId, MerchantId, PairingCodeId, PartnerId, TerminalId};
 use protocol::money::Currency;
 use serde::{Deserialize, Serialize};
 
@@ -32,15 +30,22 @@ impl Form for PartnerForm {
         Self {
             id: partner.id,
             name: partner.name.clone(),
-            permissions: partner.allowlist.iter().map(|one| one.name().to_owned()).collect(),
+            permissions: partner
+                .allowlist
+                .iter()
+                .map(|one| one.name().to_owned())
+                .collect(),
             created_at: partner.created_at.0,
             updated_at: partner.updated_at.0,
         }
     }
 
     fn value(self) -> Option<Partner> {
-        let permissions: Option<Vec<Permission>> =
-            self.permissions.iter().map(|name| Permission::from_name(name)).collect();
+        let permissions: Option<Vec<Permission>> = self
+            .permissions
+            .iter()
+            .map(|name| Permission::from_name(name))
+            .collect();
         Some(Partner {
             id: self.id,
             name: self.name,
@@ -156,7 +161,11 @@ impl Form for ApiKeyForm {
             merchant_id: key.merchant_id,
             label: key.label.clone(),
             hash: key.hash.0,
-            scopes: key.scopes.iter().map(|scope| scope.code().to_owned()).collect(),
+            scopes: key
+                .scopes
+                .iter()
+                .map(|scope| scope.code().to_owned())
+                .collect(),
             created_at: key.created_at.0,
             expires_at: key.expires_at.map(|at| at.0),
             revoked_at: key.revoked_at.map(|at| at.0),
@@ -164,7 +173,11 @@ impl Form for ApiKeyForm {
     }
 
     fn value(self) -> Option<ApiKey> {
-        let scopes: Option<_> = self.scopes.iter().map(|code| Scope::from_code(code)).collect();
+        let scopes: Option<_> = self
+            .scopes
+            .iter()
+            .map(|code| Scope::from_code(code))
+            .collect();
         Some(ApiKey {
             id: self.id,
             merchant_id: self.merchant_id,
@@ -240,7 +253,11 @@ impl Form for ClaimForm {
             fingerprint: claim.fingerprint.0,
             resource: claim.resource.clone(),
             status: claim.answer.as_ref().map(|answer| answer.status),
-            body: claim.answer.as_ref().map(|answer| answer.body.clone()).unwrap_or_default(),
+            body: claim
+                .answer
+                .as_ref()
+                .map(|answer| answer.body.clone())
+                .unwrap_or_default(),
             at: claim.at.0,
         }
     }
@@ -272,7 +289,9 @@ impl Form for CountersForm {
     type Value = Counters;
 
     fn of(counters: &Counters) -> Self {
-        Self { trace: counters.trace }
+        Self {
+            trace: counters.trace,
+        }
     }
 
     fn value(self) -> Option<Counters> {

@@ -133,7 +133,9 @@ impl Form for PosForm {
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),
             revision: self.revision,
-            stage: Stage::ALL.into_iter().find(|stage| stage.code() == self.stage)?,
+            stage: Stage::ALL
+                .into_iter()
+                .find(|stage| stage.code() == self.stage)?,
             deadline: self.deadline.map(Timestamp),
             retry_until: Timestamp(self.retry_until),
             attempts: attempts?,
@@ -204,7 +206,11 @@ impl CancelForm {
         let find = |code: String| Verdict::ALL.into_iter().find(|one| one.code() == code);
         Some(Cancel {
             requested_at: Timestamp(self.requested_at),
-            if_too_late: if self.void_if_too_late { IfTooLate::Void } else { IfTooLate::Keep },
+            if_too_late: if self.void_if_too_late {
+                IfTooLate::Void
+            } else {
+                IfTooLate::Keep
+            },
             verdict: read(self.verdict, find)?,
         })
     }
@@ -213,7 +219,11 @@ impl CancelForm {
 impl OutcomeForm {
     fn value(self) -> Option<Outcome> {
         let reason = Reason::from_code(&self.reason)?;
-        Some(Outcome { status: self.status, reason, at: Timestamp(self.at) })
+        Some(Outcome {
+            status: self.status,
+            reason,
+            at: Timestamp(self.at),
+        })
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::id::{
-    AttemptId, MerchantId, PosTransactionId, TerminalId, TransactionId,
-};
+use protocol::id::{AttemptId, MerchantId, PosTransactionId, TerminalId, TransactionId};
 use protocol::link::PosKind;
 use protocol::money::Money;
 use serde::{Deserialize, Serialize};
@@ -120,7 +118,11 @@ impl Form for TransactionForm {
             tip_revisions: transaction
                 .tip_revisions
                 .iter()
-                .map(|tip| TipForm { tip: tip.tip, total: tip.total, at: tip.at.0 })
+                .map(|tip| TipForm {
+                    tip: tip.tip,
+                    total: tip.total,
+                    at: tip.at.0,
+                })
                 .collect(),
             reason: transaction.reason.map(|reason| reason.code().to_owned()),
             created_at: transaction.created_at.0,
@@ -146,8 +148,13 @@ impl Form for TransactionForm {
             requested: self.requested,
             authorized: self.authorized,
             reference: self.reference,
-            state: TransactionState::ALL.into_iter().find(|one| one.code() == self.state)?,
-            trace: Trace { number: self.trace, sent_at: Timestamp(self.sent_at) },
+            state: TransactionState::ALL
+                .into_iter()
+                .find(|one| one.code() == self.state)?,
+            trace: Trace {
+                number: self.trace,
+                sent_at: Timestamp(self.sent_at),
+            },
             card: self.card.value()?,
             host: self.host.map(|host| HostResult {
                 response_code: host.response_code,
@@ -159,7 +166,11 @@ impl Form for TransactionForm {
             tip_revisions: self
                 .tip_revisions
                 .into_iter()
-                .map(|form| TipRevision { tip: form.tip, total: form.total, at: Timestamp(form.at) })
+                .map(|form| TipRevision {
+                    tip: form.tip,
+                    total: form.total,
+                    at: Timestamp(form.at),
+                })
                 .collect(),
             reason: self.reason.as_deref().and_then(Reason::from_code),
             created_at: Timestamp(self.created_at),
@@ -175,7 +186,11 @@ impl CardForm {
             brand: card.brand.clone(),
             masked_number: card.masked_number.clone(),
             entry: card.entry.code().to_owned(),
-            emv: card.emv.iter().map(|(tag, value)| (*tag, ByteBuf::from(value.clone()))).collect(),
+            emv: card
+                .emv
+                .iter()
+                .map(|(tag, value)| (*tag, ByteBuf::from(value.clone())))
+                .collect(),
         }
     }
 
@@ -184,7 +199,11 @@ impl CardForm {
             brand: self.brand,
             masked_number: self.masked_number,
             entry: EntryMode::from_code(&self.entry)?,
-            emv: self.emv.into_iter().map(|(tag, value)| (tag, value.into_vec())).collect(),
+            emv: self
+                .emv
+                .into_iter()
+                .map(|(tag, value)| (tag, value.into_vec()))
+                .collect(),
         })
     }
 }

@@ -1,0 +1,3 @@
+//! The engine's end of terminals' links.
+
+pub mod registry;
