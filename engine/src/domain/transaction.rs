@@ -5,7 +5,6 @@ use protocol::link::PosKind;
 use protocol::money::{Money, MoneyError};
 
 use super::card::CardSummary;
-use super::idempotency::ClaimKey;
 use super::reason::Reason;
 use super::reversal::Reversal;
 use super::time::Timestamp;
@@ -90,8 +89,6 @@ pub struct Intent {
     pub tries: u32,
     /// When it is sent next if no answer comes.
     pub next_at: Timestamp,
-    /// The idempotency record that gets the answer.
-    pub claim: Option<ClaimKey>,
 }
 
 /// What an intent is to achieve.

@@ -130,8 +130,8 @@ pub fn opened(mark: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The mark that a copy of a receipt was queued for printing before.
-pub fn copy_mark(merchant_id: MerchantId, pos_id: PosTransactionId, copy: u8) -> Vec<u8> {
-    key(COPY_MARK, [&merchant_id.bytes(), &pos_id.bytes(), &[copy]])
+pub fn copy_mark(merchant_id: MerchantId, pos_id: PosTransactionId, version: &[u8]) -> Vec<u8> {
+    key(COPY_MARK, [&merchant_id.bytes(), &pos_id.bytes(), version])
 }
 
 #[cfg(test)]

@@ -1,1 +1,412 @@
-//! (in work)
+//! The owner of a merchant: the single writer of everything that the merchant owns.
+//!
+//! Holds in memory only what is open: POS transactions under way, transactions that the acquirer
+//! still owes an answer for, print jobs, links and waiting callers. Everything else is read by key
+//! when it is needed.
+
+mod admin;
+mod cancel;
+mod claim;
+mod host;
+mod link;
+mod money;
+mod print;
+mod start;
+mod till;
+mod wait;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::id::{
+    JournalId, MerchantId, PosTransactionId, PrintJobId, TerminalId, TransactionId,
+};
+use protocol::link::{Digest, PosStatus, PrintReport, ToAgent, ToEngine};
+
+use crate::acquirer::{AcquirerAnswer, AcquirerRequest};
+use crate::domain::merchant::{Merchant, Terminal};
+use crate::domain::pos::{PosTransaction, Stage};
+use crate::domain::print::PrintJob;
+use crate::domain::reason::Reason;
+use crate::domain::rejection::Rejection;
+use crate::domain::time::Timestamp;
+use crate::domain::tip::TipLimits;
+use crate::domain::transaction::Transaction;
+use crate::store::{ReadFault, Rows, Urgency};
+
+use super::access_change::AccessChange;
+use super::key;
+use super::machine::{Decider, Owner};
+use super::request::{Ask, CallerId, Reply, Request};
+use super::stored::Counters;
+use super::work::{Work, decode};
+
+use wait::Waiter;
+
+/// How long things may take, and how much they may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Until a terminal must have taken an offer. Seconds: the cashier stands in front of it.
+    pub offer_ms: u64,
+    /// Until a card must have been read.
+    pub attempt_ms: u64,
+    /// Until a terminal must have told a card that it was declined.
+    pub tell_ms: u64,
+    /// Until the acquirer must have answered. Above the acquirer's own timeout.
+    pub host_ms: u64,
+    /// Until a terminal must have confirmed an approval.
+    pub confirm_ms: u64,
+    /// From the start of a POS transaction until no further card is tried.
+    pub retry_ms: u64,
+    /// After a restart, until terminals must have reconnected.
+    pub reconnect_ms: u64,
+    /// Cards tried in one POS transaction.
+    pub attempts_max: u32,
+    /// Highest amount in minor units.
+    pub amount_max: i64,
+    /// Limits on tips set later.
+    pub tip: TipLimits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            offer_ms: 5_000,
+            attempt_ms: 60_000,
+            tell_ms: 20_000,
+            host_ms: 30_000,
+            confirm_ms: 60_000,
+            retry_ms: 180_000,
+            reconnect_ms: 30_000,
+            attempts_max: 3,
+            amount_max: 99_999_999,
+            tip: TipLimits::default(),
+        }
+    }
+}
+
+/// What a merchant's owner is told.
+#[derive(Debug, Clone)]
+pub enum MerchantInput {
+    /// A request, to be answered exactly once.
+    Ask(Ask),
+    /// Something about a terminal's link.
+    Terminal {
+        /// The terminal.
+        terminal_id: TerminalId,
+        /// What.
+        event: TerminalEvent,
+    },
+    /// The acquirer answered.
+    Acquirer {
+        /// The transaction.
+        transaction_id: TransactionId,
+        /// The answer.
+        answer: AcquirerAnswer,
+    },
+}
+
+/// What happens on a terminal's link.
+#[derive(Debug, Clone)]
+pub enum TerminalEvent {
+    /// A link is up; nothing has been sent on it yet.
+    Up {
+        /// The journal of the installation.
+        journal_id: JournalId,
+        /// Open work there.
+        open: Vec<Digest>,
+        /// Print jobs that ended there.
+        prints: Vec<PrintReport>,
+    },
+    /// The link is lost.
+    Down,
+    /// The agent said something.
+    Said(ToEngine),
+}
+
+/// What a merchant's owner causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The one answer to a caller.
+    Answer {
+        /// Who waits.
+        caller: CallerId,
+        /// What it gets.
+        reply: Result<Reply, Rejection>,
+    },
+    /// The hello has been reconciled: the link may be welcomed. Precedes everything sent on it.
+    Welcome {
+        /// The terminal.
+        terminal_id: TerminalId,
+        /// What the till calls itself.
+        label: String,
+        /// Print reports that are stored.
+        prints_known: Vec<PrintJobId>,
+    },
+    /// A message for a terminal; dropped when it has no link, and owed again at the next one.
+    ToTerminal {
+        /// The terminal.
+        terminal_id: TerminalId,
+        /// The message.
+        message: Box<ToAgent>,
+    },
+    /// A request for the acquirer.
+    Acquirer(Box<AcquirerRequest>),
+    /// A change in who may do what.
+    Publish(AccessChange),
+}
+
+/// The unit of work of this owner.
+type MerchantWork<'a> = Work<'a, Effect>;
+/// A decision that can only fail by failing to read.
+type Decided = Result<(), ReadFault>;
+
+/// The state of a merchant's owner.
+#[derive(Debug)]
+pub struct MerchantOwner {
+    merchant: Merchant,
+    limits: Limits,
+    counters: Counters,
+    open: BTreeMap<PosTransactionId, PosTransaction>,
+    pending: BTreeMap<TransactionId, Transaction>,
+    prints: BTreeMap<PrintJobId, PrintJob>,
+    links: BTreeSet<TerminalId>,
+    waiters: Vec<Waiter>,
+}
+
+impl MerchantOwner {
+    /// Loads what is open; `None` when there is no such merchant.
+    ///
+    /// # Errors
+    /// [`ReadFault`].
+    pub fn load(
+        merchant_id: MerchantId,
+        limits: Limits,
+        rows: &dyn Rows,
+    ) -> Result<Option<Owner<Self>>, ReadFault> {
+        let merchant_key = key::merchant(merchant_id);
+        let Some(bytes) = rows.get(&merchant_key)? else { return Ok(None) };
+        let counters = match rows.get(&key::counters(merchant_id))? {
+            Some(bytes) => decode(&[key::COUNTERS], &bytes)?,
+            None => Counters::default(),
+        };
+        let mut state = Self {
+            merchant: decode(&merchant_key, &bytes)?,
+            limits,
+            counters,
+            open: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            prints: BTreeMap::new(),
+            links: BTreeSet::new(),
+            waiters: Vec::new(),
+        };
+        for (mark, _) in rows.scan(&key::of_merchant(key::OPEN, merchant_id), None, usize::MAX)? {
+            state.load_open(&mark, rows)?;
+        }
+        let stream = key::merchant_stream(merchant_id);
+        let seq = rows.head(stream)?;
+        Ok(Some(Owner::new(state, stream, seq)))
+    }
+
+    fn load_open(&mut self, mark: &[u8], rows: &dyn Rows) -> Decided {
+        let missing = || ReadFault("a mark of open work has no row".to_owned());
+        let row_key = key::opened(mark).ok_or_else(missing)?;
+        let bytes = rows.get(&row_key)?.ok_or_else(missing)?;
+        match row_key.first() {
+            Some(&key::POS) => {
+                let pos: PosTransaction = decode(&row_key, &bytes)?;
+                self.open.insert(pos.id, pos);
+            }
+            Some(&key::TRANSACTION) => {
+                let transaction: Transaction = decode(&row_key, &bytes)?;
+                self.pending.insert(transaction.id, transaction);
+            }
+            Some(&key::PRINT_JOB) => {
+                let job: PrintJob = decode(&row_key, &bytes)?;
+                self.prints.insert(job.id, job);
+            }
+            _ => return Err(missing()),
+        }
+        Ok(())
+    }
+
+    /// POS transactions that have not ended.
+    pub fn open(&self) -> impl Iterator<Item = &PosTransaction> {
+        self.open.values()
+    }
+
+    /// Transactions that the acquirer owes an answer for.
+    pub fn pending(&self) -> impl Iterator<Item = &Transaction> {
+        self.pending.values()
+    }
+
+    fn id(&self) -> MerchantId {
+        self.merchant.id
+    }
+
+    /// A POS transaction, open or past; `None` when it is not this merchant's.
+    fn pos(
+        &self,
+        work: &MerchantWork<'_>,
+        pos_id: PosTransactionId,
+    ) -> Result<Option<PosTransaction>, ReadFault> {
+        match self.open.get(&pos_id) {
+            Some(pos) => Ok(Some(pos.clone())),
+            None => work.get(&key::pos(self.id(), pos_id)),
+        }
+    }
+
+    /// A transaction, open or past; `None` when it is not this merchant's.
+    fn transaction(
+        &self,
+        work: &MerchantWork<'_>,
+        transaction_id: TransactionId,
+    ) -> Result<Option<Transaction>, ReadFault> {
+        match self.pending.get(&transaction_id) {
+            Some(transaction) => Ok(Some(transaction.clone())),
+            None => work.get(&key::transaction(self.id(), transaction_id)),
+        }
+    }
+
+    fn terminal(
+        &self,
+        work: &MerchantWork<'_>,
+        terminal_id: TerminalId,
+    ) -> Result<Option<Terminal>, ReadFault> {
+        work.get(&key::terminal(self.id(), terminal_id))
+    }
+
+    /// Writes a POS transaction with the event that changed it.
+    fn save_pos(&mut self, work: &mut MerchantWork<'_>, event: &str, pos: PosTransaction) {
+        let row = key::pos(self.id(), pos.id);
+        work.happened(event, &pos.id);
+        work.put(row.clone(), &pos);
+        let mark = key::open(self.id(), &row);
+        if pos.stage == Stage::Closed {
+            if self.open.remove(&pos.id).is_some() {
+                work.remove(mark);
+            }
+            self.settle_pos_waiters(work, &pos);
+        } else {
+            if !self.open.contains_key(&pos.id) {
+                work.mark(mark);
+            }
+            self.settle_pos_waiters(work, &pos);
+            self.open.insert(pos.id, pos);
+        }
+    }
+
+    /// Writes a transaction with the event that changed it.
+    fn save_transaction(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        event: &str,
+        transaction: Transaction,
+    ) {
+        let row = key::transaction(self.id(), transaction.id);
+        work.happened(event, &transaction.id);
+        work.put(row.clone(), &transaction);
+        let mark = key::open(self.id(), &row);
+        if transaction.is_open() {
+            if !self.pending.contains_key(&transaction.id) {
+                work.mark(mark);
+            }
+            self.pending.insert(transaction.id, transaction);
+        } else {
+            if self.pending.remove(&transaction.id).is_some() {
+                work.remove(mark);
+            }
+            self.settle_transaction_waiters(work, &transaction);
+        }
+    }
+
+    /// Ends a POS transaction that moved no money, and tells the terminal.
+    fn close(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        mut pos: PosTransaction,
+        status: PosStatus,
+        reason: Reason,
+    ) {
+        pos.close(status, reason, work.now);
+        self.send(work, pos.terminal_id, ToAgent::Concluded(till::concluded(&pos)));
+        self.save_pos(work, "pos_transaction.closed", pos);
+    }
+
+    fn send(&self, work: &mut MerchantWork<'_>, terminal_id: TerminalId, message: ToAgent) {
+        work.effect(Effect::ToTerminal { terminal_id, message: Box::new(message) });
+    }
+}
+
+impl Decider for MerchantOwner {
+    type Input = MerchantInput;
+    type Effect = Effect;
+
+    fn decide(&mut self, input: MerchantInput, work: &mut MerchantWork<'_>) -> Decided {
+        match input {
+            MerchantInput::Ask(ask) => self.ask(ask, work),
+            MerchantInput::Terminal { terminal_id, event } => match event {
+                TerminalEvent::Up { journal_id, open, prints } => {
+                    self.link_up(work, terminal_id, journal_id, open, prints)
+                }
+                TerminalEvent::Down => {
+                    self.links.remove(&terminal_id);
+                    Ok(())
+                }
+                TerminalEvent::Said(message) => self.terminal_said(work, terminal_id, message),
+            },
+            MerchantInput::Acquirer { transaction_id, answer } => {
+                self.acquirer_answered(work, transaction_id, answer)
+            }
+        }
+    }
+
+    fn deadline(&mut self, work: &mut MerchantWork<'_>) -> Decided {
+        let now = work.now;
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        let late: Vec<PosTransactionId> =
+            self.open.values().filter(|pos| due(pos.deadline)).map(|pos| pos.id).collect();
+        for pos_id in late {
+            self.stage_ran_out(work, pos_id)?;
+        }
+        let repeats: Vec<TransactionId> = self
+            .pending
+            .values()
+            .filter(|transaction| due(host::next_sending(transaction)))
+            .map(|transaction| transaction.id)
+            .collect();
+        for transaction_id in repeats {
+            self.send_again(work, transaction_id);
+        }
+        self.answer_late_waiters(work)
+    }
+
+    fn resume(&mut self, work: &mut MerchantWork<'_>) -> Decided {
+        self.resume_open_work(work)
+    }
+
+    fn poll_deadline(&self) -> Option<Timestamp> {
+        let stages = self.open.values().filter_map(|pos| pos.deadline);
+        let repeats = self.pending.values().filter_map(host::next_sending);
+        let waiters = self.waiters.iter().map(Waiter::until);
+        stages.chain(repeats).chain(waiters).min()
+    }
+
+    fn urgency(input: &MerchantInput) -> Urgency {
+        match input {
+            MerchantInput::Ask(ask) => match ask.request {
+                Request::CancelPos(_) | Request::Void { .. } | Request::ReadPos { .. } => {
+                    Urgency::Concluding
+                }
+                Request::StartPos(_)
+                | Request::PrintReceipt(_)
+                | Request::AdjustTip { .. }
+                | Request::CreateTerminal { .. }
+                | Request::CreatePairingCode { .. }
+                | Request::RedeemPairingCode(_)
+                | Request::CreateApiKey { .. }
+                | Request::RevokeApiKey { .. } => Urgency::New,
+            },
+            MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => Urgency::Concluding,
+        }
+    }
+}

@@ -1,1 +1,321 @@
-//! (in work)
+//! The owner of a terminal's link: its life and its live status. It owns no money.
+//!
+//! A hello is handed to the merchant's owner, which reconciles open work and then welcomes; nothing
+//! goes out on a link before its welcome. What belongs to an older link is dropped.
+
+use protocol::id::{JournalId, PrintJobId};
+use protocol::link::{
+    Digest, HEARTBEAT_MS, PrintReport, RefusedReason, SILENCE_MS_MAX, TillStatus, ToAgent,
+    ToEngine, Welcome,
+};
+
+use crate::domain::time::Timestamp;
+
+use super::merchant::TerminalEvent;
+
+/// How long two installations that take turns are remembered. A technician who swaps a till back
+/// and forth within ten minutes is rarer than a cloned disk.
+const TURNS_MS: u64 = 10 * 60 * 1_000;
+
+/// A hello whose signature has been verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedHello {
+    /// Number of the socket, given by the shell.
+    pub socket: u64,
+    /// The journal of the installation.
+    pub journal_id: JournalId,
+    /// How often the agent has started on it.
+    pub boot: u64,
+    /// How often it has connected since.
+    pub connection: u64,
+    /// Open work there.
+    pub open: Vec<Digest>,
+    /// Print jobs that ended there.
+    pub prints: Vec<PrintReport>,
+}
+
+/// What a terminal's owner is told.
+#[derive(Debug, Clone)]
+pub enum TerminalInput {
+    /// An agent has proved who it is, on a new socket.
+    Hello(Box<VerifiedHello>),
+    /// The agent said something on a socket.
+    Said {
+        /// The socket.
+        socket: u64,
+        /// The message.
+        message: Box<ToEngine>,
+    },
+    /// A socket has closed.
+    Closed {
+        /// The socket.
+        socket: u64,
+    },
+    /// The merchant's owner has reconciled the latest hello.
+    Welcome {
+        /// What the till calls itself.
+        label: String,
+        /// Print reports that are stored.
+        prints_known: Vec<PrintJobId>,
+    },
+    /// The merchant's owner has a message for the agent.
+    Send(Box<ToAgent>),
+    /// The merchant's owner was discarded, or the device key replaced: begin anew.
+    Reset {
+        /// Whether the identity was renewed by a technician.
+        is_renewed: bool,
+    },
+    /// The instant of [`TerminalOwner::poll_deadline`] has come.
+    Deadline,
+}
+
+/// What a terminal's owner causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TerminalOutput {
+    /// Answer the hello.
+    Welcome {
+        /// The socket.
+        socket: u64,
+        /// The answer.
+        welcome: Welcome,
+    },
+    /// Refuse the hello and close.
+    Refuse {
+        /// The socket.
+        socket: u64,
+        /// Why.
+        reason: RefusedReason,
+    },
+    /// Send a message.
+    Send {
+        /// The socket.
+        socket: u64,
+        /// The message.
+        message: Box<ToAgent>,
+    },
+    /// Close a socket.
+    Close {
+        /// The socket.
+        socket: u64,
+    },
+    /// Tell the merchant's owner.
+    Merchant(Box<TerminalEvent>),
+    /// The live status has changed.
+    Status,
+}
+
+#[derive(Debug)]
+struct Link {
+    socket: u64,
+    boot: u64,
+    connection: u64,
+    journal_id: JournalId,
+    is_welcomed: bool,
+    heard_at: Timestamp,
+    pinged_at: Timestamp,
+}
+
+/// The state of a terminal's owner.
+#[derive(Debug, Default)]
+pub struct TerminalOwner {
+    link: Option<Link>,
+    epoch: u64,
+    welcomes_owed: u32,
+    former: Option<(JournalId, Timestamp)>,
+    is_duplicate: bool,
+    since: Timestamp,
+    till: Option<(TillStatus, Timestamp)>,
+    heard_at: Option<Timestamp>,
+}
+
+impl TerminalOwner {
+    /// Whether a link is up and welcomed.
+    pub fn is_online(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_welcomed)
+    }
+
+    /// Since when it is, or is not.
+    pub const fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// When anything last arrived.
+    pub const fn heard_at(&self) -> Option<Timestamp> {
+        self.heard_at
+    }
+
+    /// What the till last said about itself, and when.
+    pub const fn till(&self) -> Option<&(TillStatus, Timestamp)> {
+        self.till.as_ref()
+    }
+
+    /// When the shell must send [`TerminalInput::Deadline`].
+    pub fn poll_deadline(&self) -> Option<Timestamp> {
+        self.link.as_ref().map(|link| {
+            let ping_at = link.pinged_at.plus_ms(HEARTBEAT_MS);
+            ping_at.min(link.heard_at.plus_ms(SILENCE_MS_MAX))
+        })
+    }
+
+    /// Takes one input.
+    pub fn handle(
+        &mut self,
+        now: Timestamp,
+        input: TerminalInput,
+        out: &mut Vec<TerminalOutput>,
+    ) {
+        match input {
+            TerminalInput::Hello(hello) => self.hello(now, *hello, out),
+            TerminalInput::Said { socket, message } => self.said(now, socket, *message, out),
+            TerminalInput::Closed { socket } => {
+                if self.link.as_ref().is_some_and(|link| link.socket == socket) {
+                    self.lose(now, out);
+                }
+            }
+            TerminalInput::Welcome { label, prints_known } => {
+                self.welcome(now, label, prints_known, out);
+            }
+            TerminalInput::Send(message) => {
+                // While a welcome is owed, this is for a link that is no more.
+                if self.welcomes_owed == 0
+                    && let Some(link) = self.link.as_ref().filter(|link| link.is_welcomed)
+                {
+                    out.push(TerminalOutput::Send { socket: link.socket, message });
+                }
+            }
+            TerminalInput::Reset { is_renewed } => {
+                if is_renewed {
+                    self.is_duplicate = false;
+                    self.former = None;
+                    self.till = None;
+                }
+                self.close_and_lose(now, out);
+                self.welcomes_owed = 0;
+            }
+            TerminalInput::Deadline => self.deadline(now, out),
+        }
+    }
+
+    fn hello(&mut self, now: Timestamp, hello: VerifiedHello, out: &mut Vec<TerminalOutput>) {
+        if let Some(reason) = self.refusal(now, &hello) {
+            if reason == RefusedReason::DuplicateIdentity {
+                self.close_and_lose(now, out);
+            }
+            out.push(TerminalOutput::Refuse { socket: hello.socket, reason });
+            return;
+        }
+        self.close_and_lose(now, out);
+        self.epoch = self.epoch.saturating_add(1);
+        self.welcomes_owed = self.welcomes_owed.saturating_add(1);
+        self.heard_at = Some(now);
+        self.link = Some(Link {
+            socket: hello.socket,
+            boot: hello.boot,
+            connection: hello.connection,
+            journal_id: hello.journal_id,
+            is_welcomed: false,
+            heard_at: now,
+            pinged_at: now,
+        });
+        out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Up {
+            journal_id: hello.journal_id,
+            open: hello.open,
+            prints: hello.prints,
+        })));
+    }
+
+    fn refusal(&mut self, now: Timestamp, hello: &VerifiedHello) -> Option<RefusedReason> {
+        if self.is_duplicate {
+            return Some(RefusedReason::DuplicateIdentity);
+        }
+        let link = self.link.as_ref()?;
+        if link.journal_id == hello.journal_id {
+            let is_newer = (hello.boot, hello.connection) > (link.boot, link.connection);
+            return (!is_newer).then_some(RefusedReason::Stale);
+        }
+        let is_turn = self.former.is_some_and(|(journal_id, at)| {
+            journal_id == hello.journal_id && now.since_ms(at) < TURNS_MS
+        });
+        self.former = Some((link.journal_id, now));
+        self.is_duplicate = is_turn;
+        is_turn.then_some(RefusedReason::DuplicateIdentity)
+    }
+
+    fn welcome(
+        &mut self,
+        now: Timestamp,
+        label: String,
+        prints_known: Vec<PrintJobId>,
+        out: &mut Vec<TerminalOutput>,
+    ) {
+        self.welcomes_owed = self.welcomes_owed.saturating_sub(1);
+        if self.welcomes_owed > 0 {
+            return;
+        }
+        let epoch = self.epoch;
+        let Some(link) = &mut self.link else { return };
+        link.is_welcomed = true;
+        self.since = now;
+        let now_ms = u64::try_from(now.0).unwrap_or(0);
+        let welcome = Welcome { epoch, now_ms, label, prints_known };
+        out.push(TerminalOutput::Welcome { socket: link.socket, welcome });
+        out.push(TerminalOutput::Status);
+    }
+
+    fn said(
+        &mut self,
+        now: Timestamp,
+        socket: u64,
+        message: ToEngine,
+        out: &mut Vec<TerminalOutput>,
+    ) {
+        let is_current =
+            self.link.as_ref().is_some_and(|link| link.socket == socket && link.is_welcomed);
+        let Some(link) = self.link.as_mut().filter(|_| is_current) else { return };
+        link.heard_at = now;
+        self.heard_at = Some(now);
+        match message {
+            ToEngine::Ping => {
+                let message = Box::new(ToAgent::Pong);
+                out.push(TerminalOutput::Send { socket, message });
+            }
+            ToEngine::Pong => out.push(TerminalOutput::Status),
+            ToEngine::Status(status) => {
+                self.till = Some((status, now));
+                out.push(TerminalOutput::Status);
+            }
+            message => {
+                out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Said(message))));
+            }
+        }
+    }
+
+    fn deadline(&mut self, now: Timestamp, out: &mut Vec<TerminalOutput>) {
+        let Some(link) = &mut self.link else { return };
+        if now >= link.heard_at.plus_ms(SILENCE_MS_MAX) {
+            self.close_and_lose(now, out);
+        } else if now >= link.pinged_at.plus_ms(HEARTBEAT_MS) {
+            link.pinged_at = now;
+            if link.is_welcomed {
+                let message = Box::new(ToAgent::Ping);
+                out.push(TerminalOutput::Send { socket: link.socket, message });
+            }
+        }
+    }
+
+    fn close_and_lose(&mut self, now: Timestamp, out: &mut Vec<TerminalOutput>) {
+        if let Some(link) = &self.link {
+            out.push(TerminalOutput::Close { socket: link.socket });
+            self.lose(now, out);
+        }
+    }
+
+    fn lose(&mut self, now: Timestamp, out: &mut Vec<TerminalOutput>) {
+        if let Some(link) = self.link.take() {
+            self.former = self.former.or(Some((link.journal_id, now)));
+            self.since = now;
+            out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Down)));
+            out.push(TerminalOutput::Status);
+        }
+    }
+}

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::domain::card::{CardSummary, EntryMode};
-use crate::domain::idempotency::ClaimKey;
 use crate::domain::reason::Reason;
 use crate::domain::reversal::Reversal;
 use crate::domain::time::Timestamp;
@@ -68,7 +67,6 @@ struct IntentForm {
     requested_at: i64,
     tries: u32,
     next_at: i64,
-    claim: Option<[u8; 32]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -220,7 +218,6 @@ impl IntentForm {
             requested_at: intent.requested_at.0,
             tries: intent.tries,
             next_at: intent.next_at.0,
-            claim: intent.claim.map(|claim| claim.0),
         }
     }
 
@@ -234,7 +231,6 @@ impl IntentForm {
             requested_at: Timestamp(self.requested_at),
             tries: self.tries,
             next_at: Timestamp(self.next_at),
-            claim: self.claim.map(ClaimKey),
         }
     }
 }

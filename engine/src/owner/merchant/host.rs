@@ -1,0 +1,379 @@
+//! What the acquirer says, and undoing what cannot be used.
+
+use std::collections::BTreeSet;
+
+use protocol::id::TransactionId;
+use protocol::link::{HostAnswer, HostDecision, PosStatus, ToAgent};
+use protocol::money::Money;
+
+use crate::acquirer::{
+    AcquirerAction, AcquirerAnswer, AcquirerRequest, AuthorizationAnswer, IntentAnswer,
+};
+use crate::domain::pos::{AttemptState, PosTransaction, Stage};
+use crate::domain::reason::Reason;
+use crate::domain::receipt::Slip;
+use crate::domain::reversal::{Reversal, ReversalAnswer};
+use crate::domain::time::Timestamp;
+use crate::domain::transaction::{HostResult, IntentKind, Transaction, TransactionState};
+
+use super::till::concluded;
+use super::{Decided, Effect, MerchantOwner, MerchantWork};
+
+impl MerchantOwner {
+    pub(super) fn acquirer_answered(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        transaction_id: TransactionId,
+        answer: AcquirerAnswer,
+    ) -> Decided {
+        let Some(transaction) = self.transaction(work, transaction_id)? else { return Ok(()) };
+        match answer {
+            AcquirerAnswer::Authorization(answer) => self.authorized(work, transaction, answer),
+            AcquirerAnswer::Reversal(answer) => self.reversal_answered(work, transaction, answer),
+            AcquirerAnswer::Intent(answer) => {
+                self.intent_answered(work, transaction, answer);
+                Ok(())
+            }
+        }
+    }
+
+    fn authorized(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        mut transaction: Transaction,
+        answer: AuthorizationAnswer,
+    ) -> Decided {
+        let is_approval = matches!(answer, AuthorizationAnswer::Approved { .. });
+        match transaction.state {
+            TransactionState::Authorizing => {}
+            // The original turned up after its reversal had been settled: undo it again.
+            TransactionState::Reversed | TransactionState::NotSent if is_approval => {
+                transaction.state = TransactionState::Reversing;
+                self.begin_reversal(work, transaction, Reason::LateApproval);
+                return Ok(());
+            }
+            // The commit of the reversal is irrevocable; a word from before it changes nothing.
+            _ => return Ok(()),
+        }
+        let Some(pos) = self.pos(work, transaction.pos_id)? else { return Ok(()) };
+        match answer {
+            AuthorizationAnswer::Approved { amount, host, issuer_data } => {
+                transaction.host = Some(host);
+                transaction.authorized = Some(amount);
+                self.host_approved(work, pos, transaction, issuer_data);
+            }
+            AuthorizationAnswer::Declined { host, issuer_data } => {
+                self.host_declined(work, pos, transaction, host, issuer_data);
+            }
+            AuthorizationAnswer::NotSent => self.host_not_reached(work, pos, transaction),
+            AuthorizationAnswer::Unknown => {
+                return self.reverse(work, pos, Reason::AcquirerUnknown);
+            }
+        }
+        Ok(())
+    }
+
+    fn host_approved(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        mut pos: PosTransaction,
+        mut transaction: Transaction,
+        issuer_data: Vec<u8>,
+    ) {
+        let is_partial = transaction.authorized != Some(transaction.requested);
+        if is_partial && !pos.accept_partial {
+            self.undo(work, pos, transaction, Reason::PartialNotAccepted);
+            return;
+        }
+        pos.enter(Stage::Confirming, Some(work.now.plus_ms(self.limits.confirm_ms)), work.now);
+        set_attempt(&mut pos, AttemptState::Confirming);
+        transaction.state = TransactionState::Confirming;
+        transaction.touch(work.now);
+        self.send_host_answer(work, &pos, HostDecision::Approved, issuer_data);
+        self.save_pos(work, "pos_transaction.confirming", pos);
+        self.save_transaction(work, "transaction.authorized", transaction);
+    }
+
+    fn host_declined(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        mut pos: PosTransaction,
+        mut transaction: Transaction,
+        host: HostResult,
+        issuer_data: Vec<u8>,
+    ) {
+        transaction.state = TransactionState::Declined;
+        transaction.host = Some(host);
+        transaction.reason = Some(Reason::HostDeclined);
+        transaction.touch(work.now);
+        set_attempt(&mut pos, AttemptState::Declined);
+        self.send_host_answer(work, &pos, HostDecision::Declined, issuer_data);
+        self.save_transaction(work, "transaction.declined", transaction.clone());
+        if self.may_try_again(&pos, work.now) {
+            // The terminal tells the chip and then asks for the next card by its completion.
+            pos.enter(Stage::AwaitingCard, Some(work.now.plus_ms(self.limits.tell_ms)), work.now);
+            self.save_pos(work, "pos_transaction.attempt_declined", pos);
+        } else {
+            self.close(work, pos, PosStatus::Declined, Reason::HostDeclined);
+        }
+        self.print_automatically(work, &transaction, Slip::Declined);
+    }
+
+    fn host_not_reached(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        mut pos: PosTransaction,
+        mut transaction: Transaction,
+    ) {
+        let reason = Reason::AcquirerUnreachable;
+        transaction.state = TransactionState::NotSent;
+        transaction.reason = Some(reason);
+        transaction.touch(work.now);
+        set_attempt(&mut pos, AttemptState::Ended(reason));
+        self.send_host_answer(work, &pos, HostDecision::Unreachable, Vec::new());
+        self.save_transaction(work, "transaction.not_sent", transaction);
+        self.close(work, pos, PosStatus::Failed, reason);
+    }
+
+    /// The chip agreed and the terminal knows: the transaction stands.
+    pub(super) fn approve(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        mut pos: PosTransaction,
+        chip_data: &[u8],
+    ) -> Decided {
+        let Some(mut transaction) = self.current_transaction(work, &pos)? else { return Ok(()) };
+        set_attempt(&mut pos, AttemptState::Approved);
+        transaction.state = TransactionState::Approved;
+        transaction.reason = Some(Reason::Approved);
+        transaction.card.complete(chip_data);
+        transaction.touch(work.now);
+        self.save_transaction(work, "transaction.approved", transaction.clone());
+        self.close(work, pos, PosStatus::Approved, Reason::Approved);
+        self.print_automatically(work, &transaction, Slip::Approved);
+        Ok(())
+    }
+
+    /// The card side failed after card data had been sent.
+    pub(super) fn reverse_confirming(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        pos: PosTransaction,
+        reason: Reason,
+        chip_data: &[u8],
+    ) -> Decided {
+        if let Some(mut transaction) = self.current_transaction(work, &pos)? {
+            transaction.card.complete(chip_data);
+            self.undo(work, pos, transaction, reason);
+        }
+        Ok(())
+    }
+
+    /// Gives up on an authorization: from this commit on it will be undone, whatever arrives.
+    pub(super) fn reverse(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        pos: PosTransaction,
+        reason: Reason,
+    ) -> Decided {
+        if let Some(transaction) = self.current_transaction(work, &pos)? {
+            self.undo(work, pos, transaction, reason);
+        }
+        Ok(())
+    }
+
+    fn undo(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        mut pos: PosTransaction,
+        transaction: Transaction,
+        reason: Reason,
+    ) {
+        let was_authorizing = pos.stage == Stage::Authorizing;
+        pos.enter(Stage::Reversing, None, work.now);
+        pos.reversing_for = Some(reason);
+        set_attempt(&mut pos, AttemptState::Reversed(reason));
+        if was_authorizing {
+            self.send_host_answer(work, &pos, HostDecision::Unreachable, Vec::new());
+        }
+        self.send(work, pos.terminal_id, ToAgent::Concluded(concluded(&pos)));
+        self.save_pos(work, "pos_transaction.reversing", pos);
+        self.begin_reversal(work, transaction, reason);
+    }
+
+    fn begin_reversal(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        mut transaction: Transaction,
+        reason: Reason,
+    ) {
+        transaction.state = TransactionState::Reversing;
+        transaction.reason = Some(reason);
+        transaction.reversal = Some(Reversal::begin(reason, work.now));
+        transaction.touch(work.now);
+        work.effect(Effect::Acquirer(Box::new(reversal_request(&transaction))));
+        self.save_transaction(work, "transaction.reversing", transaction);
+    }
+
+    fn reversal_answered(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        mut transaction: Transaction,
+        answer: ReversalAnswer,
+    ) -> Decided {
+        let Some(mut reversal) = transaction.reversal.filter(|one| one.done_at.is_none()) else {
+            return Ok(());
+        };
+        let is_done = reversal.answered(answer, work.now);
+        transaction.reversal = Some(reversal);
+        transaction.touch(work.now);
+        if !is_done {
+            self.save_transaction(work, "transaction.reversal_answered", transaction);
+            return Ok(());
+        }
+        transaction.state = TransactionState::Reversed;
+        self.save_transaction(work, "transaction.reversed", transaction.clone());
+        if let Some(pos) = self.open.get(&transaction.pos_id).cloned()
+            && pos.stage == Stage::Reversing
+            && pos.current_transaction() == Some(transaction.id)
+        {
+            self.close(work, pos, PosStatus::Reversed, reversal.reason);
+        }
+        self.print_automatically(work, &transaction, Slip::Reversed);
+        Ok(())
+    }
+
+    /// Sends a reversal or an intent once more, unchanged but for the mark of a repeat.
+    pub(super) fn send_again(&mut self, work: &mut MerchantWork<'_>, id: TransactionId) {
+        let Some(mut transaction) = self.pending.get(&id).cloned() else { return };
+        let now = work.now;
+        let request = if let Some(reversal) =
+            transaction.reversal.as_mut().filter(|one| one.done_at.is_none())
+        {
+            reversal.sent_again(now);
+            reversal_request(&transaction)
+        } else if let Some(intent) = &mut transaction.intent {
+            intent.tries = intent.tries.saturating_add(1);
+            intent.next_at = now.plus_ms(crate::domain::reversal::pause_ms(intent.tries));
+            match intent_request(&transaction) {
+                Some(request) => request,
+                None => return,
+            }
+        } else {
+            return;
+        };
+        work.effect(Effect::Acquirer(Box::new(request)));
+        transaction.touch(now);
+        self.save_transaction(work, "transaction.repeated", transaction);
+    }
+
+    fn intent_answered(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        mut transaction: Transaction,
+        answer: IntentAnswer,
+    ) {
+        let Some(intent) = transaction.intent.clone() else { return };
+        match answer {
+            IntentAnswer::Acknowledged => {
+                transaction.intent = None;
+                transaction.touch(work.now);
+                self.intent_done(work, transaction, intent.kind);
+            }
+            IntentAnswer::Refused { response_code } => {
+                transaction.intent = None;
+                transaction.touch(work.now);
+                self.intent_refused(work, transaction, &response_code);
+            }
+            // The stored schedule asks again.
+            IntentAnswer::Unknown => {}
+        }
+    }
+
+    /// After loading: the acquirer's answers of the former life are lost.
+    pub(super) fn resume_open_work(&mut self, work: &mut MerchantWork<'_>) -> Decided {
+        let now = work.now;
+        let grace = now.plus_ms(self.limits.reconnect_ms);
+        let owed: Vec<TransactionId> = self.pending.keys().copied().collect();
+        let mut fresh = BTreeSet::new();
+        for pos in self.open.values().cloned().collect::<Vec<_>>() {
+            if pos.stage == Stage::Authorizing {
+                fresh.extend(pos.current_transaction());
+                self.reverse(work, pos, Reason::EngineRestarted)?;
+            } else if let Some(known) = self.open.get_mut(&pos.id) {
+                // Terminals need time to come back; nothing changes because of the restart itself.
+                known.deadline = known.deadline.map(|deadline| deadline.max(grace));
+            }
+        }
+        for transaction_id in owed.into_iter().filter(|id| !fresh.contains(id)) {
+            self.send_again(work, transaction_id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn current_transaction(
+        &self,
+        work: &MerchantWork<'_>,
+        pos: &PosTransaction,
+    ) -> Result<Option<Transaction>, crate::store::ReadFault> {
+        match pos.current_transaction() {
+            Some(transaction_id) => self.transaction(work, transaction_id),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn send_host_answer(
+        &self,
+        work: &mut MerchantWork<'_>,
+        pos: &PosTransaction,
+        decision: HostDecision,
+        issuer_data: Vec<u8>,
+    ) {
+        if let Some(attempt) = pos.current_attempt() {
+            let attempt_id = attempt.id;
+            let answer = HostAnswer { pos_id: pos.id, attempt_id, decision, issuer_data };
+            self.send(work, pos.terminal_id, ToAgent::HostAnswer(answer));
+        }
+    }
+}
+
+fn set_attempt(pos: &mut PosTransaction, state: AttemptState) {
+    if let Some(attempt) = pos.current_attempt_mut() {
+        attempt.state = state;
+    }
+}
+
+/// When the acquirer is asked again, if it is.
+pub(super) fn next_sending(transaction: &Transaction) -> Option<Timestamp> {
+    let reversal = transaction.reversal.filter(|one| one.done_at.is_none());
+    reversal
+        .map(|reversal| reversal.next_at)
+        .or(transaction.intent.as_ref().map(|intent| intent.next_at))
+}
+
+fn request(transaction: &Transaction, tries: u32, action: AcquirerAction) -> AcquirerRequest {
+    AcquirerRequest {
+        merchant_id: transaction.merchant_id,
+        terminal_id: transaction.terminal_id,
+        transaction_id: transaction.id,
+        trace: transaction.trace,
+        tries,
+        action,
+    }
+}
+
+fn reversal_request(transaction: &Transaction) -> AcquirerRequest {
+    let tries = transaction.reversal.map_or(1, |reversal| reversal.tries);
+    request(transaction, tries, AcquirerAction::Reverse { amount: transaction.requested })
+}
+
+/// The request of the transaction's intent.
+pub(super) fn intent_request(transaction: &Transaction) -> Option<AcquirerRequest> {
+    let intent = transaction.intent.as_ref()?;
+    let amount: Money = transaction.authorized.unwrap_or(transaction.requested);
+    let action = match intent.kind {
+        IntentKind::Void => AcquirerAction::Void { amount },
+        IntentKind::AdjustTip { tip, total } => AcquirerAction::Adjust { total, tip },
+    };
+    Some(request(transaction, intent.tries, action))
+}

@@ -1,0 +1,164 @@
+//! Print jobs: made, handed to the till until it reports an end, never a condition for money.
+
+use protocol::id::{PrintJobId, TerminalId};
+use protocol::link::{PrintCommand, PrintReport, PrintState, ToAgent};
+use protocol::receipt::Copy;
+
+use crate::domain::pos::PosTransaction;
+use crate::domain::print::PrintJob;
+use crate::domain::receipt::{self, Slip, Source};
+use crate::domain::rejection::Rejection;
+use crate::domain::transaction::Transaction;
+use crate::store::ReadFault;
+
+use super::claim::{Answered, Outcome};
+use super::{Decided, MerchantOwner, MerchantWork};
+use crate::owner::key;
+use crate::owner::request::{Answer, PrintReceipt};
+
+impl MerchantOwner {
+    pub(super) fn print_receipt(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        print: PrintReceipt,
+    ) -> Answered {
+        let Some(pos) = self.pos(work, print.pos_id)? else {
+            return Ok(Rejection::NotFound.into());
+        };
+        let terminal_id = print.terminal_id.unwrap_or(pos.terminal_id);
+        if self.terminal(work, terminal_id)?.is_none() {
+            return Ok(Rejection::NotFound.into());
+        }
+        let Some(transaction) = self.last_transaction(work, &pos)? else {
+            return Ok(Rejection::NoReceipt.into());
+        };
+        Ok(match self.queue_print(work, &transaction, print.copy, terminal_id)? {
+            Some(job) => {
+                let resource = job.id.to_string();
+                Outcome::Done(Answer::PrintQueued(Box::new(job)), resource)
+            }
+            None => Rejection::NoReceipt.into(),
+        })
+    }
+
+    /// Prints the copies that the rules want, as far as they can be made: a receipt that cannot be
+    /// made must not stop the decision that it is about.
+    pub(super) fn print_automatically(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        transaction: &Transaction,
+        slip: Slip,
+    ) {
+        for copy in slip.automatic() {
+            if let Err(fault) = self.queue_print(work, transaction, *copy, transaction.terminal_id)
+            {
+                tracing::error!(%fault, transaction_id = %transaction.id, "no receipt was made");
+            }
+        }
+    }
+
+    /// The transaction that a receipt of this POS transaction is about: of the latest attempt that
+    /// reached the acquirer.
+    fn last_transaction(
+        &self,
+        work: &MerchantWork<'_>,
+        pos: &PosTransaction,
+    ) -> Result<Option<Transaction>, ReadFault> {
+        let id = pos.attempts.iter().rev().find_map(|attempt| attempt.transaction_id);
+        id.map_or(Ok(None), |id| self.transaction(work, id))
+    }
+
+    fn queue_print(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        transaction: &Transaction,
+        copy: Copy,
+        terminal_id: TerminalId,
+    ) -> Result<Option<PrintJob>, ReadFault> {
+        let Some(terminal) = self.terminal(work, transaction.terminal_id)? else {
+            return Ok(None);
+        };
+        let mark = self.copy_mark(transaction, copy);
+        let is_duplicate = work.exists(&mark)?;
+        let source = Source { merchant: &self.merchant, terminal: &terminal, transaction };
+        let Some(receipt) = receipt::make(&source, copy, is_duplicate) else { return Ok(None) };
+        let job = PrintJob {
+            id: PrintJobId::from_uuid(work.id()),
+            merchant_id: self.id(),
+            pos_id: transaction.pos_id,
+            terminal_id,
+            copy,
+            is_duplicate,
+            receipt: Some(receipt),
+            state: PrintState::Queued { held_by: String::new() },
+            created_at: work.now,
+            updated_at: work.now,
+        };
+        self.save_print(work, "print_job.created", job.clone());
+        work.mark(mark);
+        self.send_print(work, &job);
+        Ok(Some(job))
+    }
+
+    /// One first print for each copy of each slip at each tip: the rest are duplicates.
+    fn copy_mark(&self, transaction: &Transaction, copy: Copy) -> Vec<u8> {
+        let copy = match copy {
+            Copy::Merchant => b'm',
+            Copy::Customer => b'c',
+        };
+        let slip = match Slip::of(transaction) {
+            Some(Slip::Approved) => b'a',
+            Some(Slip::Declined) => b'd',
+            Some(Slip::Reversed) => b'r',
+            Some(Slip::Voided) => b'v',
+            None => b'-',
+        };
+        let tips = u8::try_from(transaction.tip_revisions.len()).unwrap_or(u8::MAX);
+        let mut version = vec![copy, slip, tips];
+        version.extend_from_slice(&transaction.id.bytes());
+        key::copy_mark(self.id(), transaction.pos_id, &version)
+    }
+
+    pub(super) fn send_print(&self, work: &mut MerchantWork<'_>, job: &PrintJob) {
+        if let Some(receipt) = job.receipt.clone() {
+            let command = PrintCommand { job_id: job.id, receipt, open_drawer: false };
+            self.send(work, job.terminal_id, ToAgent::Print(Box::new(command)));
+        }
+    }
+
+    fn save_print(&mut self, work: &mut MerchantWork<'_>, event: &str, mut job: PrintJob) {
+        let row = key::print_job(self.id(), job.id);
+        let mark = key::open(self.id(), &row);
+        work.happened(event, &job.id);
+        if job.state.is_final() {
+            job.receipt = None;
+            if self.prints.remove(&job.id).is_some() {
+                work.remove(mark);
+            }
+            work.put(row, &job);
+        } else {
+            if !self.prints.contains_key(&job.id) {
+                work.mark(mark);
+            }
+            work.put(row, &job);
+            self.prints.insert(job.id, job);
+        }
+    }
+
+    pub(super) fn print_reported(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        terminal_id: TerminalId,
+        report: &PrintReport,
+    ) -> Decided {
+        let Some(mut job) = self.prints.get(&report.job_id).cloned() else { return Ok(()) };
+        if job.terminal_id != terminal_id || job.state == report.state {
+            return Ok(());
+        }
+        job.state = report.state.clone();
+        job.updated_at = work.now;
+        let event = if job.state.is_final() { "print_job.ended" } else { "print_job.moved" };
+        self.save_print(work, event, job);
+        Ok(())
+    }
+}
