@@ -106,7 +106,7 @@ pub enum MerchantInput {
 }
 
 /// What happens on a terminal's link.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TerminalEvent {
     /// A link is up; nothing has been sent on it yet.
     Up {
