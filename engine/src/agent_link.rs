@@ -1,3 +1,5 @@
-//! The engine's end of terminals' links.
+//! The engine's end of terminals' links: sockets, what tills ask for, and who is linked.
 
 pub mod registry;
+pub mod socket;
+pub(crate) mod till_request;

@@ -1,0 +1,362 @@
+//! The actor of a merchant: feeds the owner, carries out what it emits.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use actix::{
+    Actor, ActorContext as _, Addr, AsyncContext, Context, Handler, Message, MessageResult,
+    SpawnHandle,
+};
+use protocol::id::{MerchantId, TerminalId, TransactionId};
+use tokio::sync::oneshot;
+
+use super::terminal::{FromMerchant, TerminalActor};
+use super::{Surroundings, deliver, until};
+use crate::acquirer::AcquirerAnswer;
+use crate::agent_link::till_request;
+use crate::domain::rejection::Rejection;
+use crate::domain::time::Timestamp;
+use crate::id_source::SystemIds;
+use crate::owner::access_change::AccessChange;
+use crate::owner::machine::{self, Input, Output, Owner};
+use crate::owner::merchant::{Effect, MerchantInput, MerchantOwner, TerminalEvent};
+use crate::owner::request::{Ask, CallerId, ClaimRequest, Reply, Request, TillCaller};
+use crate::owner::terminal::TerminalInput;
+use crate::store::{CommitRefused, Committed};
+
+/// Messages that wait before callers are turned away.
+const MAILBOX_CAPACITY: usize = 1_024;
+
+/// The answer's way back to an HTTP handler.
+pub(crate) type ReplyTo = oneshot::Sender<Result<Reply, Rejection>>;
+
+/// A request from the API.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct AskMerchant {
+    pub(crate) claim: Option<ClaimRequest>,
+    pub(crate) request: Request,
+    pub(crate) reply_to: ReplyTo,
+}
+
+/// A request from a till; scope and permission have been checked.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct AskFromTill {
+    pub(crate) caller: TillCaller,
+    pub(crate) claim: ClaimRequest,
+    pub(crate) request: Request,
+}
+
+/// Something about a terminal's link.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct FromTerminal {
+    pub(crate) terminal_id: TerminalId,
+    pub(crate) event: TerminalEvent,
+}
+
+/// Asks for the actor of one of the merchant's terminals.
+#[derive(Debug, Message)]
+#[rtype(result = "Addr<TerminalActor>")]
+pub(crate) struct TerminalOf(pub(crate) TerminalId);
+
+/// The end of this process's work: answers nobody, stops.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Stop;
+
+/// The fate of the commit in flight.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct StoreDone {
+    generation: u64,
+    fate: Result<Committed, CommitRefused>,
+}
+
+/// The acquirer answered.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct AcquirerDone {
+    transaction_id: TransactionId,
+    answer: AcquirerAnswer,
+}
+
+/// Who waits for an answer.
+enum Caller {
+    Api(ReplyTo),
+    Till(TillCaller),
+}
+
+/// The actor.
+pub struct MerchantActor {
+    merchant_id: MerchantId,
+    around: Surroundings,
+    owner: Option<Owner<MerchantOwner>>,
+    /// Tells the commits of a discarded owner from those of its successor.
+    generation: u64,
+    callers: BTreeMap<CallerId, Caller>,
+    callers_made: u64,
+    terminals: BTreeMap<TerminalId, Addr<TerminalActor>>,
+    timer: Option<(Timestamp, SpawnHandle)>,
+}
+
+impl std::fmt::Debug for MerchantActor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("MerchantActor").field("id", &self.merchant_id).finish_non_exhaustive()
+    }
+}
+
+impl MerchantActor {
+    /// An actor that loads its owner when it starts.
+    pub const fn new(merchant_id: MerchantId, around: Surroundings) -> Self {
+        Self {
+            merchant_id,
+            around,
+            owner: None,
+            generation: 0,
+            callers: BTreeMap::new(),
+            callers_made: 0,
+            terminals: BTreeMap::new(),
+            timer: None,
+        }
+    }
+
+    fn load(&mut self, ctx: &mut Context<Self>) -> bool {
+        let store = self.around.store.clone();
+        match MerchantOwner::load(self.merchant_id, self.around.limits, store.as_ref()) {
+            Ok(Some(owner)) => {
+                self.owner = Some(owner);
+                self.generation += 1;
+                self.feed(ctx, Input::Resume);
+            }
+            Ok(None) => tracing::error!(merchant_id = %self.merchant_id, "merchant has no row"),
+            Err(fault) => {
+                tracing::error!(merchant_id = %self.merchant_id, %fault, "owner was not loaded");
+            }
+        }
+        self.owner.is_some()
+    }
+
+    /// Gives the owner one input and carries out everything that it emits.
+    fn feed(&mut self, ctx: &mut Context<Self>, input: Input<MerchantInput>) {
+        if self.owner.is_none() && !self.load(ctx) {
+            self.turn_away();
+            return;
+        }
+        let Some(owner) = &mut self.owner else { return };
+        let mut out = Vec::new();
+        let mut ids = SystemIds;
+        let store = self.around.store.clone();
+        let mut around = machine::Surroundings {
+            now: self.around.clock.now(),
+            ids: &mut ids,
+            rows: store.as_ref(),
+        };
+        let decided =
+            catch_unwind(AssertUnwindSafe(|| owner.handle(input, &mut around, &mut out)));
+        if decided.is_err() {
+            // The input is not tried again: what panicked once would panic twice.
+            tracing::error!(merchant_id = %self.merchant_id, "decision panicked, input dropped");
+            self.discard(ctx);
+            return;
+        }
+        for output in out {
+            match output {
+                Output::Commit(commit) => {
+                    let (actor, generation) = (ctx.address(), self.generation);
+                    let done = move |fate| deliver(&actor, StoreDone { generation, fate });
+                    self.around.store.commit(commit, Box::new(done));
+                }
+                Output::Effect(effect) => self.carry_out(ctx, effect),
+                Output::Discard(fault) => {
+                    tracing::error!(merchant_id = %self.merchant_id, %fault, "owner discarded");
+                    self.discard(ctx);
+                    return;
+                }
+            }
+        }
+        self.set_timer(ctx);
+    }
+
+    /// Builds the owner anew from what is committed. Everybody who waits is turned away; links
+    /// begin again, because what was sent on them may not be committed.
+    fn discard(&mut self, ctx: &mut Context<Self>) {
+        let waiting: Vec<MerchantInput> =
+            self.owner.take().map(|owner| owner.into_waiting().collect()).unwrap_or_default();
+        self.turn_away();
+        for terminal in self.terminals.values() {
+            deliver(terminal, FromMerchant(TerminalInput::Reset { is_renewed: false }));
+        }
+        if !self.load(ctx) {
+            return;
+        }
+        for input in waiting {
+            // Only the acquirer's word is worth keeping: callers have been answered, links reset.
+            if matches!(input, MerchantInput::Acquirer { .. }) {
+                self.feed(ctx, Input::Outside(input));
+            }
+        }
+    }
+
+    fn turn_away(&mut self) {
+        for (caller_id, caller) in std::mem::take(&mut self.callers) {
+            self.callers.insert(caller_id, caller);
+            self.answer(caller_id, Err(Rejection::Busy));
+        }
+    }
+
+    fn carry_out(&mut self, ctx: &mut Context<Self>, effect: Effect) {
+        match effect {
+            Effect::Answer { caller, reply } => self.answer(caller, reply),
+            Effect::Welcome { terminal_id, label, prints_known } => {
+                self.to_terminal(terminal_id, TerminalInput::Welcome { label, prints_known });
+            }
+            Effect::ToTerminal { terminal_id, message } => {
+                self.to_terminal(terminal_id, TerminalInput::Send(message));
+            }
+            Effect::Acquirer(request) => {
+                let (actor, transaction_id) = (ctx.address(), request.transaction_id);
+                let answered =
+                    move |answer| deliver(&actor, AcquirerDone { transaction_id, answer });
+                self.around.acquirer.submit(*request, Box::new(answered));
+            }
+            Effect::Publish(AccessChange::DropLink(terminal_id)) => {
+                self.to_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
+            }
+            Effect::Publish(change) => self.around.index.apply(change),
+        }
+    }
+
+    fn answer(&mut self, caller: CallerId, reply: Result<Reply, Rejection>) {
+        match self.callers.remove(&caller) {
+            Some(Caller::Api(reply_to)) => {
+                // A caller that has gone away has its answer in the idempotency record.
+                reply_to.send(reply).ok();
+            }
+            Some(Caller::Till(till)) => {
+                let message = Box::new(till_request::answer(till.request_id, reply));
+                self.to_terminal(till.terminal_id, TerminalInput::Send(message));
+            }
+            None => {}
+        }
+    }
+
+    fn to_terminal(&self, terminal_id: TerminalId, input: TerminalInput) {
+        if let Some(terminal) = self.terminals.get(&terminal_id) {
+            deliver(terminal, FromMerchant(input));
+        }
+    }
+
+    fn new_caller(&mut self, caller: Caller) -> CallerId {
+        self.callers_made += 1;
+        let caller_id = CallerId(self.callers_made);
+        self.callers.insert(caller_id, caller);
+        caller_id
+    }
+
+    fn set_timer(&mut self, ctx: &mut Context<Self>) {
+        let deadline = self.owner.as_ref().and_then(Owner::poll_deadline);
+        if self.timer.map(|(at, _)| at) == deadline {
+            return;
+        }
+        if let Some((_, handle)) = self.timer.take() {
+            ctx.cancel_future(handle);
+        }
+        if let Some(at) = deadline {
+            let pause = until(self.around.clock.now(), at);
+            let handle = ctx.run_later(pause, |actor, ctx| {
+                actor.timer = None;
+                actor.feed(ctx, Input::Deadline);
+            });
+            self.timer = Some((at, handle));
+        }
+    }
+}
+
+impl Actor for MerchantActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
+        self.load(ctx);
+    }
+}
+
+impl Handler<AskMerchant> for MerchantActor {
+    type Result = ();
+
+    fn handle(&mut self, ask: AskMerchant, ctx: &mut Context<Self>) {
+        let caller = self.new_caller(Caller::Api(ask.reply_to));
+        let ask = Ask { caller, claim: ask.claim, request: ask.request };
+        self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
+    }
+}
+
+impl Handler<AskFromTill> for MerchantActor {
+    type Result = ();
+
+    fn handle(&mut self, ask: AskFromTill, ctx: &mut Context<Self>) {
+        let caller = self.new_caller(Caller::Till(ask.caller));
+        let ask = Ask { caller, claim: Some(ask.claim), request: ask.request };
+        self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
+    }
+}
+
+impl Handler<FromTerminal> for MerchantActor {
+    type Result = ();
+
+    fn handle(&mut self, from: FromTerminal, ctx: &mut Context<Self>) {
+        let input =
+            MerchantInput::Terminal { terminal_id: from.terminal_id, event: from.event };
+        self.feed(ctx, Input::Outside(input));
+    }
+}
+
+impl Handler<StoreDone> for MerchantActor {
+    type Result = ();
+
+    fn handle(&mut self, done: StoreDone, ctx: &mut Context<Self>) {
+        if done.generation != self.generation {
+            return;
+        }
+        match done.fate {
+            Ok(committed) => self.feed(ctx, Input::Committed(committed)),
+            Err(refused) => {
+                tracing::warn!(merchant_id = %self.merchant_id, %refused, "commit refused");
+                self.discard(ctx);
+            }
+        }
+    }
+}
+
+impl Handler<AcquirerDone> for MerchantActor {
+    type Result = ();
+
+    fn handle(&mut self, done: AcquirerDone, ctx: &mut Context<Self>) {
+        let AcquirerDone { transaction_id, answer } = done;
+        self.feed(ctx, Input::Outside(MerchantInput::Acquirer { transaction_id, answer }));
+    }
+}
+
+impl Handler<TerminalOf> for MerchantActor {
+    type Result = MessageResult<TerminalOf>;
+
+    fn handle(&mut self, of: TerminalOf, ctx: &mut Context<Self>) -> Self::Result {
+        let merchant = ctx.address();
+        let (merchant_id, around) = (self.merchant_id, self.around.clone());
+        let terminal = self.terminals.entry(of.0).or_insert_with(|| {
+            TerminalActor::new(of.0, merchant_id, merchant, around).start()
+        });
+        MessageResult(terminal.clone())
+    }
+}
+
+impl Handler<Stop> for MerchantActor {
+    type Result = ();
+
+    fn handle(&mut self, _stop: Stop, ctx: &mut Context<Self>) {
+        self.turn_away();
+        ctx.stop();
+    }
+}

@@ -1,0 +1,126 @@
+//! The actor of the platform's owner.
+
+use std::collections::BTreeMap;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message};
+use tokio::sync::oneshot;
+
+use super::{Surroundings, deliver};
+use crate::domain::rejection::Rejection;
+use crate::id_source::SystemIds;
+use crate::owner::machine::{self, Input, Output, Owner};
+use crate::owner::platform::{PlatformAsk, PlatformEffect, PlatformOwner};
+use crate::owner::request::{CallerId, PlatformAnswer, PlatformRequest};
+use crate::store::{CommitRefused, Committed};
+
+type ReplyTo = oneshot::Sender<Result<PlatformAnswer, Rejection>>;
+
+/// A request of the operator.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct AskPlatform {
+    pub(crate) request: PlatformRequest,
+    pub(crate) reply_to: ReplyTo,
+}
+
+/// The fate of the commit in flight.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct StoreDone {
+    generation: u64,
+    fate: Result<Committed, CommitRefused>,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct PlatformActor {
+    around: Surroundings,
+    owner: Option<Owner<PlatformOwner>>,
+    generation: u64,
+    callers: BTreeMap<CallerId, ReplyTo>,
+    callers_made: u64,
+}
+
+impl PlatformActor {
+    /// An actor that loads its owner when it is first asked.
+    pub const fn new(around: Surroundings) -> Self {
+        Self { around, owner: None, generation: 0, callers: BTreeMap::new(), callers_made: 0 }
+    }
+
+    fn feed(&mut self, ctx: &mut Context<Self>, input: Input<PlatformAsk>) {
+        let store = self.around.store.clone();
+        if self.owner.is_none() {
+            self.owner = PlatformOwner::load(store.as_ref()).ok();
+            self.generation += 1;
+        }
+        let Some(owner) = &mut self.owner else {
+            self.discard();
+            return;
+        };
+        let mut out = Vec::new();
+        let mut ids = SystemIds;
+        let now = self.around.clock.now();
+        let mut around =
+            machine::Surroundings { now, ids: &mut ids, rows: store.as_ref() };
+        owner.handle(input, &mut around, &mut out);
+        for output in out {
+            match output {
+                Output::Commit(commit) => {
+                    let (actor, generation) = (ctx.address(), self.generation);
+                    let done = move |fate| deliver(&actor, StoreDone { generation, fate });
+                    self.around.store.commit(commit, Box::new(done));
+                }
+                Output::Effect(PlatformEffect::Publish(change)) => self.around.index.apply(change),
+                Output::Effect(PlatformEffect::Answer { caller, reply }) => {
+                    if let Some(reply_to) = self.callers.remove(&caller) {
+                        reply_to.send(reply).ok();
+                    }
+                }
+                Output::Discard(fault) => {
+                    tracing::error!(%fault, "platform owner discarded");
+                    self.discard();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn discard(&mut self) {
+        self.owner = None;
+        for (_, reply_to) in std::mem::take(&mut self.callers) {
+            reply_to.send(Err(Rejection::Busy)).ok();
+        }
+    }
+}
+
+impl Actor for PlatformActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<AskPlatform> for PlatformActor {
+    type Result = ();
+
+    fn handle(&mut self, ask: AskPlatform, ctx: &mut Context<Self>) {
+        self.callers_made += 1;
+        let caller = CallerId(self.callers_made);
+        self.callers.insert(caller, ask.reply_to);
+        self.feed(ctx, Input::Outside(PlatformAsk { caller, request: ask.request }));
+    }
+}
+
+impl Handler<StoreDone> for PlatformActor {
+    type Result = ();
+
+    fn handle(&mut self, done: StoreDone, ctx: &mut Context<Self>) {
+        if done.generation != self.generation {
+            return;
+        }
+        match done.fate {
+            Ok(committed) => self.feed(ctx, Input::Committed(committed)),
+            Err(refused) => {
+                tracing::warn!(%refused, "commit refused");
+                self.discard();
+            }
+        }
+    }
+}

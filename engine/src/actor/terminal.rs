@@ -1,0 +1,233 @@
+//! The actor of a terminal: feeds the owner of its link, and checks what the till asks for.
+
+use std::collections::BTreeMap;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use protocol::id::{MerchantId, RequestId, TerminalId};
+use protocol::link::{HandshakeReply, Refused, TillRequest, ToAgent, ToEngine};
+use tokio::sync::mpsc;
+
+use super::merchant::{AskFromTill, FromTerminal, MerchantActor};
+use super::{Surroundings, deliver, until};
+use crate::access::principal::Principal;
+use crate::agent_link::registry::LiveStatus;
+use crate::agent_link::till_request;
+use crate::domain::time::Timestamp;
+use crate::owner::merchant::TerminalEvent;
+use crate::owner::request::TillCaller;
+use crate::owner::terminal::{TerminalInput, TerminalOutput, TerminalOwner, VerifiedHello};
+
+/// What a socket's task is to send.
+#[derive(Debug)]
+pub(crate) enum Outbound {
+    /// An answer to the hello.
+    Handshake(HandshakeReply),
+    /// A message.
+    Message(Box<ToAgent>),
+}
+
+/// A verified hello on a new socket. Dropping the sender ends the socket.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct LinkHello {
+    pub(crate) outbound: mpsc::Sender<Outbound>,
+    pub(crate) hello: VerifiedHello,
+}
+
+/// The agent said something.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct LinkSaid {
+    pub(crate) socket: u64,
+    pub(crate) message: ToEngine,
+}
+
+/// A socket has closed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct LinkClosed {
+    pub(crate) socket: u64,
+}
+
+/// From the merchant's owner.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct FromMerchant(pub(crate) TerminalInput);
+
+/// The actor.
+pub struct TerminalActor {
+    terminal_id: TerminalId,
+    merchant_id: MerchantId,
+    merchant: Addr<MerchantActor>,
+    around: Surroundings,
+    owner: TerminalOwner,
+    sockets: BTreeMap<u64, mpsc::Sender<Outbound>>,
+    timer: Option<(Timestamp, SpawnHandle)>,
+}
+
+impl std::fmt::Debug for TerminalActor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("TerminalActor").field("id", &self.terminal_id).finish_non_exhaustive()
+    }
+}
+
+impl TerminalActor {
+    /// The actor of a terminal of `merchant`.
+    pub(crate) fn new(
+        terminal_id: TerminalId,
+        merchant_id: MerchantId,
+        merchant: Addr<MerchantActor>,
+        around: Surroundings,
+    ) -> Self {
+        Self {
+            terminal_id,
+            merchant_id,
+            merchant,
+            around,
+            owner: TerminalOwner::default(),
+            sockets: BTreeMap::new(),
+            timer: None,
+        }
+    }
+
+    fn feed(&mut self, ctx: &mut Context<Self>, input: TerminalInput) {
+        let mut out = Vec::new();
+        self.owner.handle(self.around.clock.now(), input, &mut out);
+        for output in out {
+            self.carry_out(ctx, output);
+        }
+        self.set_timer(ctx);
+    }
+
+    fn carry_out(&mut self, ctx: &mut Context<Self>, output: TerminalOutput) {
+        match output {
+            TerminalOutput::Welcome { socket, welcome } => {
+                let reply = HandshakeReply::Welcome(welcome);
+                self.send(ctx, socket, Outbound::Handshake(reply));
+            }
+            TerminalOutput::Refuse { socket, reason } => {
+                let reply = HandshakeReply::Refused(Refused { reason });
+                self.send(ctx, socket, Outbound::Handshake(reply));
+                self.sockets.remove(&socket);
+            }
+            TerminalOutput::Send { socket, message } => {
+                self.send(ctx, socket, Outbound::Message(message));
+            }
+            TerminalOutput::Close { socket } => {
+                self.sockets.remove(&socket);
+            }
+            TerminalOutput::Merchant(event) => match *event {
+                TerminalEvent::Said(ToEngine::Request { request_id, request }) => {
+                    self.asked(ctx, request_id, request);
+                }
+                event => {
+                    let terminal_id = self.terminal_id;
+                    deliver(&self.merchant, FromTerminal { terminal_id, event });
+                }
+            },
+            TerminalOutput::Status => self.publish(),
+        }
+    }
+
+    /// A request of the till passes the same check as one of the API.
+    fn asked(&mut self, ctx: &mut Context<Self>, request_id: RequestId, request: TillRequest) {
+        let principal =
+            Principal::Terminal { merchant_id: self.merchant_id, terminal_id: self.terminal_id };
+        let now = self.around.clock.now();
+        let caller = TillCaller { terminal_id: self.terminal_id, request_id };
+        let operation = till_request::operation(&request);
+        if let Err(denied) = self.around.guard.authorize(&principal, operation) {
+            let message = Box::new(till_request::denied(request_id, &denied));
+            self.feed(ctx, TerminalInput::Send(message));
+            return;
+        }
+        let claim = till_request::claim(self.terminal_id, request_id, &request);
+        let request = till_request::request(caller, request, now);
+        let is_taken = self.merchant.try_send(AskFromTill { caller, claim, request }).is_ok();
+        if !is_taken {
+            let message = Box::new(till_request::busy(request_id));
+            self.feed(ctx, TerminalInput::Send(message));
+        }
+    }
+
+    /// A full queue means that the socket does not drain: it is closed, and the next hello
+    /// reconciles.
+    fn send(&mut self, ctx: &mut Context<Self>, socket: u64, outbound: Outbound) {
+        let is_sent =
+            self.sockets.get(&socket).is_some_and(|sender| sender.try_send(outbound).is_ok());
+        if !is_sent && self.sockets.remove(&socket).is_some() {
+            deliver(&ctx.address(), LinkClosed { socket });
+        }
+    }
+
+    fn publish(&self) {
+        let till = self.owner.till();
+        self.around.registry.publish(
+            self.terminal_id,
+            LiveStatus {
+                is_online: self.owner.is_online(),
+                since: self.owner.since(),
+                last_seen_at: self.owner.heard_at(),
+                till: till.map(|(status, _)| status.clone()),
+                reported_at: till.map(|(_, at)| *at),
+            },
+        );
+    }
+
+    fn set_timer(&mut self, ctx: &mut Context<Self>) {
+        let deadline = self.owner.poll_deadline();
+        if self.timer.map(|(at, _)| at) == deadline {
+            return;
+        }
+        if let Some((_, handle)) = self.timer.take() {
+            ctx.cancel_future(handle);
+        }
+        if let Some(at) = deadline {
+            let pause = until(self.around.clock.now(), at);
+            let handle = ctx.run_later(pause, |actor, ctx| {
+                actor.timer = None;
+                actor.feed(ctx, TerminalInput::Deadline);
+            });
+            self.timer = Some((at, handle));
+        }
+    }
+}
+
+impl Actor for TerminalActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<LinkHello> for TerminalActor {
+    type Result = ();
+
+    fn handle(&mut self, link: LinkHello, ctx: &mut Context<Self>) {
+        self.sockets.insert(link.hello.socket, link.outbound);
+        self.feed(ctx, TerminalInput::Hello(Box::new(link.hello)));
+    }
+}
+
+impl Handler<LinkSaid> for TerminalActor {
+    type Result = ();
+
+    fn handle(&mut self, said: LinkSaid, ctx: &mut Context<Self>) {
+        let message = Box::new(said.message);
+        self.feed(ctx, TerminalInput::Said { socket: said.socket, message });
+    }
+}
+
+impl Handler<LinkClosed> for TerminalActor {
+    type Result = ();
+
+    fn handle(&mut self, closed: LinkClosed, ctx: &mut Context<Self>) {
+        self.sockets.remove(&closed.socket);
+        self.feed(ctx, TerminalInput::Closed { socket: closed.socket });
+    }
+}
+
+impl Handler<FromMerchant> for TerminalActor {
+    type Result = ();
+
+    fn handle(&mut self, from: FromMerchant, ctx: &mut Context<Self>) {
+        self.feed(ctx, from.0);
+    }
+}
