@@ -1,8 +1,15 @@
 //! Tillway's payment transaction engine.
 
+pub mod access;
 pub mod acquirer;
 pub mod actor;
 pub mod agent_link;
+pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod http;
+pub mod id_source;
+pub mod observe;
 pub mod owner;
+pub mod query;
 pub mod store;

@@ -32,6 +32,7 @@ scopes! {
     TransactionsRead = "transactions:read",
     TransactionsTip = "transactions:tip",
     TransactionsVoid = "transactions:void",
+    MerchantRead = "merchant:read",
     ApiKeysManage = "api_keys:manage",
 }
 

@@ -121,14 +121,14 @@ pub fn adjusted_total(
     }
     if tip.currency() != transaction.base.currency() {
         return Err(Rejection::invalid(
-            "tip.currency",
+            "currency",
             "must be that of the transaction",
         ));
     }
     if tip.minor() < 0 {
-        return Err(Rejection::invalid("tip.minor", "must not be negative"));
+        return Err(Rejection::invalid("tip_amount", "must not be negative"));
     }
-    let out_of_range = |_| Rejection::invalid("tip.minor", "out of range");
+    let out_of_range = |_| Rejection::invalid("tip_amount", "out of range");
     let limit = transaction
         .base
         .basis_points(limits.bps_max)

@@ -1,0 +1,136 @@
+//! Who and what the guard knows, in memory: loaded from the rows at start, then changed by owners
+//! before the answer to the change leaves. Nothing else is ever asked whether a credential works.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use protocol::id::{ApiKeyId, MerchantId, PartnerId, TerminalId};
+
+use crate::domain::merchant::{Merchant, Partner, Terminal};
+use crate::domain::pairing::PairingCode;
+use crate::domain::time::Timestamp;
+use crate::domain::token::{ApiKey, SecretHash};
+use crate::owner::access_change::AccessChange;
+use crate::owner::key;
+use crate::owner::work::{Stored, decode};
+use crate::store::{ReadFault, Rows};
+
+/// Rows read at a time while loading. Arbitrary, bounded: keeps the memory of a step small.
+const LOAD_ROWS: usize = 1_000;
+
+#[derive(Debug, Default)]
+struct Tables {
+    api_keys: BTreeMap<ApiKeyId, Arc<ApiKey>>,
+    partners: BTreeMap<PartnerId, Arc<Partner>>,
+    merchants: BTreeMap<MerchantId, Arc<Merchant>>,
+    terminals: BTreeMap<TerminalId, Arc<Terminal>>,
+    pairing_codes: BTreeMap<[u8; 32], Arc<PairingCode>>,
+}
+
+/// The index; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct AccessIndex(Arc<RwLock<Tables>>);
+
+impl AccessIndex {
+    /// Reads everything that the guard needs. Pairing codes that have expired by `now` are left out.
+    ///
+    /// # Errors
+    /// [`ReadFault`] when the storage fails or a row is damaged.
+    pub fn load(rows: &dyn Rows, now: Timestamp) -> Result<Self, ReadFault> {
+        let mut tables = Tables::default();
+        each(rows, key::PARTNER, |partner: Partner| {
+            tables.partners.insert(partner.id, Arc::new(partner));
+        })?;
+        each(rows, key::MERCHANT, |merchant: Merchant| {
+            tables.merchants.insert(merchant.id, Arc::new(merchant));
+        })?;
+        each(rows, key::TERMINAL, |terminal: Terminal| {
+            tables.terminals.insert(terminal.id, Arc::new(terminal));
+        })?;
+        each(rows, key::API_KEY, |api_key: ApiKey| {
+            tables.api_keys.insert(api_key.id, Arc::new(api_key));
+        })?;
+        each(rows, key::PAIRING_CODE, |code: PairingCode| {
+            if now < code.expires_at {
+                tables.pairing_codes.insert(code.hash.0, Arc::new(code));
+            }
+        })?;
+        Ok(Self(Arc::new(RwLock::new(tables))))
+    }
+
+    /// Takes over what a commit changed. To be called before the answer to the change leaves.
+    pub fn apply(&self, change: AccessChange) {
+        let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            AccessChange::Partner(partner) => {
+                tables.partners.insert(partner.id, Arc::from(partner));
+            }
+            AccessChange::Merchant(merchant) => {
+                tables.merchants.insert(merchant.id, Arc::from(merchant));
+            }
+            AccessChange::Terminal(terminal) => {
+                tables.terminals.insert(terminal.id, Arc::from(terminal));
+            }
+            AccessChange::ApiKey(api_key) => {
+                tables.api_keys.insert(api_key.id, Arc::from(api_key));
+            }
+            AccessChange::PairingCode(code) => {
+                let made_at = code.created_at;
+                tables
+                    .pairing_codes
+                    .retain(|_, other| made_at < other.expires_at);
+                tables.pairing_codes.insert(code.hash.0, Arc::from(code));
+            }
+            // Links belong to the registry; the key that replaced theirs comes as a terminal.
+            AccessChange::DropLink(_) => {}
+        }
+    }
+
+    /// An API key.
+    pub fn api_key(&self, id: ApiKeyId) -> Option<Arc<ApiKey>> {
+        self.read().api_keys.get(&id).cloned()
+    }
+
+    /// A merchant.
+    pub fn merchant(&self, id: MerchantId) -> Option<Arc<Merchant>> {
+        self.read().merchants.get(&id).cloned()
+    }
+
+    /// A partner.
+    pub fn partner(&self, id: PartnerId) -> Option<Arc<Partner>> {
+        self.read().partners.get(&id).cloned()
+    }
+
+    /// A terminal.
+    pub fn terminal(&self, id: TerminalId) -> Option<Arc<Terminal>> {
+        self.read().terminals.get(&id).cloned()
+    }
+
+    /// A pairing code, by the hash of its normalized text.
+    pub fn pairing_code(&self, hash: SecretHash) -> Option<Arc<PairingCode>> {
+        self.read().pairing_codes.get(&hash.0).cloned()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn each<T: Stored>(rows: &dyn Rows, space: u8, mut take: impl FnMut(T)) -> Result<(), ReadFault> {
+    let prefix = key::space(space);
+    let mut from: Option<Vec<u8>> = None;
+    loop {
+        let page = rows.scan(&prefix, from.as_deref(), LOAD_ROWS)?;
+        for (key, bytes) in &page {
+            take(decode(key, bytes)?);
+        }
+        if page.len() < LOAD_ROWS {
+            return Ok(());
+        }
+        // The next key after the last one, because `from` is inclusive.
+        from = page.into_iter().next_back().map(|(mut key, _)| {
+            key.push(0);
+            key
+        });
+    }
+}

@@ -1,0 +1,381 @@
+//! Configuration: a file, the command line over it, and the operator's token beside the data.
+//!
+//! Refuses what would be unsafe: an address that other machines can reach, because the engine
+//! itself speaks plain HTTP, and a token file that others can read.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::domain::tip::TipLimits;
+use crate::domain::token::Secret;
+use crate::id_source::{RandomFault, SystemIds};
+use crate::observe::LogFormat;
+
+/// Where the engine listens unless told otherwise.
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7437);
+/// Name of the file with the operator's token, in the data directory.
+pub const OPERATOR_TOKEN_FILE: &str = "operator-token";
+/// What the operator's token begins with, so that a leaked one is recognized.
+pub const OPERATOR_TOKEN_PREFIX: &str = "tw_operator_";
+
+/// Command line of the engine.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ConfigArgs {
+    /// Configuration file (TOML).
+    #[arg(long, env = "TILLWAY_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Directory of the database, created if absent.
+    #[arg(long, env = "TILLWAY_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address to listen on; loopback only.
+    #[arg(long, env = "TILLWAY_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// Form of the log on standard error.
+    #[arg(long, env = "TILLWAY_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// What bounds the load that the engine takes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Requests in work at once, waiting ones included; above it 503.
+    pub in_flight_max: u32,
+    /// Requests of one merchant in work at once, waiting ones included; above it 503.
+    pub in_flight_per_merchant_max: u32,
+    /// Requests of one merchant a minute, on average; above it 429.
+    pub merchant_requests_per_minute: u32,
+    /// Refused credentials a minute from one address; above it 429 instead of 401.
+    pub refused_credentials_per_minute: u32,
+    /// Pairing codes tried a minute from one address; above it 429.
+    pub pairing_attempts_per_minute: u32,
+    /// Look-ups and lists read from the database at once.
+    pub queries_at_once: u32,
+}
+
+impl Default for Limits {
+    /// Arbitrary, bounded: far above what a merchant's tills do, far below what hurts others. A
+    /// pairing code has 48 bits and lives for 15 minutes by default: 30 tries a minute find one of
+    /// a thousand live codes with a chance of 1 in 600 million.
+    fn default() -> Self {
+        Self {
+            in_flight_max: 4_096,
+            in_flight_per_merchant_max: 1_024,
+            merchant_requests_per_minute: 60_000,
+            refused_credentials_per_minute: 60,
+            pairing_attempts_per_minute: 30,
+            queries_at_once: 8,
+        }
+    }
+}
+
+/// How often and how far tips may change after the authorization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TipSection {
+    bps_max: u32,
+    hours_max: u32,
+    changes_max: u32,
+}
+
+impl Default for TipSection {
+    fn default() -> Self {
+        let limits = TipLimits::default();
+        Self {
+            bps_max: limits.bps_max,
+            hours_max: limits.hours_max,
+            changes_max: limits.changes_max,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileForm {
+    data_dir: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    log_format: Option<LogFormat>,
+    log_filter: Option<String>,
+    limits: Limits,
+    tips: TipSection,
+}
+
+/// The engine's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Directory of the database and the operator's token.
+    pub data_dir: PathBuf,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// What is logged, unless `RUST_LOG` says otherwise.
+    pub log_filter: String,
+    /// Bounds on load.
+    pub limits: Limits,
+    /// Bounds on tips.
+    pub tips: TipLimits,
+}
+
+/// Why the engine cannot start with this configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read or written.
+    #[error("cannot use {}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The configuration file is not what it should be.
+    #[error("{} is malformed: {error}", path.display())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: Box<toml::de::Error>,
+    },
+    /// Other machines could reach the address, and there is no TLS.
+    #[error(
+        "refusing to listen on {0}: the engine speaks plain HTTP, so that only loopback addresses \
+         are allowed; put a TLS proxy on this machine in front of it"
+    )]
+    NotLoopback(SocketAddr),
+    /// There is nowhere to keep data.
+    #[error("data_dir is missing: give --data-dir or set it in the configuration file")]
+    NoDataDir,
+    /// A limit would stop everything.
+    #[error("limit {0} must be above zero")]
+    ZeroLimit(&'static str),
+    /// Others than the owner can use the token file.
+    #[error("{} can be used by others (mode {mode:o}); make it 600 and replace the token", path.display())]
+    TokenExposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The token file does not hold a token.
+    #[error("{} does not hold a token; remove it to have a new one made", .0.display())]
+    TokenMalformed(PathBuf),
+    /// A token cannot be made.
+    #[error(transparent)]
+    Random(#[from] RandomFault),
+}
+
+impl ConfigError {
+    fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::File { path, error }
+    }
+}
+
+impl Config {
+    /// Reads the file, if one is named, and puts the command line over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(args: &ConfigArgs) -> Result<Self, ConfigError> {
+        let form = match &args.config {
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(ConfigError::file(path))?;
+                toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+                    path: path.clone(),
+                    error: Box::new(error),
+                })?
+            }
+            None => FileForm::default(),
+        };
+        Self::combine(args, form)
+    }
+
+    fn combine(args: &ConfigArgs, form: FileForm) -> Result<Self, ConfigError> {
+        let listen = args.listen.or(form.listen).unwrap_or(LISTEN_DEFAULT);
+        if !listen.ip().is_loopback() {
+            return Err(ConfigError::NotLoopback(listen));
+        }
+        let limits = form.limits;
+        for (name, limit) in [
+            ("in_flight_max", limits.in_flight_max),
+            (
+                "in_flight_per_merchant_max",
+                limits.in_flight_per_merchant_max,
+            ),
+            (
+                "merchant_requests_per_minute",
+                limits.merchant_requests_per_minute,
+            ),
+            (
+                "refused_credentials_per_minute",
+                limits.refused_credentials_per_minute,
+            ),
+            (
+                "pairing_attempts_per_minute",
+                limits.pairing_attempts_per_minute,
+            ),
+            ("queries_at_once", limits.queries_at_once),
+        ] {
+            if limit == 0 {
+                return Err(ConfigError::ZeroLimit(name));
+            }
+        }
+        Ok(Self {
+            data_dir: args
+                .data_dir
+                .clone()
+                .or(form.data_dir)
+                .ok_or(ConfigError::NoDataDir)?,
+            listen,
+            log_format: args.log_format.or(form.log_format).unwrap_or_default(),
+            log_filter: form.log_filter.unwrap_or_else(|| "info".to_owned()),
+            limits,
+            tips: TipLimits {
+                bps_max: form.tips.bps_max,
+                hours_max: form.tips.hours_max,
+                changes_max: form.tips.changes_max,
+            },
+        })
+    }
+}
+
+/// Makes the data directory, for its owner only, if it is absent.
+///
+/// # Errors
+/// [`ConfigError::File`].
+pub fn prepare_data_dir(data_dir: &Path) -> Result<(), ConfigError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
+        .map_err(ConfigError::file(data_dir))
+}
+
+/// Reads the operator's token from the data directory, and makes one at the first start.
+///
+/// # Errors
+/// [`ConfigError`]; also when others could have read the file.
+pub fn operator_token(data_dir: &Path, ids: SystemIds) -> Result<Secret, ConfigError> {
+    let path = data_dir.join(OPERATOR_TOKEN_FILE);
+    match fs::metadata(&path) {
+        Ok(metadata) => {
+            let mode = metadata.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                return Err(ConfigError::TokenExposed { path, mode });
+            }
+            let text = Secret::new(fs::read_to_string(&path).map_err(ConfigError::file(&path))?);
+            let token = text.expose().trim_end();
+            let is_token = token
+                .strip_prefix(OPERATOR_TOKEN_PREFIX)
+                .is_some_and(|secret| secret.len() == 64 && secret.is_ascii());
+            if !is_token {
+                return Err(ConfigError::TokenMalformed(path));
+            }
+            Ok(Secret::new(token.to_owned()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let secret = ids.secret()?;
+            let token = Secret::new(format!("{OPERATOR_TOKEN_PREFIX}{}", secret.expose()));
+            write_private(data_dir, &path, &token).map_err(ConfigError::file(&path))?;
+            Ok(token)
+        }
+        Err(error) => Err(ConfigError::File { path, error }),
+    }
+}
+
+/// Written beside and renamed: a crash leaves no half token.
+fn write_private(data_dir: &Path, path: &Path, token: &Secret) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)?;
+    // The mode above counts only for a file that did not exist.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    writeln!(file, "{}", token.expose())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    File::open(data_dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(listen: &str) -> ConfigArgs {
+        ConfigArgs {
+            data_dir: Some(PathBuf::from("/tmp/x")),
+            listen: Some(listen.parse().unwrap()),
+            ..ConfigArgs::default()
+        }
+    }
+
+    #[test]
+    fn only_loopback_is_listened_on() {
+        for listen in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1"] {
+            assert!(
+                Config::combine(&args(listen), FileForm::default()).is_ok(),
+                "{listen}"
+            );
+        }
+        for listen in ["0.0.0.0:1", "10.0.0.1:1", "[::]:1", "8.8.8.8:1"] {
+            assert!(
+                matches!(
+                    Config::combine(&args(listen), FileForm::default()),
+                    Err(ConfigError::NotLoopback(_))
+                ),
+                "{listen}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_command_line_wins_and_typing_errors_are_found() {
+        let form: FileForm = toml::from_str(
+            "data_dir = '/var/a'\nlisten = '127.0.0.1:9'\n[tips]\nbps_max = 1000\n",
+        )
+        .unwrap();
+        let config = Config::combine(&args("127.0.0.1:8"), form).unwrap();
+        assert_eq!(config.data_dir, Path::new("/tmp/x"));
+        assert_eq!(config.listen.port(), 8);
+        assert_eq!(config.tips.bps_max, 1_000);
+        assert_eq!(config.tips.hours_max, TipLimits::default().hours_max);
+        assert!(toml::from_str::<FileForm>("data_dri = 'x'").is_err());
+        assert!(toml::from_str::<FileForm>("[limits]\nin_flight = 1").is_err());
+        let form: FileForm = toml::from_str("[limits]\nin_flight_max = 0").unwrap();
+        assert!(matches!(
+            Config::combine(&args("127.0.0.1:8"), form),
+            Err(ConfigError::ZeroLimit("in_flight_max"))
+        ));
+    }
+
+    #[test]
+    fn the_operator_token_is_made_once_and_for_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(OPERATOR_TOKEN_FILE);
+        let first = operator_token(dir.path(), SystemIds).unwrap();
+        assert_eq!(operator_token(dir.path(), SystemIds).unwrap(), first);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(
+            operator_token(dir.path(), SystemIds),
+            Err(ConfigError::TokenExposed { mode: 0o644, .. })
+        ));
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, "").unwrap();
+        assert!(matches!(
+            operator_token(dir.path(), SystemIds),
+            Err(ConfigError::TokenMalformed(_))
+        ));
+    }
+}
