@@ -19,6 +19,7 @@ pub(crate) trait Subject {
     fn reopen(&mut self);
 }
 
+type Rule = (&'static str, fn(&mut dyn Subject));
 type Outcome = Result<Committed, CommitRefused>;
 
 /// A stream that differs from others by `number`.
@@ -89,7 +90,7 @@ fn outcomes(subject: &dyn Subject, commits: Vec<Commit>) -> Vec<Outcome> {
 
 /// Runs every rule, each on a store of its own.
 pub(crate) fn run(mut open: impl FnMut() -> Box<dyn Subject>) {
-    let rules: [(&str, fn(&mut dyn Subject)); 10] = [
+    let rules: [Rule; 10] = [
         ("sequences are dense and positions ordered", dense_sequences),
         ("a wrong sequence is refused whole", wrong_sequence),
         ("a commit is atomic", atomic),
