@@ -8,10 +8,14 @@ mod checkpoint;
 mod committer;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod crash_test;
 mod disk;
 mod disk_store;
 #[cfg(test)]
 mod disk_store_test;
+#[cfg(test)]
+mod faulty;
 mod follow;
 mod frame;
 mod identity;

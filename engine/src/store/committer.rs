@@ -217,7 +217,8 @@ impl Committer {
         if urgency == Urgency::New && self.end.spares().is_exhausted() {
             return false;
         }
-        if !self.fits(bytes) && !(self.end.spares().await_ready() && self.end.roll()) {
+        let fits = self.fits(bytes) || (self.end.spares().await_ready() && self.end.roll());
+        if !fits {
             return false;
         }
         let left = self.end.remaining().saturating_sub(self.frame_bytes(bytes));
