@@ -117,6 +117,7 @@ impl Follower {
             file,
             offset,
             chunk: Vec::new(),
+            filled: 0,
             start: 0,
             length: 0,
             header: Header::EMPTY,
@@ -130,6 +131,8 @@ struct Frames {
     /// Behind the current batch, in the file.
     offset: u64,
     chunk: Vec<u8>,
+    /// Bytes of the chunk that hold the file's.
+    filled: usize,
     /// The current batch, in the chunk.
     start: usize,
     length: usize,
@@ -157,7 +160,7 @@ impl Frames {
     }
 
     fn rest(&self) -> &[u8] {
-        self.chunk.get(self.start..).unwrap_or_default()
+        self.chunk.get(self.start..self.filled).unwrap_or_default()
     }
 
     fn bytes(&self) -> &[u8] {
@@ -168,10 +171,11 @@ impl Frames {
     /// Has at least `wanted` bytes of the next batch in the chunk, if the file has them.
     fn fill(&mut self, wanted: usize) -> io::Result<()> {
         if self.rest().len() < wanted {
-            self.chunk
-                .resize(wanted.clamp(CHUNK_BYTES, FRAME_BYTES_MAX), 0);
-            let count = self.file.read_at(&mut self.chunk, self.offset)?;
-            self.chunk.truncate(count);
+            let size = wanted.clamp(CHUNK_BYTES, FRAME_BYTES_MAX);
+            if self.chunk.len() < size {
+                self.chunk = vec![0; size];
+            }
+            self.filled = self.file.read_at(&mut self.chunk, self.offset)?;
             self.start = 0;
         }
         Ok(())
