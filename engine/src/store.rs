@@ -4,7 +4,44 @@
 //! atomic and, once its [`Done`] has been called with `Ok`, on stable storage; its rows are
 //! readable by then. Nothing here knows what the bytes mean.
 
+mod checkpoint;
+mod committer;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod crash_test;
+mod disk;
+mod disk_store;
+#[cfg(test)]
+mod disk_store_test;
+#[cfg(test)]
+mod faulty;
+mod follow;
+mod frame;
+mod identity;
+mod log;
+mod memory;
+mod queue;
+mod range;
+mod recovery;
+mod segment;
+mod start;
+mod state;
+mod verify;
+
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+pub use committer::Fatal;
+pub use disk_store::{DiskStore, StoreConfig, StoreStats};
+pub use memory::MemoryStore;
+pub use segment::Retention;
+pub use verify::{Problem, verify};
+
+/// Largest encoded commit, in bytes: what the committer writes in one turn (measured 2026-11-20:
+/// 2 GB/s at this size, so one turn stays below a millisecond).
+pub const COMMIT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Whose events: one stream per owner, with dense sequence numbers from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,7 +50,8 @@ pub struct StreamId(pub [u8; 17]);
 /// A row that a record puts. Rows are full values, so applying one twice changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Key space byte, then the key; time-ordered within a space.
+    /// Key space byte, then the key; time-ordered within a space. Space `0x00` is the store's own:
+    /// a commit with such a key, or with an empty one, is [`CommitRefused::Malformed`].
     pub key: Vec<u8>,
     /// The new value; `None` removes the row.
     pub value: Option<Vec<u8>>,
@@ -64,7 +102,9 @@ pub struct Committed {
     pub position: Position,
 }
 
-/// Why a commit did not happen. Nothing of it is or will become visible.
+/// Why a commit did not happen. Nothing of it is or will become visible; only after a failed write
+/// or sync, when the process has been told to end, is a commit refused as [`CommitRefused::Closed`]
+/// whose fate the next start decides.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitRefused {
     /// Only the reserve is left, or the disk is full: try again later.
@@ -84,9 +124,83 @@ pub enum CommitRefused {
         /// Encoded size.
         bytes: usize,
     },
+    /// The caller's mistake: no records, or a key outside the caller's spaces.
+    #[error("commit is malformed: {reason}")]
+    Malformed {
+        /// The rule that it breaks.
+        reason: &'static str,
+    },
     /// The store stops answering (shutting down, or a write or sync failed).
     #[error("store is closed")]
     Closed,
+}
+
+/// Why a store does not open. Files are relative to its directory.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("store in {directory} is in use")]
+    Locked {
+        /// The store's directory.
+        directory: PathBuf,
+    },
+    /// The configuration contradicts itself.
+    #[error("store cannot be configured like this: {reason}")]
+    Config {
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// A file operation failed.
+    #[error("{path}: {message}")]
+    Io {
+        /// The file or directory.
+        path: String,
+        /// What the operating system said.
+        message: String,
+    },
+    /// There is no room for the log to go on at all.
+    #[error("no space for a log segment")]
+    NoSpace,
+    /// Something that was durable is damaged or missing. Nothing was changed.
+    #[error("{file} is corrupt at offset {offset}: {reason}")]
+    Corrupt {
+        /// The file.
+        file: String,
+        /// Where, in bytes.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The state must be rebuilt, but the log does not reach back to its beginning.
+    #[error("state cannot be rebuilt: the log begins at position {position}")]
+    HistoryIncomplete {
+        /// The first position that is left.
+        position: u64,
+    },
+    /// The state cannot be opened or written.
+    #[error("state: {reason}")]
+    State {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl OpenError {
+    fn io(path: &str, error: &io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            message: error.to_string(),
+        }
+    }
+
+    fn missing(generation: u64) -> Self {
+        let file = segment::path(segment::LOG, generation);
+        Self::Corrupt {
+            file,
+            offset: 0,
+            reason: "segment is missing".to_owned(),
+        }
+    }
 }
 
 /// A failed read: the machine's trouble, not the caller's.
@@ -167,3 +281,33 @@ pub trait Store: Rows + Send + Sync {
 
 /// A store that several owners share.
 pub type SharedStore = Arc<dyn Store>;
+
+/// Bytes of a commit as the log encodes it: stream, first sequence and count; per record the
+/// lengths of event and rows; per row the lengths of key and value.
+fn encoded_length(commit: &Commit) -> usize {
+    let record = |record: &Record| {
+        let rows = record
+            .rows
+            .iter()
+            .map(|row| 8 + row.key.len() + row.value.as_ref().map_or(0, Vec::len));
+        8 + record.event.len() + rows.sum::<usize>()
+    };
+    29 + commit.records.iter().map(record).sum::<usize>()
+}
+
+/// Holds a commit against the rules that need no state, and returns its encoded length.
+fn admissible(commit: &Commit, bytes_max: usize) -> Result<usize, CommitRefused> {
+    let malformed = |reason| Err(CommitRefused::Malformed { reason });
+    if commit.records.is_empty() {
+        return malformed("no records");
+    }
+    let mut rows = commit.records.iter().flat_map(|record| &record.rows);
+    if rows.any(|row| matches!(row.key.first(), None | Some(&range::RESERVED_SPACE))) {
+        return malformed("a key is empty or in the reserved space");
+    }
+    let bytes = encoded_length(commit);
+    if bytes > bytes_max {
+        return Err(CommitRefused::TooLarge { bytes });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,269 @@
+//! The rows: sled, behind a seam that says only what the store needs from it. Owns opening it,
+//! moving a broken one aside, and making it durable; must never be the only place where something
+//! is kept, because everything in it can be rebuilt from the log.
+
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::range::{KeyRange, RESERVED_SPACE};
+use super::{KeyValue, StreamId};
+
+/// Key of the position up to which the log has been applied.
+pub(crate) const APPLIED_KEY: [u8; 2] = [RESERVED_SPACE, b'p'];
+/// Key of the log that the rows belong to.
+pub(crate) const LOG_KEY: [u8; 2] = [RESERVED_SPACE, b'l'];
+
+/// Key of a stream's last sequence number.
+pub(crate) fn head_key(stream: StreamId) -> [u8; 19] {
+    let mut key = [0; 19];
+    let (space, rest) = key.split_at_mut(2);
+    space.copy_from_slice(&[RESERVED_SPACE, b'h']);
+    rest.copy_from_slice(&stream.0);
+    key
+}
+
+/// A change to one key: its value, or none to remove it.
+pub(crate) type Change<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Ordered keys and values with atomic batches.
+pub(crate) trait State: Send + Sync {
+    /// The value at `key`.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String>;
+    /// Up to `limit` entries of a range, from its beginning or, when `backwards`, from its end.
+    fn range(
+        &self,
+        range: KeyRange,
+        backwards: bool,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, String>;
+    /// Applies changes in order, all or none. Not durable before [`State::flush`].
+    fn apply(&self, changes: &mut dyn Iterator<Item = Change<'_>>) -> Result<(), String>;
+    /// Puts everything that was applied before the call on stable storage.
+    fn flush(&self) -> Result<(), String>;
+}
+
+/// Why a state does not open.
+#[derive(Debug)]
+pub(crate) enum StateTrouble {
+    /// Its files are damaged; another can be built in their place.
+    Broken(String),
+    /// The machine does not let it open; building another would meet the same trouble.
+    Unavailable(String),
+}
+
+/// Where a state is kept.
+pub(crate) trait StateHome: Send {
+    /// Opens what is there, or something empty.
+    fn open(&self) -> Result<Arc<dyn State>, StateTrouble>;
+    /// Moves what is there out of the way, and says where to.
+    fn set_aside(&self) -> io::Result<String>;
+}
+
+/// A directory with a sled database.
+#[derive(Debug)]
+pub(crate) struct SledHome {
+    root: PathBuf,
+    cache_bytes: u64,
+    flush_every_ms: Option<u64>,
+}
+
+const DIRECTORY: &str = "sled";
+
+impl SledHome {
+    /// `sled/` in the store's directory.
+    pub(crate) fn new(root: &Path, cache_bytes: u64, flush_every_ms: Option<u64>) -> Self {
+        Self {
+            root: root.to_path_buf(),
+            cache_bytes,
+            flush_every_ms,
+        }
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.root.join(DIRECTORY)
+    }
+
+    /// sled takes a half-written snapshot for the newest one and then does not open (spacejam/sled
+    /// #1527).
+    fn remove_half_snapshots(&self) -> io::Result<()> {
+        let entries = match std::fs::read_dir(self.directory()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("snap.") && name.ends_with(".generating") {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open_sled(&self) -> Result<SledState, sled::Error> {
+        let database = sled::Config::new()
+            .path(self.directory())
+            .cache_capacity(self.cache_bytes)
+            .flush_every_ms(self.flush_every_ms)
+            .open()?;
+        // The first read walks what opening has not touched.
+        database.get(APPLIED_KEY)?;
+        let file = File::open(self.directory().join("db"))?;
+        Ok(SledState {
+            rows: database,
+            file,
+        })
+    }
+}
+
+impl StateHome for SledHome {
+    fn open(&self) -> Result<Arc<dyn State>, StateTrouble> {
+        let unavailable = |error: io::Error| StateTrouble::Unavailable(error.to_string());
+        self.remove_half_snapshots().map_err(unavailable)?;
+        // sled panics on some damaged files (spacejam/sled #1387).
+        match catch_unwind(AssertUnwindSafe(|| self.open_sled())) {
+            Ok(Ok(state)) => Ok(Arc::new(state)),
+            Ok(Err(sled::Error::Io(error))) if !is_damage(&error) => Err(unavailable(error)),
+            Ok(Err(error)) => Err(StateTrouble::Broken(error.to_string())),
+            Err(_) => Err(StateTrouble::Broken(
+                "sled panicked while opening".to_owned(),
+            )),
+        }
+    }
+
+    fn set_aside(&self) -> io::Result<String> {
+        let names = (1..).map(|number: u32| format!("{DIRECTORY}.broken.{number}"));
+        for name in names {
+            if !self.root.join(&name).try_exists()? {
+                std::fs::rename(self.directory(), self.root.join(&name))?;
+                File::open(&self.root)?.sync_all()?;
+                return Ok(name);
+            }
+        }
+        Err(io::Error::other("no name is free"))
+    }
+}
+
+fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+    )
+}
+
+struct SledState {
+    rows: sled::Db,
+    /// A second descriptor of sled's file: its own flush does not wait for the device
+    /// (`sync_file_range`), an fdatasync after it does.
+    file: File,
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+impl State for SledState {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        Ok(self
+            .rows
+            .get(key)
+            .map_err(text)?
+            .map(|value| value.to_vec()))
+    }
+
+    fn range(
+        &self,
+        range: KeyRange,
+        backwards: bool,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, String> {
+        let entries = self
+            .rows
+            .range::<Vec<u8>, (Bound<Vec<u8>>, Bound<Vec<u8>>)>(range);
+        let owned = |entry: sled::Result<(sled::IVec, sled::IVec)>| {
+            entry
+                .map(|(key, value)| (key.to_vec(), value.to_vec()))
+                .map_err(text)
+        };
+        if backwards {
+            entries.rev().take(limit).map(owned).collect()
+        } else {
+            entries.take(limit).map(owned).collect()
+        }
+    }
+
+    fn apply(&self, changes: &mut dyn Iterator<Item = Change<'_>>) -> Result<(), String> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        self.rows.apply_batch(batch).map_err(text)
+    }
+
+    fn flush(&self) -> Result<(), String> {
+        self.rows.flush().map_err(text)?;
+        self.file.sync_data().map_err(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(root: &Path) -> SledHome {
+        SledHome::new(root, 8 * 1024 * 1024, None)
+    }
+
+    fn put(state: &dyn State, key: &[u8], value: &[u8]) {
+        state
+            .apply(&mut std::iter::once((key, Some(value))))
+            .unwrap();
+    }
+
+    #[test]
+    fn rows_survive_a_reopen_beside_a_half_written_snapshot() {
+        let root = tempfile::tempdir().unwrap();
+        let state = home(root.path()).open().unwrap();
+        put(state.as_ref(), b"k", b"v");
+        state.flush().unwrap();
+        drop(state);
+        let half = root.path().join("sled/snap.00000000000000FF.generating");
+        std::fs::write(&half, b"half").unwrap();
+        let state = home(root.path()).open().unwrap();
+        assert_eq!(state.get(b"k").unwrap().as_deref(), Some(b"v".as_slice()));
+        assert!(!half.exists());
+    }
+
+    #[test]
+    fn damaged_files_are_broken_and_can_be_set_aside_repeatedly() {
+        let root = tempfile::tempdir().unwrap();
+        for expected in ["sled.broken.1", "sled.broken.2"] {
+            drop(home(root.path()).open().unwrap());
+            std::fs::write(root.path().join("sled/conf"), b"no configuration").unwrap();
+            let trouble = home(root.path()).open().err();
+            assert!(
+                matches!(trouble, Some(StateTrouble::Broken(_))),
+                "{trouble:?}"
+            );
+            assert_eq!(home(root.path()).set_aside().unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn an_open_database_is_unavailable_rather_than_broken() {
+        let root = tempfile::tempdir().unwrap();
+        let _open = home(root.path()).open().unwrap();
+        assert!(matches!(
+            home(root.path()).open().err(),
+            Some(StateTrouble::Unavailable(_))
+        ));
+    }
+}
