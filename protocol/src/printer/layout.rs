@@ -20,7 +20,7 @@ const BARCODE_FRAME_MODULES: usize = 35;
 const QR_MODULE_DOTS_MAX: usize = 6;
 /// Below 3 dots, 0.4 mm, telephones fail to read the symbol from thermal paper.
 const QR_MODULE_DOTS_MIN: usize = 3;
-/// Quiet zone of four modules on both sides (ISO/IEC 18004).
+/// Quiet zone of four modules on each side (ISO/IEC 18004).
 const QR_QUIET_MODULES: usize = 8;
 /// Bytes that a symbol of correction M holds, and its modules a side (ISO/IEC 18004 table 7).
 const QR_SIZES: [(usize, usize); 12] = [
@@ -114,14 +114,14 @@ fn encode_qr(content: &str, paper: &Paper) -> Option<Vec<u8>> {
         return None;
     }
     let mut encoder = Encoder::new();
+    let module_dots = u8::try_from(fitting).ok()?;
+    let quiet_dots = module_dots.saturating_mul(4);
     encoder
         .justify(Align::Centre)
-        .qr(
-            content.as_bytes(),
-            u8::try_from(fitting).ok()?,
-            QrCorrection::Medium,
-        )
-        .ok()?;
+        .feed_dots(quiet_dots)
+        .qr(content.as_bytes(), module_dots, QrCorrection::Medium)
+        .ok()?
+        .feed_dots(quiet_dots);
     Some(encoder.finish())
 }
 
