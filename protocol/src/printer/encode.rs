@@ -17,7 +17,9 @@ const LF: u8 = 0x0a;
 pub const BARRIER: [u8; 3] = [GS, b'r', 1];
 /// Has the printer send its status now and at every change of drawer, line, error, or paper.
 pub const AUTOMATIC_STATUS_ON: [u8; 3] = [GS, b'a', 0x0f];
-/// Recovers from an error and drops what is buffered. Real-time.
+/// Recovers from an error that was cleared and goes on with the line. Real-time.
+pub const RECOVER_AND_CONTINUE: [u8; 3] = [DLE, 0x05, 1];
+/// Recovers from an error that was cleared and drops what is buffered. Real-time.
 pub const RECOVER_AND_CLEAR: [u8; 3] = [DLE, 0x05, 2];
 
 /// Why a command cannot be made.

@@ -226,6 +226,11 @@ impl StatusDecoder {
         self.expected.len()
     }
 
+    /// Drops outstanding queries: their answers are not awaited any more.
+    pub fn forget_expected(&mut self) {
+        self.expected.clear();
+    }
+
     /// Drops outstanding queries and an unfinished answer, after silence or a new connection.
     pub fn reset(&mut self) {
         *self = Self::default();
