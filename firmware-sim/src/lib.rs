@@ -1,1 +1,3 @@
 //! firmware-sim
+
+pub mod printer;

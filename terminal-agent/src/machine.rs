@@ -1,0 +1,3 @@
+//! The agent's pure machines: inputs and instants in, outputs out. No I/O, no clock, no randomness.
+
+pub mod printer;
