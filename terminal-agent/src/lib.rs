@@ -1,1 +1,3 @@
 //! terminal-agent
+
+pub mod machine;
