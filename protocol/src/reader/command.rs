@@ -289,20 +289,23 @@ pub enum HostAnswer<'a> {
 /// # Errors
 /// [`CommandError::Frame`] when the issuer's data does not fit into one frame.
 pub fn contact_apply_host_response(answer: HostAnswer<'_>) -> Result<Command, CommandError> {
-    let data = match answer {
-        HostAnswer::Unreachable => vec![0x00],
-        HostAnswer::Answered {
-            response_code,
-            issuer_tlvs,
-        } => {
-            let mut data = TlvWriter::after(&[0x01])
-                .clear(super::outcome::TAG_RESPONSE_CODE, &response_code)
-                .finish();
-            data.extend_from_slice(issuer_tlvs);
-            data
-        }
+    let HostAnswer::Answered {
+        response_code,
+        issuer_tlvs,
+    } = answer
+    else {
+        return Ok(contact_host_unreachable());
     };
+    let mut data = TlvWriter::after(&[0x01])
+        .clear(super::outcome::TAG_RESPONSE_CODE, &response_code)
+        .finish();
+    data.extend_from_slice(issuer_tlvs);
     Ok(Command::new(CONTACT, CONTACT_APPLY_HOST_RESPONSE, data)?)
+}
+
+/// Tells the chip that the issuer could not be reached.
+pub fn contact_host_unreachable() -> Command {
+    Command::short(CONTACT, CONTACT_APPLY_HOST_RESPONSE, [0x00])
 }
 
 /// Asks for values of the last contact transaction.
@@ -344,7 +347,11 @@ fn currency_number(amount: Money) -> [u8; 2] {
     [high, low]
 }
 
-fn amount_digits(amount: Money) -> Result<[u8; 6], CommandError> {
+/// An amount as tag 9F02 carries it: twelve digits, two to a byte.
+///
+/// # Errors
+/// [`CommandError::AmountOutOfRange`].
+pub fn amount_digits(amount: Money) -> Result<[u8; 6], CommandError> {
     match u64::try_from(amount.minor()) {
         Ok(minor) if amount.minor() <= AMOUNT_MINOR_MAX => Ok(decimal_bytes(minor)),
         _ => Err(CommandError::AmountOutOfRange),
