@@ -1,0 +1,5 @@
+//! The PURE machines of the agent: no I/O, no clock, no randomness; time and ids are arguments.
+
+pub mod agent;
+pub mod record;
+pub mod screen;
