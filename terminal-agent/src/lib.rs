@@ -14,4 +14,5 @@
 //! Card data is encrypted by the reader and passes through as opaque bytes: nothing here holds a
 //! key for it, prints it, or writes it to disk.
 
+pub mod journal;
 pub mod machine;
