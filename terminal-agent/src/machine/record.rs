@@ -325,13 +325,13 @@ impl JournalState {
         });
         let boot = JournalEntry::Boot { number: self.boot };
         let open = self.open.values().cloned().map(JournalEntry::Open);
-        let requests =
-            self.requests
-                .iter()
-                .map(|(request_id, request)| JournalEntry::Requested {
-                    request_id: *request_id,
-                    request: request.clone(),
-                });
+        let requests = self
+            .requests
+            .iter()
+            .map(|(request_id, request)| JournalEntry::Requested {
+                request_id: *request_id,
+                request: request.clone(),
+            });
         let prints = self.prints.iter().map(|(job_id, record)| match record {
             PrintRecord::Started => JournalEntry::PrintStarted { job_id: *job_id },
             PrintRecord::Ended(state) => JournalEntry::PrintEnded {

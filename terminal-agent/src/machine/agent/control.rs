@@ -70,9 +70,7 @@ impl Agent {
         request_id: RequestId,
         void_if_too_late: bool,
     ) -> Result<(), ControlRefusal> {
-        let pos_id = self
-            .current(now_ms)
-            .ok_or(ControlRefusal::NothingRunning)?;
+        let pos_id = self.current(now_ms).ok_or(ControlRefusal::NothingRunning)?;
         let request = TillRequest::Cancel {
             pos_id,
             void_if_too_late,
@@ -168,9 +166,7 @@ impl Agent {
 
     /// The cancel key works without the engine; what had been sent before is the engine's to undo.
     fn cancel_key(&mut self, now_ms: u64) -> Result<(), ControlRefusal> {
-        let pos_id = self
-            .current(now_ms)
-            .ok_or(ControlRefusal::NothingRunning)?;
+        let pos_id = self.current(now_ms).ok_or(ControlRefusal::NothingRunning)?;
         let phase = self.works.get(&pos_id).map(|work| work.phase.clone());
         match phase {
             None | Some(Phase::Agreed) => return Err(ControlRefusal::NothingRunning),

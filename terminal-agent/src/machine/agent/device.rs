@@ -38,7 +38,9 @@ pub enum ReaderRequest {
 impl fmt::Debug for ReaderRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Start { amount, timeout_ms } => write!(formatter, "Start({amount}, {timeout_ms})"),
+            Self::Start { amount, timeout_ms } => {
+                write!(formatter, "Start({amount}, {timeout_ms})")
+            }
             Self::HostAnswer { approved, .. } => write!(formatter, "HostAnswer({approved})"),
             Self::HostUnreachable => formatter.write_str("HostUnreachable"),
             Self::Cancel => formatter.write_str("Cancel"),

@@ -1,8 +1,6 @@
 //! The life of the link: hello, welcome, loss, and the till's status.
 
-use protocol::link::{
-    AttemptEnd, Digest, DigestState, ReaderState, TillStatus, ToEngine, Welcome,
-};
+use protocol::link::{AttemptEnd, Digest, DigestState, ReaderState, TillStatus, ToEngine, Welcome};
 
 use super::work::Phase;
 use super::{Agent, AgentStatus, Output};
