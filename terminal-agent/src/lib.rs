@@ -14,5 +14,12 @@
 //! Card data is encrypted by the reader and passes through as opaque bytes: nothing here holds a
 //! key for it, prints it, or writes it to disk.
 
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod device;
+pub mod id_source;
 pub mod journal;
+pub mod link;
 pub mod machine;
+pub mod pair;

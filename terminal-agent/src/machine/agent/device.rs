@@ -128,6 +128,8 @@ pub enum PrinterEvent {
 /// Health of the printer as the till's status carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PrinterHealth {
+    /// Whether its port is open.
+    pub is_connected: bool,
     /// Whether it answers and has no error.
     pub is_online: bool,
     /// Paper.
@@ -139,21 +141,19 @@ pub struct PrinterHealth {
 impl PrinterHealth {
     /// Before the printer has said anything.
     pub const UNKNOWN: Self = Self {
+        is_connected: false,
         is_online: false,
         paper: PaperState::Unknown,
         is_cover_open: false,
     };
 
-    /// Why a job has to wait; `None` when bytes may go out.
+    /// Why a job has to wait here. Everything but an absent printer is the printer machine's to
+    /// wait for: it alone can ask the printer whether a person has helped.
     pub const fn held_by(&self) -> Option<&'static str> {
-        if self.is_cover_open {
-            Some("cover_open")
-        } else if matches!(self.paper, PaperState::Out) {
-            Some("no_paper")
-        } else if self.is_online {
+        if self.is_connected {
             None
         } else {
-            Some("printer_offline")
+            Some("printer_absent")
         }
     }
 }

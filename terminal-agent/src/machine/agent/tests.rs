@@ -53,10 +53,11 @@ fn ready() -> Input {
     })
 }
 
-fn health(paper: PaperState) -> Input {
+fn health(is_connected: bool) -> Input {
     Input::Printer(PrinterEvent::Health(PrinterHealth {
-        is_online: true,
-        paper,
+        is_connected,
+        is_online: is_connected,
+        paper: PaperState::Unknown,
         is_cover_open: false,
     }))
 }
@@ -226,11 +227,7 @@ impl Till {
                 "offline" => AttemptEnd::OfflineNotAllowed,
                 _ => AttemptEnd::ReaderFault,
             }))],
-            "paper" => vec![health(if parts[0] == "out" {
-                PaperState::Out
-            } else {
-                PaperState::Ok
-            })],
+            "printer" => vec![health(parts[0] == "on")],
             "printed" => vec![Input::Printer(PrinterEvent::Report {
                 job_id: job(number),
                 state: PrintState::Printed,
@@ -385,7 +382,7 @@ fn digest(digest: &Digest) -> String {
 const UP: &[(u64, &str, &str)] = &[
     (0, "up", "hello [] []"),
     (0, "ready", ""),
-    (0, "paper ok", ""),
+    (0, "printer on", ""),
 ];
 /// A card of attempt 1 was read in POS transaction 1 at 1000 ms.
 const READING: &[(u64, &str, &str)] = &[
@@ -1108,12 +1105,16 @@ fn prints() {
         ],
     );
     check(
-        "nothing begins while the printer cannot print",
+        "nothing begins while the printer is not there",
         UP,
         &[
-            (0, "paper out", ""),
-            (0, "print 1", r#"send print Queued { held_by: "no_paper" }"#),
-            (1, "paper ok", printing),
+            (0, "printer off", ""),
+            (
+                0,
+                "print 1",
+                r#"send print Queued { held_by: "printer_absent" }"#,
+            ),
+            (1, "printer on", printing),
         ],
     );
 }
