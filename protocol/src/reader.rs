@@ -1,1 +1,17 @@
-//! (in work)
+//! Agent ↔ card reader: ID TECH NEO2 ("ViVOtech2", protocol 2).
+//!
+//! Owns the bytes of commands, responses and card data. It never decides what a sale does next
+//! (the agent's and the simulator's machines do) and it never decrypts ([`crate::dukpt`] does).
+//!
+//! # Layout
+//! * [`frame`]: header, length, CRC; streaming decoders for both ends.
+//! * [`tlv`]: tag, length, value with the vendor's masked and encrypted length flags.
+//! * [`command`]: the commands that the agent sends.
+//! * [`outcome`]: status bytes, result codes, the error block, the data of a final response.
+//! * [`swipe`]: the magstripe block of tag DFEE23.
+
+pub mod command;
+pub mod frame;
+pub mod outcome;
+pub mod swipe;
+pub mod tlv;

@@ -1,0 +1,251 @@
+//! What can go wrong on the way to the host, and the queue of bytes on that way.
+//!
+//! Owns the damage to frames that are otherwise right. It never changes what the reader thinks.
+
+use std::collections::BTreeMap;
+
+use protocol::reader::command;
+use protocol::reader::frame::Response;
+
+/// A switchable fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The CRC is wrong.
+    WrongCrc,
+    /// The second half of the frame is missing.
+    Truncated,
+    /// The frame comes twice.
+    Duplicate,
+    /// The frame comes three seconds late, after the host's first-byte timer.
+    Late,
+    /// Nothing is sent.
+    Mute,
+    /// A user interface event comes before the frame.
+    EventFirst,
+    /// The frame comes byte by byte with gaps.
+    Slow,
+    /// The frame is replaced by one with status 0B, not allowed.
+    Refused,
+    /// The reader loses power for a moment; takes effect at once.
+    Reset,
+}
+
+/// Which frames a fault hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The next frame.
+    Next,
+    /// The next final response of a transaction.
+    NextFinal,
+    /// Every frame until the faults are cleared.
+    Always,
+}
+
+/// Longer than the two seconds that a host waits for the first byte.
+const LATE_MS: u64 = 3_000;
+/// A tenth of the 250 ms that a host allows between bytes.
+const SLOW_GAP_MS: u64 = 25;
+/// Bounds the list of armed faults; arbitrary.
+const ARMED_MAX: usize = 32;
+
+const WORDS: &[(&str, Fault)] = &[
+    ("wrong-crc", Fault::WrongCrc),
+    ("truncated", Fault::Truncated),
+    ("duplicate", Fault::Duplicate),
+    ("late", Fault::Late),
+    ("mute", Fault::Mute),
+    ("event-first", Fault::EventFirst),
+    ("slow", Fault::Slow),
+    ("refused", Fault::Refused),
+    ("reset", Fault::Reset),
+];
+
+impl Fault {
+    /// Looks a fault up by its word on the command line.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let found = WORDS.iter().find(|(candidate, _)| *candidate == word);
+        found.map(|(_, fault)| *fault)
+    }
+
+    /// Every word on the command line.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        WORDS.iter().map(|(word, _)| *word)
+    }
+}
+
+impl Scope {
+    /// Looks a scope up by its word on the command line.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "next" => Some(Self::Next),
+            "next-final" => Some(Self::NextFinal),
+            "always" => Some(Self::Always),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes under way to the host.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    armed: Vec<(Fault, Scope)>,
+    /// By due time, then by order of sending.
+    under_way: BTreeMap<(u64, u64), Vec<u8>>,
+    sent: u64,
+}
+
+impl Line {
+    pub(super) fn arm(&mut self, fault: Fault, scope: Scope) {
+        if self.armed.len() < ARMED_MAX {
+            self.armed.push((fault, scope));
+        }
+    }
+
+    pub(super) fn clear_faults(&mut self) {
+        self.armed.clear();
+    }
+
+    /// Forgets what is under way: the power is gone.
+    pub(super) fn cut(&mut self) {
+        self.under_way.clear();
+    }
+
+    pub(super) fn next_due_ms(&self) -> Option<u64> {
+        self.under_way.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Takes out what has arrived by `now_ms`.
+    pub(super) fn arrived(&mut self, now_ms: u64) -> Vec<Vec<u8>> {
+        let later = self.under_way.split_off(&(now_ms.saturating_add(1), 0));
+        let arrived = std::mem::replace(&mut self.under_way, later);
+        arrived.into_values().collect()
+    }
+
+    /// Sends a frame through the armed faults. `is_final` marks the end of a transaction.
+    pub(super) fn send(&mut self, now_ms: u64, response: &Response, is_final: bool) {
+        let faults = self.take_faults(is_final);
+        let has = |fault| faults.contains(&fault);
+        if has(Fault::Mute) {
+            return;
+        }
+        let due_ms = if has(Fault::Late) {
+            now_ms + LATE_MS
+        } else {
+            now_ms
+        };
+        if has(Fault::EventFirst) {
+            self.put(due_ms, interface_event().encode());
+        }
+        let mut bytes = if has(Fault::Refused) {
+            Response::bare(response.cmd(), 0x0B).encode()
+        } else {
+            response.encode()
+        };
+        if let (true, Some(last)) = (has(Fault::WrongCrc), bytes.last_mut()) {
+            *last ^= 0x55;
+        }
+        if has(Fault::Truncated) {
+            bytes.truncate(bytes.len() / 2);
+        }
+        for _ in 0..if has(Fault::Duplicate) { 2 } else { 1 } {
+            if has(Fault::Slow) {
+                for (place, byte) in (0u64..).zip(&bytes) {
+                    self.put(due_ms + place * SLOW_GAP_MS, vec![*byte]);
+                }
+            } else {
+                self.put(due_ms, bytes.clone());
+            }
+        }
+    }
+
+    fn take_faults(&mut self, is_final: bool) -> Vec<Fault> {
+        let hits = |scope: Scope| scope != Scope::NextFinal || is_final;
+        let faults = self.armed.iter().filter(|(_, scope)| hits(*scope));
+        let faults = faults.map(|(fault, _)| *fault).collect();
+        self.armed
+            .retain(|(_, scope)| *scope == Scope::Always || !hits(*scope));
+        faults
+    }
+
+    fn put(&mut self, due_ms: u64, bytes: Vec<u8>) {
+        self.under_way.insert((due_ms, self.sent), bytes);
+        self.sent += 1;
+    }
+}
+
+/// An event of the reader's display, as the reader sends them by itself.
+fn interface_event() -> Response {
+    const EVENT: u8 = 0x55;
+    const DISPLAY: u8 = 0x03;
+    Response::new(command::INTERFACE_EVENT, EVENT, vec![DISPLAY, 0, 0, 0])
+        .unwrap_or_else(|_| Response::bare(command::INTERFACE_EVENT, EVENT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::reader::frame::ResponseDecoder;
+
+    fn through(fault: Fault) -> Vec<Vec<u8>> {
+        let mut line = Line::default();
+        line.arm(fault, Scope::Next);
+        line.send(0, &Response::bare(0x18, 0), false);
+        assert!(line.armed.is_empty());
+        line.arrived(10_000)
+    }
+
+    fn decoded(fault: Fault) -> usize {
+        let mut decoder = ResponseDecoder::default();
+        let parts = through(fault);
+        parts.iter().map(|part| decoder.decode(part).len()).sum()
+    }
+
+    #[test]
+    fn each_fault_does_what_it_says() {
+        for (fault, frames) in [
+            (Fault::WrongCrc, 0),
+            (Fault::Truncated, 0),
+            (Fault::Duplicate, 2),
+            (Fault::Late, 1),
+            (Fault::Mute, 0),
+            (Fault::EventFirst, 2),
+            (Fault::Slow, 1),
+            (Fault::Refused, 1),
+        ] {
+            assert_eq!(decoded(fault), frames, "{fault:?}");
+        }
+        assert_eq!(through(Fault::Slow).len(), 16);
+    }
+
+    #[test]
+    fn faults_wait_for_their_frame() {
+        let mut line = Line::default();
+        line.arm(Fault::Mute, Scope::NextFinal);
+        let response = Response::bare(0x60, 0x63);
+        line.send(0, &response, false);
+        assert_eq!(line.arrived(0).len(), 1);
+        line.send(0, &response, true);
+        assert_eq!(line.arrived(0).len(), 0);
+        line.send(0, &response, true);
+        assert_eq!(line.arrived(0).len(), 1);
+
+        line.arm(Fault::Late, Scope::Always);
+        for _ in 0..2 {
+            line.send(0, &response, false);
+            assert_eq!(line.arrived(LATE_MS - 1).len(), 0);
+            assert_eq!(line.next_due_ms(), Some(LATE_MS));
+            assert_eq!(line.arrived(LATE_MS).len(), 1);
+        }
+        line.clear_faults();
+        line.send(0, &response, false);
+        assert_eq!(line.arrived(0).len(), 1);
+    }
+
+    #[test]
+    fn every_word_is_a_fault() {
+        for word in Fault::words() {
+            assert!(Fault::from_word(word).is_some());
+        }
+        assert_eq!(Fault::from_word("melted"), None);
+    }
+}

@@ -1,0 +1,568 @@
+//! A card transaction as the reader runs it: 02-40, and 60-10, 60-11, 60-12.
+//!
+//! Owns which phase follows which and which result a card brings about. It never builds the data
+//! of a response (`answer` does) and never damages one (`fault` does).
+//!
+//! ```text
+//! phase           input                       → phase
+//! idle            02-40, 60-10                → polling
+//! polling         card on an allowed way      → reading
+//! polling         time is up                  → idle        (08, or 60: result 0008)
+//! polling         05-01 or any other command  → idle
+//! reading         done: contactless, stripe   → idle        (23, 00 or 0A)
+//! reading         done: chip                  → chip ready  (result 0010) or idle (failed)
+//! chip ready      60-11                       → authenticating
+//! chip ready      time is up                  → idle
+//! authenticating  done                        → wait host   (result 0004) or idle
+//! wait host       60-12                       → completing
+//! wait host       time is up                  → idle
+//! completing      done                        → idle        (result 0002 or 0003)
+//! reading, authenticating, completing: card removed → idle
+//! every phase     05-01                       → idle        (05 00)
+//! every phase     power lost                  → boot → idle
+//! ```
+
+use protocol::reader::command::{self, Interfaces};
+use protocol::reader::frame::{Command, Response};
+use protocol::reader::outcome::{ContactlessError, Status, TransactionResult};
+use protocol::reader::tlv::{self, Form, Tlvs};
+
+use super::answer::{self, Cryptogram, Read, Terminal};
+use super::{Phase, Reader, StrayAnswer};
+use crate::cards::{Behaviour, Card, Way};
+
+/// When the host does not say how long a chip may wait for it; arbitrary.
+const NEXT_COMMAND_MS: u64 = 60_000;
+/// Failed insertions before the stripe is allowed (tag DFEF7D, default).
+const FAILED_INSERTIONS_MAX: u8 = 3;
+
+/// A card on one of the interfaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presentation {
+    /// The card.
+    pub card: &'static Card,
+    /// How it is presented.
+    pub way: Way,
+}
+
+/// What the host asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Transaction {
+    /// The command group that has to be answered.
+    pub group: u8,
+    pub amount: [u8; 6],
+    pub other: [u8; 6],
+    pub currency: [u8; 2],
+    pub kind: u8,
+    pub interfaces: Interfaces,
+    pub next_command_ms: u64,
+}
+
+/// What the host reported about the issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HostAnswer {
+    Answered { response_code: [u8; 2] },
+    Unreachable,
+}
+
+/// Where the reader stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    Boot,
+    Idle,
+    Polling(Transaction),
+    Reading(Transaction, Presentation),
+    ChipReady(Transaction),
+    Authenticating {
+        transaction: Transaction,
+        force_online: bool,
+    },
+    WaitHost(Transaction),
+    Completing {
+        transaction: Transaction,
+        answer: HostAnswer,
+    },
+}
+
+impl State {
+    pub(super) fn phase(&self) -> Phase {
+        match self {
+            Self::Boot => Phase::Boot,
+            Self::Idle => Phase::Idle,
+            Self::Polling(_) => Phase::Polling,
+            Self::Reading(..) => Phase::Reading,
+            Self::ChipReady(_) => Phase::ChipReady,
+            Self::Authenticating { .. } => Phase::Authenticating,
+            Self::WaitHost(_) => Phase::WaitHost,
+            Self::Completing { .. } => Phase::Completing,
+        }
+    }
+}
+
+impl Reader {
+    /// 02-40.
+    pub(super) fn activate(&mut self, now_ms: u64, command: &Command) {
+        let parsed = match command.data() {
+            [timeout_s, tlvs @ ..] => parse(command.cmd(), tlvs).map(|found| (*timeout_s, found)),
+            [] => Err(Status::MalformedData),
+        };
+        match parsed {
+            Ok((timeout_s, transaction)) => {
+                self.poll(now_ms, transaction, u64::from(timeout_s) * 1_000);
+            }
+            Err(status) => self.reply_status(now_ms, command.cmd(), status),
+        }
+    }
+
+    /// 60-10.
+    pub(super) fn contact_start(&mut self, now_ms: u64, command: &Command) {
+        let [_, seat_high, seat_low, next_high, next_low, tlvs @ ..] = command.data() else {
+            self.reply_status(now_ms, command.cmd(), Status::MalformedData);
+            return;
+        };
+        match parse(command.cmd(), tlvs) {
+            Ok(mut transaction) => {
+                transaction.interfaces = Interfaces {
+                    contactless: false,
+                    ..Interfaces::ALL
+                };
+                transaction.next_command_ms = seconds([*next_high, *next_low]);
+                self.reply_status(now_ms, command.cmd(), Status::Pending);
+                self.poll(now_ms, transaction, seconds([*seat_high, *seat_low]));
+            }
+            Err(status) => self.reply_status(now_ms, command.cmd(), status),
+        }
+    }
+
+    /// 60-11.
+    pub(super) fn contact_authenticate(&mut self, now_ms: u64, command: &Command) {
+        let [force_online, _, _, ..] = *command.data() else {
+            self.reply_status(now_ms, command.cmd(), Status::MalformedData);
+            return;
+        };
+        let State::ChipReady(transaction) = &self.state else {
+            self.reply_status(now_ms, command.cmd(), Status::NotAllowed);
+            return;
+        };
+        let state = State::Authenticating {
+            transaction: transaction.clone(),
+            force_online: force_online != 0,
+        };
+        self.reply_status(now_ms, command.cmd(), Status::Pending);
+        self.enter(state, now_ms + self.config.timing.authenticate_ms);
+    }
+
+    /// 60-12.
+    pub(super) fn contact_apply_host_response(&mut self, now_ms: u64, command: &Command) {
+        let State::WaitHost(transaction) = &self.state else {
+            self.reply_status(now_ms, command.cmd(), Status::NotAllowed);
+            return;
+        };
+        let answer = match command.data() {
+            [0x00, ..] => Some(HostAnswer::Unreachable),
+            [0x01, tlvs @ ..] => Tlvs::new(tlvs)
+                .all(|tlv| tlv.is_ok())
+                .then(|| {
+                    tlv::find(
+                        tlvs,
+                        protocol::reader::outcome::TAG_RESPONSE_CODE,
+                        Form::Clear,
+                    )
+                })
+                .flatten()
+                .and_then(|value| value.try_into().ok())
+                .map(|response_code| HostAnswer::Answered { response_code }),
+            _ => None,
+        };
+        let Some(answer) = answer else {
+            self.reply_status(now_ms, command.cmd(), Status::MalformedData);
+            return;
+        };
+        let state = State::Completing {
+            transaction: transaction.clone(),
+            answer,
+        };
+        self.reply_status(now_ms, command.cmd(), Status::Pending);
+        self.enter(state, now_ms + self.config.timing.complete_ms);
+    }
+
+    /// 05-01.
+    pub(super) fn cancel(&mut self, now_ms: u64) {
+        let group = match self.state.phase() {
+            Phase::Boot | Phase::Idle => None,
+            Phase::Polling | Phase::Reading => match &self.state {
+                State::Polling(transaction) | State::Reading(transaction, _) => {
+                    Some(transaction.group)
+                }
+                _ => None,
+            },
+            _ => Some(command::CONTACT),
+        };
+        self.enter_idle();
+        let stray = group.map(|group| {
+            let data = answer::contact_result(TransactionResult::Canceled);
+            response(group, Status::Ok, data)
+        });
+        let stray_first = self.config.stray_answer == StrayAnswer::Before;
+        let stray_last = self.config.stray_answer == StrayAnswer::After;
+        if let (true, Some(stray)) = (stray_first, &stray) {
+            self.line.send(now_ms, stray, false);
+        }
+        self.reply_status(now_ms, command::CANCEL, Status::Ok);
+        if let (true, Some(stray)) = (stray_last, &stray) {
+            self.line.send(now_ms, stray, false);
+        }
+    }
+
+    /// Any other command ends the wait for a card.
+    pub(super) fn end_polling(&mut self) {
+        if matches!(self.state, State::Polling(_) | State::Reading(..)) {
+            self.enter_idle();
+        }
+    }
+
+    /// A card comes.
+    pub(super) fn present(&mut self, now_ms: u64, presentation: Presentation) {
+        if !presentation.card.ways.contains(&presentation.way) {
+            return;
+        }
+        if presentation.way == Way::Insert {
+            self.slot = Some(presentation.card);
+        }
+        let State::Polling(transaction) = &self.state else {
+            return;
+        };
+        let allowed = match presentation.way {
+            Way::Tap => transaction.interfaces.contactless,
+            Way::Insert => transaction.interfaces.contact,
+            Way::Swipe => transaction.interfaces.swipe,
+        };
+        let is_refused_quietly = presentation.way == Way::Swipe
+            && transaction.group == command::CONTACT
+            && self.must_use_chip(presentation.card);
+        if !allowed || is_refused_quietly {
+            return;
+        }
+        let transaction = transaction.clone();
+        if transaction.group == command::ACTIVATE && self.config.interface_events {
+            const CARD_DETECTED: u8 = 0x01;
+            let event = response(
+                command::ACTIVATE,
+                Status::UserInterfaceEvent,
+                vec![CARD_DETECTED],
+            );
+            self.line.send(now_ms, &event, false);
+        }
+        let state = State::Reading(transaction, presentation);
+        self.enter(state, now_ms + self.config.timing.read_ms);
+    }
+
+    /// The card goes: out of the slot, or out of the field while it is read.
+    pub(super) fn remove(&mut self, now_ms: u64) {
+        self.slot = None;
+        match self.state.clone() {
+            State::Reading(transaction, presentation) => match presentation.way {
+                Way::Swipe => {}
+                Way::Tap => self.finish_contactless_error(now_ms, ContactlessError::CardRemoved),
+                Way::Insert => self.finish_contact(
+                    now_ms,
+                    transaction.group,
+                    TransactionResult::CardCommunicationError,
+                ),
+            },
+            State::Authenticating { .. } | State::Completing { .. } => self.finish_contact(
+                now_ms,
+                command::CONTACT,
+                TransactionResult::CardCommunicationError,
+            ),
+            State::Boot
+            | State::Idle
+            | State::Polling(_)
+            | State::ChipReady(_)
+            | State::WaitHost(_) => {}
+        }
+    }
+
+    /// The phase's time is up.
+    pub(super) fn expire(&mut self, now_ms: u64) {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Boot => self.announce_boot(now_ms),
+            State::Idle => self.enter_idle(),
+            State::Polling(transaction) => self.finish_timeout(now_ms, &transaction),
+            State::ChipReady(_) | State::WaitHost(_) => self.enter_idle(),
+            State::Reading(transaction, presentation) => match presentation.way {
+                Way::Tap => self.finish_contactless(now_ms, &transaction, presentation.card),
+                Way::Insert => self.finish_start(now_ms, transaction, presentation.card),
+                Way::Swipe => self.finish_swipe(now_ms, &transaction, presentation.card),
+            },
+            State::Authenticating {
+                transaction,
+                force_online,
+            } => self.finish_authentication(now_ms, transaction, force_online),
+            State::Completing {
+                transaction,
+                answer,
+            } => self.finish_completion(now_ms, &transaction, answer),
+        }
+    }
+
+    fn poll(&mut self, now_ms: u64, transaction: Transaction, timeout_ms: u64) {
+        if !self.config.encryption_on {
+            // Without keys this reader gives no card data out at all.
+            self.reply_status(now_ms, transaction.group, Status::NotAllowed);
+            return;
+        }
+        self.enter(State::Polling(transaction), now_ms + timeout_ms);
+        if let Some(card) = self.slot {
+            let way = Way::Insert;
+            self.present(now_ms, Presentation { card, way });
+        }
+    }
+
+    fn finish_timeout(&mut self, now_ms: u64, transaction: &Transaction) {
+        if transaction.group == command::CONTACT {
+            self.finish_contact(now_ms, command::CONTACT, TransactionResult::Timeout);
+        } else {
+            let response = Response::bare(transaction.group, Status::Timeout.code());
+            self.finish(now_ms, &response);
+        }
+    }
+
+    fn finish_contactless(&mut self, now_ms: u64, transaction: &Transaction, card: &'static Card) {
+        let error = match card.behaviour {
+            Behaviour::DeclinesOffline => ContactlessError::CardDeclined,
+            Behaviour::Expired => ContactlessError::CardExpired,
+            Behaviour::Blocked => ContactlessError::CardBlocked,
+            Behaviour::TwoCards => ContactlessError::TwoCards,
+            Behaviour::WantsOtherInterface => ContactlessError::UseOtherInterface,
+            Behaviour::LeavesField => ContactlessError::CardRemoved,
+            Behaviour::UnreadableChip => ContactlessError::CardCommunication,
+            Behaviour::ApprovesOffline
+            | Behaviour::Cooperates
+            | Behaviour::RefusesApproval
+            | Behaviour::PulledDuringAuthentication
+            | Behaviour::PulledDuringCompletion => ContactlessError::None,
+        };
+        if error != ContactlessError::None {
+            self.finish_contactless_error(now_ms, error);
+            return;
+        }
+        let (status, cryptogram) = match card.behaviour {
+            Behaviour::ApprovesOffline => (Status::Ok, Cryptogram::Approved),
+            _ => (Status::RequestOnline, Cryptogram::AskIssuer),
+        };
+        self.count_card(card);
+        let Some(read) = self.read(transaction, card) else {
+            self.finish_without_keys(now_ms, transaction.group);
+            return;
+        };
+        let response = response(transaction.group, status, read.contactless(cryptogram));
+        self.finish(now_ms, &response);
+    }
+
+    fn finish_contactless_error(&mut self, now_ms: u64, error: ContactlessError) {
+        let data = answer::contactless_error(error);
+        self.finish(now_ms, &response(command::ACTIVATE, Status::Failed, data));
+    }
+
+    fn finish_start(&mut self, now_ms: u64, transaction: Transaction, card: &'static Card) {
+        let group = transaction.group;
+        match card.behaviour {
+            Behaviour::Blocked => {
+                self.finish_contact(now_ms, group, TransactionResult::CardBlocked);
+                return;
+            }
+            Behaviour::UnreadableChip => {
+                self.failed_insertions = self.failed_insertions.saturating_add(1);
+                // The customer pulls it out and has to try again.
+                self.slot = None;
+                let result = if self.failed_insertions >= FAILED_INSERTIONS_MAX {
+                    TransactionResult::FallbackSituation
+                } else {
+                    TransactionResult::NoMatchingApplication
+                };
+                self.finish_contact(now_ms, group, result);
+                return;
+            }
+            _ => {}
+        }
+        self.failed_insertions = 0;
+        self.count_card(card);
+        let Some(read) = self.read(&transaction, card) else {
+            self.finish_without_keys(now_ms, group);
+            return;
+        };
+        let response = response(group, Status::Ok, read.contact_started());
+        let until_ms = now_ms + transaction.next_command_ms;
+        self.finish(now_ms, &response);
+        self.enter(State::ChipReady(transaction), until_ms);
+    }
+
+    fn finish_swipe(&mut self, now_ms: u64, transaction: &Transaction, card: &'static Card) {
+        if self.must_use_chip(card) {
+            self.finish_contactless_error(now_ms, ContactlessError::UseContact);
+            return;
+        }
+        let is_fallback = card.stripe_says_chip();
+        self.failed_insertions = 0;
+        let Some(read) = self.read(transaction, card) else {
+            self.finish_without_keys(now_ms, transaction.group);
+            return;
+        };
+        let response = response(transaction.group, Status::Ok, read.swiped(is_fallback));
+        self.finish(now_ms, &response);
+    }
+
+    fn finish_authentication(&mut self, now_ms: u64, transaction: Transaction, force_online: bool) {
+        use TransactionResult as R;
+        let Some(card) = self.slot else {
+            self.finish_contact(now_ms, command::CONTACT, R::CardAbsent);
+            return;
+        };
+        let (result, cryptogram) = match card.behaviour {
+            Behaviour::Expired => {
+                self.finish_contact(now_ms, command::CONTACT, R::Expired);
+                return;
+            }
+            Behaviour::PulledDuringAuthentication => {
+                self.slot = None;
+                self.finish_contact(now_ms, command::CONTACT, R::CardCommunicationError);
+                return;
+            }
+            Behaviour::DeclinesOffline => (R::DeclinedOffline, Cryptogram::Declined),
+            Behaviour::ApprovesOffline => (R::ApprovedOffline, Cryptogram::Approved),
+            // Every other chip asks the issuer, made to or not: the floor limit is zero.
+            _ => (R::GoOnline, Cryptogram::AskIssuer),
+        };
+        self.forced_online = force_online;
+        let Some(read) = self.read(&transaction, card) else {
+            self.finish_without_keys(now_ms, command::CONTACT);
+            return;
+        };
+        let data = read.authenticated(result, cryptogram);
+        self.last_result.clone_from(&data);
+        self.finish(now_ms, &response(command::CONTACT, Status::Ok, data));
+        if result == R::GoOnline {
+            let until_ms = now_ms + transaction.next_command_ms;
+            self.enter(State::WaitHost(transaction), until_ms);
+        }
+    }
+
+    fn finish_completion(&mut self, now_ms: u64, transaction: &Transaction, host: HostAnswer) {
+        let Some(card) = self.slot else {
+            self.finish_contact(now_ms, command::CONTACT, TransactionResult::CardAbsent);
+            return;
+        };
+        if card.behaviour == Behaviour::PulledDuringCompletion {
+            self.slot = None;
+            let result = TransactionResult::CardCommunicationError;
+            self.finish_contact(now_ms, command::CONTACT, result);
+            return;
+        }
+        let counter = self.card_counter(card);
+        let data = match host {
+            HostAnswer::Unreachable => answer::unreachable(),
+            HostAnswer::Answered { response_code } => {
+                let known = self.response_codes.contains(&response_code);
+                let is_approval = self.response_codes.first() == Some(&response_code);
+                let result = if is_approval && card.behaviour != Behaviour::RefusesApproval {
+                    TransactionResult::Approved
+                } else {
+                    TransactionResult::Declined
+                };
+                // The kernel replaces a code that it was not taught.
+                let applied = if known { response_code } else { *b"Z3" };
+                answer::completed(result, applied, card, transaction, counter)
+            }
+        };
+        self.last_result.clone_from(&data);
+        self.finish(now_ms, &response(command::CONTACT, Status::Ok, data));
+    }
+
+    fn finish_contact(&mut self, now_ms: u64, group: u8, result: TransactionResult) {
+        let data = answer::contact_result(result);
+        self.last_result.clone_from(&data);
+        self.finish(now_ms, &response(group, Status::Ok, data));
+    }
+
+    fn finish_without_keys(&mut self, now_ms: u64, group: u8) {
+        self.finish(now_ms, &Response::bare(group, Status::Failed.code()));
+    }
+
+    fn finish(&mut self, now_ms: u64, response: &Response) {
+        self.enter_idle();
+        self.line.send(now_ms, response, true);
+    }
+
+    fn must_use_chip(&self, card: &Card) -> bool {
+        card.stripe_says_chip() && self.failed_insertions < FAILED_INSERTIONS_MAX
+    }
+
+    fn read<'a>(
+        &'a mut self,
+        transaction: &'a Transaction,
+        card: &'static Card,
+    ) -> Option<Read<'a>> {
+        let (ksn, key) = self.config.keys.advance()?;
+        Some(Read {
+            terminal: Terminal {
+                serial: &self.config.serial,
+                country: self.config.country,
+                date: self.config.date,
+            },
+            transaction,
+            card,
+            card_counter: self.card_counter(card),
+            ksn,
+            key,
+        })
+    }
+
+    fn count_card(&mut self, card: &Card) {
+        let counter = self.card_counters.entry(card.name).or_default();
+        *counter = counter.wrapping_add(1);
+    }
+
+    fn card_counter(&self, card: &Card) -> u16 {
+        self.card_counters.get(card.name).copied().unwrap_or(0)
+    }
+}
+
+pub(super) fn response(group: u8, status: Status, data: Vec<u8>) -> Response {
+    Response::new(group, status.code(), data)
+        .unwrap_or_else(|_| Response::bare(group, Status::BufferOverflow.code()))
+}
+
+fn parse(group: u8, tlvs: &[u8]) -> Result<Transaction, Status> {
+    if Tlvs::new(tlvs).any(|tlv| tlv.is_err()) {
+        return Err(Status::MalformedData);
+    }
+    let interfaces = match value::<1>(tlvs, 0x00DF_EF37)? {
+        Some([byte]) => Interfaces::from_byte(byte),
+        None => Interfaces::ALL,
+    };
+    let next_command_ms = match value::<3>(tlvs, 0x00DF_EF3C)? {
+        Some([_, high, low]) => seconds([high, low]),
+        None => NEXT_COMMAND_MS,
+    };
+    let kind = value::<1>(tlvs, 0x9C)?.unwrap_or([0]);
+    Ok(Transaction {
+        group,
+        amount: value(tlvs, 0x9F02)?.ok_or(Status::WrongParameter)?,
+        other: value(tlvs, 0x9F03)?.unwrap_or_default(),
+        currency: value(tlvs, 0x5F2A)?.unwrap_or([0x08, 0x40]),
+        kind: kind[0],
+        interfaces,
+        next_command_ms,
+    })
+}
+
+fn value<const N: usize>(tlvs: &[u8], tag: u32) -> Result<Option<[u8; N]>, Status> {
+    tlv::find(tlvs, tag, Form::Clear)
+        .map(|value| value.try_into().map_err(|_| Status::WrongParameter))
+        .transpose()
+}
+
+fn seconds(bytes: [u8; 2]) -> u64 {
+    u64::from(u16::from_be_bytes(bytes)) * 1_000
+}

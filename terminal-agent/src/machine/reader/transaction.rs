@@ -1,0 +1,430 @@
+//! One transaction with the reader: from the first command to card data, the chip's last word or
+//! a failure.
+//!
+//! Owns phases, retries and their bounds. It never takes an approval that the issuer did not give.
+//!
+//! ```text
+//! phase           verdict                → phase
+//! activating      card data              → over          (contactless, swipe)
+//! activating      chip started           → authenticating
+//! activating      insert                 → inserting     (60-10)
+//! activating      again                  → pausing → activating
+//! inserting       as activating
+//! authenticating  card data              → waiting for the host
+//! waiting         answer, or none in time → completing
+//! completing      completed              → over, housekeeping
+//! any             end, no answer         → over, or setup when the reader is at fault
+//! ```
+
+use protocol::reader::command::{self, Activate, Beep, CommandError, Interfaces, Message, Online};
+use protocol::reader::frame::{Command, Response};
+use protocol::reader::outcome::CardRead;
+use protocol::reader::tlv::{Form, Tlvs};
+
+use super::verdict::{self, Verdict};
+use super::{
+    EndReason, Entry, Event, Output, Progress, ReaderConversation, ReaderFault, SENDINGS_MAX,
+    Start, State, Wait,
+};
+
+/// Tag 9F02.
+const TAG_AMOUNT: u32 = 0x9F02;
+/// Issuer authentication data and scripts.
+const ISSUER_TAGS: [u32; 3] = [0x91, 0x71, 0x72];
+
+/// The issuer's answer.
+pub(super) struct HostAnswer {
+    pub approved: bool,
+    pub response_code: [u8; 2],
+    pub issuer_data: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Activating,
+    Inserting,
+    Authenticating,
+    WaitingForHost,
+    Completing { host_approved: bool },
+    Pausing { then_insert: bool },
+}
+
+/// A running transaction.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    start: Start,
+    /// When the customer's time is up.
+    card_by_ms: u64,
+    phase: Phase,
+    pub(super) wait: Wait,
+    /// The outstanding command, should it have to be sent again.
+    outstanding: Command,
+    sendings: u8,
+    retries: u8,
+}
+
+impl Transaction {
+    pub(super) fn is_pausing(&self) -> bool {
+        matches!(self.phase, Phase::Pausing { .. })
+    }
+
+    pub(super) fn is_completing(&self) -> bool {
+        matches!(self.phase, Phase::Completing { .. })
+    }
+
+    /// The command group whose responses count in this phase.
+    fn group(&self) -> Option<u8> {
+        match self.phase {
+            Phase::Activating => Some(command::ACTIVATE),
+            Phase::Inserting | Phase::Authenticating | Phase::Completing { .. } => {
+                Some(command::CONTACT)
+            }
+            Phase::WaitingForHost | Phase::Pausing { .. } => None,
+        }
+    }
+}
+
+impl ReaderConversation {
+    pub(super) fn begin_transaction(&mut self, now_ms: u64, start: Start, out: &mut Vec<Output>) {
+        let transaction = Transaction {
+            start,
+            card_by_ms: now_ms.saturating_add(start.timeout_ms),
+            phase: Phase::Activating,
+            wait: self.immediate_wait(now_ms),
+            outstanding: command::ping(),
+            sendings: 0,
+            retries: 0,
+        };
+        self.ask_for_card(now_ms, transaction, false, out);
+    }
+
+    pub(super) fn transaction_answered(
+        &mut self,
+        now_ms: u64,
+        response: Response,
+        out: &mut Vec<Output>,
+    ) {
+        let State::Transaction(transaction) = &self.state else {
+            return;
+        };
+        if transaction.group() != Some(response.cmd()) {
+            return;
+        }
+        let verdict = match transaction.phase {
+            Phase::Activating | Phase::Inserting => verdict::on_activation(&response),
+            Phase::Authenticating => verdict::on_authentication(&response),
+            Phase::Completing { .. } => verdict::on_completion(&response),
+            Phase::WaitingForHost | Phase::Pausing { .. } => Verdict::Ignore,
+        };
+        if is_of_another_amount(&transaction.start, &response) {
+            return;
+        }
+        self.follow(now_ms, verdict, response, out);
+    }
+
+    fn follow(&mut self, now_ms: u64, verdict: Verdict, response: Response, out: &mut Vec<Output>) {
+        match verdict {
+            Verdict::Ignore | Verdict::Pending => {}
+            Verdict::CardDetected => progress(Progress::CardDetected, out),
+            Verdict::SendAgain => self.send_again(now_ms, out),
+            Verdict::ChipStarted => {
+                progress(Progress::CardDetected, out);
+                let command =
+                    command::contact_authenticate(Online::Forced, self.config.chip_step_s);
+                self.send_chip_step(now_ms, Phase::Authenticating, command, out);
+            }
+            Verdict::CardData(entry) => self.give_card_data(now_ms, entry, response, out),
+            Verdict::Insert => self.retry(now_ms, Progress::InsertOrSwipe, true, out),
+            Verdict::Again(shown) => self.retry(now_ms, shown, false, out),
+            Verdict::Completed { approved } => self.complete(now_ms, approved, response, out),
+            Verdict::End(reason) => self.end(now_ms, reason, out),
+        }
+    }
+
+    pub(super) fn host_answered(
+        &mut self,
+        now_ms: u64,
+        answer: Option<HostAnswer>,
+        out: &mut Vec<Output>,
+    ) {
+        match &self.state {
+            State::Transaction(transaction) if transaction.phase == Phase::WaitingForHost => {}
+            State::Ready => {
+                let approved = answer.is_some_and(|answer| answer.approved);
+                self.begin_housekeeping(now_ms, [outcome_message(approved)], out);
+                return;
+            }
+            _ => return,
+        }
+        let (host_approved, command) = self.host_response(answer);
+        self.send_chip_step(now_ms, Phase::Completing { host_approved }, command, out);
+    }
+
+    /// 60-12 with a code that the reader's kernel knows; what does not fit is told to the chip as
+    /// "unreachable", so that it declines.
+    fn host_response(&self, answer: Option<HostAnswer>) -> (bool, Command) {
+        let unreachable = command::contact_host_unreachable;
+        let Some(answer) = answer else {
+            return (false, unreachable());
+        };
+        let known = match answer.approved {
+            true => &self.config.approval_codes,
+            false => &self.config.decline_codes,
+        };
+        let code = if known.contains(&answer.response_code) {
+            Some(&answer.response_code)
+        } else {
+            known.first()
+        };
+        let is_issuer_data = Tlvs::new(&answer.issuer_data)
+            .all(|tlv| tlv.is_ok_and(|tlv| ISSUER_TAGS.contains(&tlv.tag)));
+        let built = code.filter(|_| is_issuer_data).and_then(|code| {
+            command::contact_apply_host_response(command::HostAnswer::Answered {
+                response_code: *code,
+                issuer_tlvs: &answer.issuer_data,
+            })
+            .ok()
+        });
+        match built {
+            Some(command) => (answer.approved, command),
+            None => (false, unreachable()),
+        }
+    }
+
+    pub(super) fn transaction_due(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let State::Transaction(transaction) = &self.state else {
+            return;
+        };
+        match transaction.phase {
+            Phase::Pausing { then_insert } => {
+                if let State::Transaction(transaction) =
+                    std::mem::replace(&mut self.state, State::Ready)
+                {
+                    self.ask_for_card(now_ms, transaction, then_insert, out);
+                }
+            }
+            Phase::WaitingForHost => self.host_answered(now_ms, None, out),
+            Phase::Activating
+            | Phase::Inserting
+            | Phase::Authenticating
+            | Phase::Completing { .. } => self.restart(now_ms, ReaderFault::NoAnswer, out),
+        }
+    }
+
+    /// 02-40, or 60-10 when the card has to be inserted.
+    fn ask_for_card(
+        &mut self,
+        now_ms: u64,
+        mut transaction: Transaction,
+        insert: bool,
+        out: &mut Vec<Output>,
+    ) {
+        let remaining_ms = transaction.card_by_ms.saturating_sub(now_ms);
+        let (command, timeout_s) = match self.card_command(&transaction.start, remaining_ms, insert)
+        {
+            Ok(built) => built,
+            Err(_) => {
+                self.end(now_ms, EndReason::AmountRefused, out);
+                return;
+            }
+        };
+        let until_ms = now_ms
+            .saturating_add(u64::from(timeout_s) * 1_000)
+            .saturating_add(self.config.transaction_grace_ms);
+        transaction.phase = if insert {
+            Phase::Inserting
+        } else {
+            Phase::Activating
+        };
+        transaction.wait = Wait {
+            until_ms,
+            // 02-40 is answered when a card has come, 60-10 at once and then again.
+            first_byte_by_ms: insert.then(|| now_ms.saturating_add(self.config.first_byte_ms)),
+        };
+        transaction.sendings = 1;
+        transaction.outstanding = command;
+        out.push(Output::Write(transaction.outstanding.encode()));
+        if !insert {
+            progress(Progress::PresentCard, out);
+        }
+        self.state = State::Transaction(transaction);
+    }
+
+    fn card_command(
+        &self,
+        start: &Start,
+        remaining_ms: u64,
+        insert: bool,
+    ) -> Result<(Command, u8), CommandError> {
+        let next_command_s = self.config.next_command_s;
+        let seconds = remaining_ms.div_ceil(1_000).max(1);
+        let timeout_s = u8::try_from(seconds).unwrap_or(u8::MAX);
+        let command = if insert {
+            command::contact_start(start.amount, u16::from(timeout_s), next_command_s)?
+        } else {
+            command::activate(Activate {
+                amount: start.amount,
+                timeout_s,
+                interfaces: start.interfaces,
+                next_command_s,
+            })?
+        };
+        Ok((command, timeout_s))
+    }
+
+    fn send_chip_step(
+        &mut self,
+        now_ms: u64,
+        phase: Phase,
+        command: Command,
+        out: &mut Vec<Output>,
+    ) {
+        let wait = Wait {
+            until_ms: now_ms
+                .saturating_add(u64::from(self.config.chip_step_s) * 1_000)
+                .saturating_add(self.config.transaction_grace_ms),
+            first_byte_by_ms: Some(now_ms.saturating_add(self.config.first_byte_ms)),
+        };
+        if let State::Transaction(transaction) = &mut self.state {
+            out.push(Output::Write(command.encode()));
+            transaction.phase = phase;
+            transaction.wait = wait;
+            transaction.outstanding = command;
+            transaction.sendings = 1;
+        }
+    }
+
+    fn send_again(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let State::Transaction(transaction) = &mut self.state else {
+            return;
+        };
+        if transaction.sendings < SENDINGS_MAX {
+            transaction.sendings += 1;
+            out.push(Output::Write(transaction.outstanding.encode()));
+        } else {
+            self.end(now_ms, EndReason::ReaderFault(ReaderFault::NoAnswer), out);
+        }
+    }
+
+    fn give_card_data(
+        &mut self,
+        now_ms: u64,
+        entry: Entry,
+        response: Response,
+        out: &mut Vec<Output>,
+    ) {
+        let needs_host_answer = entry == Entry::Contact;
+        if needs_host_answer {
+            if let State::Transaction(transaction) = &mut self.state {
+                transaction.phase = Phase::WaitingForHost;
+                transaction.wait = Wait {
+                    until_ms: now_ms.saturating_add(self.config.host_wait_ms),
+                    first_byte_by_ms: None,
+                };
+            }
+        } else {
+            self.state = State::Ready;
+        }
+        out.push(Output::Event(Event::CardData {
+            response_data: response.into_data(),
+            entry,
+            needs_host_answer,
+        }));
+    }
+
+    fn retry(&mut self, now_ms: u64, shown: Progress, then_insert: bool, out: &mut Vec<Output>) {
+        let pause_ms = self.config.retry_pause_ms;
+        let retries_max = self.config.retries_max;
+        let State::Transaction(transaction) = &mut self.state else {
+            return;
+        };
+        let Interfaces { contact, .. } = transaction.start.interfaces;
+        let over = if then_insert && !contact {
+            Some(EndReason::CardError)
+        } else if now_ms.saturating_add(pause_ms) >= transaction.card_by_ms {
+            Some(EndReason::Timeout)
+        } else if transaction.retries >= retries_max {
+            Some(match shown {
+                Progress::OneCardOnly => EndReason::TwoCards,
+                _ => EndReason::CardError,
+            })
+        } else {
+            None
+        };
+        if let Some(reason) = over {
+            self.end(now_ms, reason, out);
+            return;
+        }
+        transaction.retries += 1;
+        // Insertion is asked for at once; a card that is still in the field would only be read
+        // into the same error again.
+        let pause_ms = if then_insert { 0 } else { pause_ms };
+        transaction.phase = Phase::Pausing { then_insert };
+        transaction.wait = Wait {
+            until_ms: now_ms.saturating_add(pause_ms),
+            first_byte_by_ms: None,
+        };
+        progress(shown, out);
+        if then_insert {
+            self.transaction_due(now_ms, out);
+        }
+    }
+
+    fn complete(
+        &mut self,
+        now_ms: u64,
+        chip_approved: bool,
+        response: Response,
+        out: &mut Vec<Output>,
+    ) {
+        let State::Transaction(transaction) = &self.state else {
+            return;
+        };
+        let host_approved = transaction.phase
+            == Phase::Completing {
+                host_approved: true,
+            };
+        let approved = host_approved && chip_approved;
+        out.push(Output::Event(Event::ChipFinal {
+            approved,
+            data: response.into_data(),
+        }));
+        progress(Progress::RemoveCard, out);
+        let commands = [command::contact_power_off(), outcome_message(approved)];
+        self.begin_housekeeping(now_ms, commands, out);
+    }
+
+    fn end(&mut self, now_ms: u64, reason: EndReason, out: &mut Vec<Output>) {
+        if let EndReason::ReaderFault(fault) = reason {
+            // A reader that answers nonsense may still be polling: setup begins with a ping,
+            // which ends that.
+            self.restart(now_ms, fault, out);
+            return;
+        }
+        self.state = State::Ready;
+        out.push(Output::Event(Event::Ended(reason)));
+    }
+}
+
+/// A read that carries an amount which was not asked for is a late answer to an earlier command.
+fn is_of_another_amount(start: &Start, response: &Response) -> bool {
+    let Ok(read) = CardRead::parse(response.data()) else {
+        return false;
+    };
+    let Some(amount) = read.find(TAG_AMOUNT, Form::Clear) else {
+        return false;
+    };
+    command::amount_digits(start.amount).is_ok_and(|digits| digits != amount)
+}
+
+fn outcome_message(approved: bool) -> Command {
+    if approved {
+        command::show(Message::ThankYou, Beep::Single)
+    } else {
+        command::show(Message::Failed, Beep::Double)
+    }
+}
+
+fn progress(shown: Progress, out: &mut Vec<Output>) {
+    out.push(Output::Event(Event::Progress(shown)));
+}
