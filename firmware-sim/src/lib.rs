@@ -4,4 +4,5 @@
 //! [`run`], [`clock`] and [`cli`] touch the machine they run on.
 
 pub mod cards;
+pub mod printer;
 pub mod reader;

@@ -1,6 +1,8 @@
 //! The PURE machines of the agent: no I/O, no clock, no randomness; time and ids are arguments.
 
 pub mod agent;
+pub mod printer;
 pub mod reader;
 pub mod record;
 pub mod screen;
+pub mod translate;

@@ -150,12 +150,8 @@ impl Agent {
                     ReaderState::NotEncrypting
                 };
             }
-            ReaderEvent::NotReady { is_starting } => {
-                self.reader.state = if is_starting {
-                    ReaderState::Starting
-                } else {
-                    ReaderState::Absent
-                };
+            ReaderEvent::NotReady { state } => {
+                self.reader.state = state;
                 self.reader_ended(now_ms, AttemptEnd::ReaderFault);
             }
             ReaderEvent::Progress(progress) => {

@@ -1,12 +1,12 @@
 //! What the agent machine says to the reader and the printer, and hears from them.
 //!
-//! Its own words: `run` translates between these and the two device machines, so that the rules
+//! Its own words: `translate` puts them into those of the two device machines, so that the rules
 //! of payment do not change when a device is replaced.
 
 use std::fmt;
 
 use protocol::id::PrintJobId;
-use protocol::link::{AttemptEnd, PaperState, PrintState};
+use protocol::link::{AttemptEnd, PaperState, PrintState, ReaderState};
 use protocol::money::Money;
 use protocol::receipt::Receipt;
 
@@ -62,8 +62,8 @@ pub enum ReaderEvent {
     },
     /// It cannot take a card.
     NotReady {
-        /// Whether it answers and is being initialized.
-        is_starting: bool,
+        /// Why: anything but `Ready`.
+        state: ReaderState,
     },
     /// Something to show while it reads.
     Progress(String),
@@ -89,7 +89,7 @@ impl fmt::Debug for ReaderEvent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready { .. } => formatter.write_str("Ready"),
-            Self::NotReady { is_starting } => write!(formatter, "NotReady({is_starting})"),
+            Self::NotReady { state } => write!(formatter, "NotReady({state:?})"),
             Self::Progress(progress) => write!(formatter, "Progress({progress})"),
             Self::CardData { data, .. } => write!(formatter, "CardData({} bytes)", data.len()),
             Self::ChipFinal { is_approved, data } => {

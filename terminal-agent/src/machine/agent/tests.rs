@@ -7,8 +7,8 @@
 use protocol::id::{AttemptId, JournalId, PosTransactionId, PrintJobId, RequestId, TransactionId};
 use protocol::link::{
     AnswerBody, AttemptEnd, Completion, Concluded, Digest, DigestState, Grant, HostAnswer,
-    HostDecision, Offer, PaperState, PosKind, PosStatus, PrintCommand, PrintState, TillRequest,
-    TillStart, TipPrompt, ToAgent, ToEngine, Welcome,
+    HostDecision, Offer, PaperState, PosKind, PosStatus, PrintCommand, PrintState, ReaderState,
+    TillRequest, TillStart, TipPrompt, ToAgent, ToEngine, Welcome,
 };
 use protocol::money::Money;
 use protocol::receipt::{Copy, Receipt};
@@ -155,7 +155,9 @@ impl Till {
             "knows" => vec![Input::LinkConnecting, welcome(&[job(number)])],
             "down" => vec![Input::LinkDown],
             "ready" => vec![ready()],
-            "unready" => vec![Input::Reader(ReaderEvent::NotReady { is_starting: false })],
+            "unready" => vec![Input::Reader(ReaderEvent::NotReady {
+                state: ReaderState::Absent,
+            })],
             "plaintext" => vec![Input::Reader(ReaderEvent::Ready {
                 serial: String::new(),
                 firmware: String::new(),

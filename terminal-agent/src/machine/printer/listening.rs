@@ -1,0 +1,187 @@
+//! What the machine makes of the printer's answers.
+
+use protocol::printer::encode::RECOVER_AND_CLEAR;
+use protocol::printer::{PaperState, PrinterStatus, RealTimeQuery, StatusEvent};
+
+use super::job::{FailureReason, HoldReason, JobState};
+use super::{Output, Phase, PrinterMachine};
+
+const ALL_ANSWERED: u8 = 0b1111;
+
+impl PrinterMachine {
+    pub(super) fn hear(&mut self, now_ms: u64, bytes: &[u8], out: &mut Vec<Output>) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        let mut events = Vec::new();
+        self.decoder.push(bytes, &mut events);
+        for event in events {
+            self.hear_event(now_ms, event, out);
+        }
+        self.report_status(out);
+        let is_ready = self.status.is_some_and(|status| status.is_ready());
+        match self.phase {
+            Phase::Checking { answered, .. } if answered == ALL_ANSWERED => {
+                self.decide(now_ms, out);
+            }
+            Phase::Held { .. } if is_ready => self.check(now_ms, 1),
+            Phase::Printing(_) => self.watch_hold(now_ms, out),
+            _ => {}
+        }
+    }
+
+    pub(super) fn hear_event(&mut self, now_ms: u64, event: StatusEvent, out: &mut Vec<Output>) {
+        match event {
+            StatusEvent::Pause => self.is_paused = true,
+            StatusEvent::Resume => {
+                self.is_paused = false;
+                self.restart_stall(now_ms);
+            }
+            StatusEvent::RealTime {
+                query: Some(query),
+                answer,
+            } => {
+                let status = self.status.get_or_insert_default();
+                status.apply_real_time(query, answer);
+                if let Phase::Checking { answered, .. } = &mut self.phase {
+                    *answered |= match query {
+                        RealTimeQuery::Printer => 0b0001,
+                        RealTimeQuery::OffLine => 0b0010,
+                        RealTimeQuery::Error => 0b0100,
+                        RealTimeQuery::Paper => 0b1000,
+                    };
+                }
+            }
+            StatusEvent::Automatic(block) => {
+                self.status.get_or_insert_default().apply_automatic(block);
+            }
+            StatusEvent::Reply(_) => self.hear_confirmation(now_ms),
+            StatusEvent::PoweredOn => {
+                self.needs_resync = true;
+                match self.phase {
+                    Phase::Printing(_) => self.lose(now_ms, out),
+                    Phase::Idle => self.check(now_ms, 1),
+                    _ => {}
+                }
+            }
+            StatusEvent::RealTime { query: None, .. }
+            | StatusEvent::Identification(_)
+            | StatusEvent::ProcessId(_)
+            | StatusEvent::Unknown(_) => {}
+        }
+    }
+
+    pub(super) fn hear_confirmation(&mut self, now_ms: u64) {
+        let quiet_ms = now_ms.saturating_add(self.config.answer_ms);
+        let stall_ms = now_ms.saturating_add(self.config.confirm_ms);
+        match &mut self.phase {
+            Phase::Printing(progress) => {
+                if progress.confirm() {
+                    progress.restart(stall_ms);
+                }
+            }
+            Phase::Resyncing {
+                missing,
+                has_heard,
+                due_ms,
+            } => {
+                *missing = missing.map(|count| count.saturating_sub(1));
+                *has_heard = true;
+                *due_ms = quiet_ms;
+                if *missing == Some(0) {
+                    self.end_resync(now_ms);
+                }
+            }
+            // An answer that nobody waits for is one less to wait for later.
+            _ => {
+                self.stale_confirmations = self
+                    .stale_confirmations
+                    .map(|stale| stale.saturating_sub(1));
+            }
+        }
+    }
+
+    pub(super) fn end_resync(&mut self, now_ms: u64) {
+        self.needs_resync = false;
+        self.stale_confirmations = Some(0);
+        self.settle(now_ms);
+    }
+
+    /// Every query of a check is answered.
+    pub(super) fn decide(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let status = self.status.unwrap_or_default();
+        if status.unrecoverable && !self.queue.is_empty() {
+            self.finish_front(JobState::Failed(FailureReason::Unrecoverable), out);
+            if self.queue.is_empty() {
+                self.phase = Phase::Idle;
+            } else {
+                self.check(now_ms, 1);
+            }
+        } else if let Some(reason) = hold_reason(status) {
+            let is_clearable = matches!(reason, HoldReason::Cutter | HoldReason::Mechanical);
+            if is_clearable && !self.queue.is_empty() {
+                self.write(RECOVER_AND_CLEAR.to_vec(), out);
+            }
+            self.hold(now_ms, reason, out);
+        } else if self.needs_resync {
+            // A ready printer takes bytes: the XON may have been lost with its power.
+            self.is_paused = false;
+            self.resync(now_ms, out);
+        } else if self.queue.is_empty() {
+            self.phase = Phase::Idle;
+        } else {
+            self.is_paused = false;
+            self.start(now_ms, out);
+        }
+    }
+
+    pub(super) fn hold(&mut self, now_ms: u64, reason: HoldReason, out: &mut Vec<Output>) {
+        self.report_front(JobState::Held(reason), out);
+        self.phase = Phase::Held {
+            reason,
+            poll_ms: now_ms.saturating_add(self.config.poll_ms),
+        };
+    }
+
+    /// Shows that a person is needed in the middle of a job, or no longer.
+    pub(super) fn watch_hold(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let Phase::Printing(progress) = &mut self.phase else {
+            return;
+        };
+        let state = match self.status.and_then(hold_reason) {
+            Some(reason) => {
+                if progress.held_since_ms.is_none() {
+                    progress.held_since_ms = Some(now_ms);
+                    progress.poll_ms = now_ms.saturating_add(self.config.poll_ms);
+                }
+                JobState::Held(reason)
+            }
+            None => {
+                if progress.held_since_ms.take().is_some() {
+                    progress.restart(now_ms.saturating_add(self.config.confirm_ms));
+                }
+                JobState::Printing
+            }
+        };
+        self.report_front(state, out);
+    }
+}
+
+/// What a person must see to before anything is printed.
+pub(super) fn hold_reason(status: PrinterStatus) -> Option<HoldReason> {
+    if status.cover_open {
+        Some(HoldReason::CoverOpen)
+    } else if status.paper == PaperState::Out {
+        Some(HoldReason::NoPaper)
+    } else if status.cutter_error {
+        Some(HoldReason::Cutter)
+    } else if status.mechanical {
+        Some(HoldReason::Mechanical)
+    } else if status.overheated {
+        Some(HoldReason::Overheated)
+    } else if !status.online && !status.unrecoverable {
+        Some(HoldReason::Offline)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,213 @@
+//! What the machine writes, and what it does when time passes.
+
+use protocol::printer::encode::{AUTOMATIC_STATUS_ON, BARRIER, DrawerPin, RECOVER_AND_CONTINUE};
+use protocol::printer::{Encoder, RealTimeQuery, receipt_blocks};
+
+use super::job::{FailureReason, HoldReason, JobState};
+use super::listening::hold_reason;
+use super::progress::{Next, Progress};
+use super::{Output, Phase, PrinterMachine};
+
+/// Rounds of queries before a printer counts as switched off.
+const CHECK_ATTEMPTS: u8 = 3;
+/// 100 ms on and off, as the usual drawers need.
+const DRAWER_PULSE_2MS: u8 = 50;
+
+impl PrinterMachine {
+    pub(super) fn write(&mut self, bytes: Vec<u8>, out: &mut Vec<Output>) {
+        self.unwritten_bytes = self.unwritten_bytes.saturating_add(bytes.len());
+        out.push(Output::Write(bytes));
+    }
+
+    /// Asks all four queries. They overtake the printer's buffer, not bytes still on this side.
+    pub(super) fn ask(&mut self, out: &mut Vec<Output>) {
+        self.decoder.forget_expected();
+        let mut requests = Vec::new();
+        for query in RealTimeQuery::ALL {
+            self.decoder.expect(query);
+            requests.extend(query.request());
+        }
+        self.write(requests, out);
+    }
+
+    /// Starts a round of queries; they go out once earlier bytes have left.
+    pub(super) fn check(&mut self, now_ms: u64, attempt: u8) {
+        self.phase = Phase::Checking {
+            attempt,
+            has_asked: false,
+            answered: 0,
+            due_ms: now_ms.saturating_add(self.config.answer_ms),
+        };
+    }
+
+    /// Goes on to the next job, if there is one.
+    pub(super) fn settle(&mut self, now_ms: u64) {
+        if self.queue.is_empty() && !self.needs_resync {
+            self.phase = Phase::Idle;
+        } else {
+            self.check(now_ms, 1);
+        }
+    }
+
+    pub(super) fn resync(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let mut encoder = Encoder::new();
+        encoder.initialise();
+        let bytes = [encoder.finish(), AUTOMATIC_STATUS_ON.into(), BARRIER.into()].concat();
+        self.write(bytes, out);
+        self.stale_confirmations = self
+            .stale_confirmations
+            .map(|stale| stale.saturating_add(1));
+        self.phase = Phase::Resyncing {
+            missing: self.stale_confirmations,
+            has_heard: false,
+            due_ms: now_ms.saturating_add(self.config.confirm_ms),
+        };
+    }
+
+    pub(super) fn start(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let Some(job) = self.queue.front() else {
+            return;
+        };
+        let mut blocks = Vec::new();
+        if job.opens_drawer {
+            let mut encoder = Encoder::new();
+            encoder.drawer_kick(DrawerPin::Two, DRAWER_PULSE_2MS, DRAWER_PULSE_2MS);
+            blocks.push(encoder.finish());
+        }
+        blocks.extend(receipt_blocks(&job.receipt, &self.config.paper));
+        let stall_ms = now_ms.saturating_add(self.config.confirm_ms);
+        self.phase = Phase::Printing(Progress::new(blocks, stall_ms));
+        self.report_front(JobState::Printing, out);
+    }
+
+    /// Writes what may be written.
+    pub(super) fn send(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let (write_bytes, piece_bytes) = (self.config.write_bytes, self.config.piece_bytes);
+        if self.unwritten_bytes > 0 {
+            return;
+        }
+        if let Phase::Checking { has_asked, .. } = &mut self.phase
+            && !std::mem::replace(has_asked, true)
+        {
+            self.ask(out);
+            return;
+        }
+        let Phase::Printing(progress) = &mut self.phase else {
+            return;
+        };
+        let must_wait = self.is_paused || progress.held_since_ms.is_some();
+        if must_wait && !progress.is_complete() {
+            return;
+        }
+        match progress.next(write_bytes, piece_bytes) {
+            Next::Bytes(bytes) => {
+                progress.restart(now_ms.saturating_add(self.config.confirm_ms));
+                self.write(bytes, out);
+            }
+            Next::Confirmation => {}
+            Next::Complete => {
+                self.finish_front(JobState::Printed, out);
+                self.settle(now_ms);
+                self.send(now_ms, out);
+            }
+        }
+    }
+
+    pub(super) fn restart_stall(&mut self, now_ms: u64) {
+        if let Phase::Printing(progress) = &mut self.phase {
+            progress.restart(now_ms.saturating_add(self.config.confirm_ms));
+        }
+    }
+
+    pub(super) fn has_polled(&self) -> bool {
+        matches!(&self.phase, Phase::Printing(progress) if progress.has_polled)
+    }
+
+    /// The confirmation will not come.
+    pub(super) fn lose(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        if let Phase::Printing(progress) = &self.phase {
+            self.stale_confirmations = Some(u32::from(progress.is_awaiting));
+        }
+        self.finish_front(JobState::Unknown, out);
+        self.needs_resync = true;
+        self.settle(now_ms);
+    }
+
+    pub(super) fn watch_time(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        match &mut self.phase {
+            Phase::Checking {
+                attempt, due_ms, ..
+            } if now_ms >= *due_ms => {
+                let next = attempt.saturating_add(1);
+                if next <= CHECK_ATTEMPTS {
+                    self.check(now_ms, next);
+                } else {
+                    self.status.get_or_insert_default().online = false;
+                    self.report_status(out);
+                    self.hold(now_ms, HoldReason::Offline, out);
+                }
+            }
+            Phase::Held { poll_ms, .. } if now_ms >= *poll_ms => self.check(now_ms, 1),
+            Phase::Resyncing {
+                has_heard, due_ms, ..
+            } if now_ms >= *due_ms => {
+                if *has_heard {
+                    self.end_resync(now_ms);
+                } else {
+                    self.hold(now_ms, HoldReason::Offline, out);
+                }
+            }
+            Phase::Printing(_) => self.watch_printing(now_ms, out),
+            _ => {}
+        }
+    }
+
+    pub(super) fn watch_printing(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let can_ask = self.unwritten_bytes == 0;
+        let Phase::Printing(progress) = &mut self.phase else {
+            return;
+        };
+        if let Some(since_ms) = progress.held_since_ms {
+            if now_ms >= since_ms.saturating_add(self.config.hold_ms_max) {
+                self.lose(now_ms, out);
+            } else if now_ms >= progress.poll_ms {
+                progress.poll_ms = now_ms.saturating_add(self.config.poll_ms);
+                if can_ask {
+                    self.recover(out);
+                    self.ask(out);
+                }
+            }
+        } else if now_ms >= progress.stall_ms {
+            if progress.has_polled || !can_ask {
+                self.lose(now_ms, out);
+                return;
+            }
+            progress.has_polled = true;
+            progress.stall_ms = now_ms.saturating_add(self.config.answer_ms);
+            self.ask(out);
+        }
+    }
+
+    /// A cleared jam ends with this request; the printer then goes on with the same job.
+    pub(super) fn recover(&mut self, out: &mut Vec<Output>) {
+        let reason = self.status.and_then(hold_reason);
+        if matches!(reason, Some(HoldReason::Cutter | HoldReason::Mechanical)) {
+            self.write(RECOVER_AND_CONTINUE.to_vec(), out);
+        }
+    }
+
+    /// Fails jobs that have waited too long for a person.
+    pub(super) fn expire(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let reason = match self.phase {
+            Phase::Closed => HoldReason::PortClosed,
+            Phase::Held { reason, .. } => reason,
+            _ => return,
+        };
+        while let Some(job) = self.queue.front()
+            && now_ms >= job.accepted_ms.saturating_add(self.config.hold_ms_max)
+        {
+            self.finish_front(JobState::Failed(FailureReason::Held(reason)), out);
+        }
+        self.report_front(JobState::Held(reason), out);
+    }
+}

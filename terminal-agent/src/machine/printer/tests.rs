@@ -1,0 +1,428 @@
+//! Scripted conversations: what the printer says, and what the agent makes of it.
+
+use proptest::prelude::*;
+use protocol::printer::encode::{BARRIER, RECOVER_AND_CLEAR, RECOVER_AND_CONTINUE};
+use protocol::receipt::{Align, Copy, Entry};
+use uuid::Uuid;
+
+use super::*;
+
+const READY: [u8; 4] = [0x12; 4];
+const NO_PAPER: [u8; 4] = [0x1a, 0x32, 0x12, 0x7e];
+const CUTTER: [u8; 4] = [0x1a, 0x52, 0x1a, 0x12];
+const QUERIES: [u8; 12] = [0x10, 4, 1, 0x10, 4, 2, 0x10, 4, 3, 0x10, 4, 4];
+
+fn id(n: u128) -> PrintJobId {
+    PrintJobId::from_uuid(Uuid::from_u128(n))
+}
+
+fn receipt(lines: usize) -> Receipt {
+    Receipt {
+        copy: Copy::Customer,
+        is_duplicate: false,
+        entries: vec![
+            Entry::Text {
+                text: "twelve bytes".into(),
+                align: Align::Left,
+            };
+            lines
+        ],
+    }
+}
+
+/// A port that takes every write at once.
+struct Bench {
+    machine: PrinterMachine,
+    now_ms: u64,
+    written: Vec<u8>,
+    takes_writes: bool,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            machine: PrinterMachine::new(PrinterConfig::new(32)),
+            now_ms: 0,
+            written: Vec::new(),
+            takes_writes: true,
+        }
+    }
+
+    /// A bench whose printer has answered the opening check and the first synchronisation.
+    fn ready() -> Self {
+        let mut bench = Self::new();
+        bench.input(Input::PortOpened);
+        bench.answer(&READY);
+        bench.answer(&[0]);
+        bench.pass_to_deadline();
+        bench.answer(&READY);
+        assert_eq!(bench.machine.poll_deadline(), None, "not idle");
+        bench.written.clear();
+        bench
+    }
+
+    fn input(&mut self, input: Input<'_>) -> Vec<Output> {
+        let mut pending = Vec::new();
+        self.machine.handle(self.now_ms, input, &mut pending);
+        let mut reports = Vec::new();
+        while !pending.is_empty() {
+            let mut next = Vec::new();
+            for output in pending {
+                match output {
+                    Output::Write(bytes) => {
+                        self.written.extend(&bytes);
+                        if self.takes_writes {
+                            let written = Input::Written(bytes.len());
+                            self.machine.handle(self.now_ms, written, &mut next);
+                        }
+                    }
+                    other => reports.push(other),
+                }
+            }
+            pending = next;
+        }
+        reports
+    }
+
+    fn answer(&mut self, bytes: &[u8]) -> Vec<JobState> {
+        states(&self.input(Input::Bytes(bytes)))
+    }
+
+    fn job(&mut self, n: u128, lines: usize) -> Vec<JobState> {
+        let out = self.input(Input::Job {
+            job_id: id(n),
+            receipt: receipt(lines),
+            opens_drawer: false,
+        });
+        states(&out)
+    }
+
+    fn pass_to_deadline(&mut self) -> Vec<JobState> {
+        self.now_ms = self.machine.poll_deadline().expect("a deadline");
+        states(&self.input(Input::Deadline))
+    }
+
+    fn take_written(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.written)
+    }
+}
+
+fn states(out: &[Output]) -> Vec<JobState> {
+    out.iter()
+        .filter_map(|output| match output {
+            Output::JobReport { state, .. } => Some(*state),
+            _ => None,
+        })
+        .collect()
+}
+
+fn count(bytes: &[u8], wanted: &[u8]) -> usize {
+    bytes
+        .windows(wanted.len())
+        .filter(|window| *window == wanted)
+        .count()
+}
+
+#[test]
+fn opening_initialises_asks_and_synchronises() {
+    let mut bench = Bench::new();
+    bench.input(Input::PortOpened);
+    assert_eq!(
+        bench.take_written(),
+        [b"\x1b@\x1da\x0f".as_slice(), &QUERIES].concat()
+    );
+    bench.answer(&[0x10, 0, 0, 0]);
+    bench.answer(&READY);
+    assert_eq!(bench.take_written(), b"\x1b@\x1da\x0f\x1dr\x01");
+    assert_eq!(bench.machine.status(), Some(PrinterStatus::default()));
+}
+
+#[test]
+fn a_receipt_is_checked_printed_and_confirmed() {
+    let mut bench = Bench::ready();
+    assert_eq!(bench.job(1, 2), [JobState::Queued]);
+    assert_eq!(bench.take_written(), QUERIES);
+    assert_eq!(bench.answer(&READY), [JobState::Printing]);
+    let expected = protocol::printer::encode_receipt(&receipt(2), &Paper::new(32));
+    assert_eq!(bench.take_written(), expected);
+    assert_eq!(bench.answer(&[0x00]), [JobState::Printed]);
+    assert_eq!(bench.machine.poll_deadline(), None);
+}
+
+#[test]
+fn the_drawer_opens_before_the_receipt() {
+    let mut bench = Bench::ready();
+    bench.input(Input::Job {
+        job_id: id(1),
+        receipt: receipt(1),
+        opens_drawer: true,
+    });
+    bench.take_written();
+    bench.answer(&READY);
+    assert!(bench.written.starts_with(b"\x1bp\x00\x32\x32\x1b@"));
+}
+
+#[test]
+fn a_long_receipt_goes_out_in_confirmed_pieces() {
+    let mut bench = Bench::ready();
+    bench.job(1, 130);
+    bench.answer(&READY);
+    for _ in 0..2 {
+        assert_eq!(count(&bench.take_written(), &BARRIER), 1);
+        assert_eq!(bench.answer(&[0]), []);
+    }
+    assert!(bench.take_written().ends_with(&BARRIER));
+    assert_eq!(bench.answer(&[0]), [JobState::Printed]);
+}
+
+#[test]
+fn the_same_job_is_printed_once() {
+    let mut bench = Bench::ready();
+    bench.job(1, 1);
+    assert_eq!(bench.job(1, 1), [JobState::Queued]);
+    bench.answer(&READY);
+    assert_eq!(bench.job(1, 1), [JobState::Printing]);
+    bench.answer(&[0]);
+    bench.take_written();
+    assert_eq!(bench.job(1, 1), [JobState::Printed]);
+    assert_eq!(bench.take_written(), [0u8; 0]);
+}
+
+#[test]
+fn without_paper_a_job_waits_and_then_prints_once() {
+    let mut bench = Bench::ready();
+    bench.job(1, 1);
+    assert_eq!(
+        bench.answer(&NO_PAPER),
+        [JobState::Held(HoldReason::NoPaper)]
+    );
+    bench.take_written();
+    bench.pass_to_deadline();
+    assert_eq!(bench.take_written(), QUERIES);
+    assert_eq!(bench.answer(&NO_PAPER), []);
+    assert_eq!(bench.answer(&[0x10, 0, 0, 0]), []);
+    assert_eq!(bench.take_written(), QUERIES);
+    assert_eq!(bench.answer(&READY), [JobState::Printing]);
+    assert_eq!(count(&bench.take_written(), b"twelve bytes"), 1);
+    assert_eq!(bench.answer(&[0]), [JobState::Printed]);
+}
+
+#[test]
+fn paper_end_within_a_job_holds_it_and_nothing_is_sent_twice() {
+    let mut bench = Bench::ready();
+    bench.job(1, 1);
+    bench.answer(&READY);
+    bench.take_written();
+    assert_eq!(
+        bench.answer(&[0x13, 0x18, 0, 0x0f, 0]),
+        [JobState::Held(HoldReason::NoPaper)]
+    );
+    for _ in 0..50 {
+        assert_eq!(bench.pass_to_deadline(), []);
+        assert_eq!(bench.take_written(), QUERIES);
+        assert_eq!(bench.answer(&NO_PAPER), []);
+    }
+    assert_eq!(bench.answer(&[0x10, 0, 0, 0, 0x11]), [JobState::Printing]);
+    assert_eq!(bench.answer(&[0]), [JobState::Printed]);
+    assert_eq!(bench.take_written(), [0u8; 0]);
+}
+
+#[test]
+fn an_open_cover_is_found_by_asking_when_nothing_is_reported() {
+    let mut bench = Bench::ready();
+    bench.job(1, 1);
+    bench.answer(&READY);
+    bench.take_written();
+    assert_eq!(bench.pass_to_deadline(), []);
+    assert_eq!(bench.take_written(), QUERIES);
+    assert_eq!(
+        bench.answer(&[0x1a, 0x16, 0x12, 0x12]),
+        [JobState::Held(HoldReason::CoverOpen)]
+    );
+}
+
+#[test]
+fn silence_after_bytes_is_unknown_and_an_old_confirmation_proves_nothing() {
+    let mut bench = Bench::ready();
+    bench.job(1, 1);
+    bench.answer(&READY);
+    bench.job(2, 1);
+    assert_eq!(bench.pass_to_deadline(), []);
+    assert_eq!(bench.answer(&READY), [], "ready, but silent about the job");
+    assert_eq!(bench.pass_to_deadline(), [JobState::Unknown]);
+    bench.answer(&READY);
+    bench.take_written();
+    // The printer was only slow: the confirmation of the lost job, then that of the new round.
+    assert_eq!(bench.answer(&[0]), []);
+    assert_eq!(bench.take_written(), [0u8; 0]);
+    assert_eq!(bench.answer(&[0]), []);
+    assert_eq!(bench.take_written(), QUERIES);
+    assert_eq!(bench.answer(&READY), [JobState::Printing]);
+    assert_eq!(bench.answer(&[0]), [JobState::Printed]);
+}
+
+#[test]
+fn a_lost_port_is_unknown_only_for_what_was_sent() {
+    let mut bench = Bench::ready();
+    bench.job(1, 1);
+    bench.answer(&READY);
+    bench.job(2, 1);
+    assert_eq!(
+        states(&bench.input(Input::PortClosed)),
+        [JobState::Unknown, JobState::Held(HoldReason::PortClosed)]
+    );
+    assert_eq!(
+        bench.pass_to_deadline(),
+        [JobState::Failed(FailureReason::Held(
+            HoldReason::PortClosed
+        ))]
+    );
+    assert_eq!(
+        bench.job(3, 1),
+        [JobState::Queued, JobState::Held(HoldReason::PortClosed)]
+    );
+}
+
+#[test]
+fn a_printer_that_is_off_holds_the_job_until_it_is_on() {
+    let mut bench = Bench::ready();
+    bench.job(1, 1);
+    assert_eq!(bench.pass_to_deadline(), []);
+    assert_eq!(bench.pass_to_deadline(), []);
+    assert_eq!(
+        bench.pass_to_deadline(),
+        [JobState::Held(HoldReason::Offline)]
+    );
+    assert!(!bench.machine.status().unwrap().online);
+    bench.pass_to_deadline();
+    assert_eq!(bench.answer(&READY), [JobState::Printing]);
+}
+
+#[test]
+fn nobody_coming_fails_the_job() {
+    let mut bench = Bench::ready();
+    bench.job(1, 1);
+    let mut last = bench.answer(&NO_PAPER);
+    while last.iter().all(|state| !state.is_final()) {
+        last = bench.pass_to_deadline();
+        if bench.take_written() == QUERIES {
+            last.extend(bench.answer(&NO_PAPER));
+        }
+    }
+    assert_eq!(
+        last,
+        [JobState::Failed(FailureReason::Held(HoldReason::NoPaper))]
+    );
+}
+
+#[test]
+fn a_cleared_cutter_is_recovered() {
+    let mut bench = Bench::ready();
+    bench.job(1, 1);
+    assert_eq!(bench.answer(&CUTTER), [JobState::Held(HoldReason::Cutter)]);
+    assert!(bench.take_written().ends_with(&RECOVER_AND_CLEAR));
+    bench.pass_to_deadline();
+    assert_eq!(bench.answer(&READY), [JobState::Printing]);
+    assert_eq!(
+        bench.answer(&[0x18, 8, 0, 0]),
+        [JobState::Held(HoldReason::Cutter)]
+    );
+    bench.take_written();
+    bench.pass_to_deadline();
+    assert_eq!(
+        bench.take_written(),
+        [RECOVER_AND_CONTINUE.as_slice(), &QUERIES].concat()
+    );
+    assert_eq!(
+        bench.answer(&[0x10, 0, 0, 0, 0]),
+        [JobState::Printing, JobState::Printed],
+        "the cut and the confirmation follow the recovery"
+    );
+}
+
+#[test]
+fn a_dead_printer_fails_every_job() {
+    let mut bench = Bench::ready();
+    bench.job(1, 1);
+    bench.job(2, 1);
+    let failed = JobState::Failed(FailureReason::Unrecoverable);
+    let dead = [0x1a, 0x52, 0x32, 0x12];
+    assert_eq!(bench.answer(&dead), [failed]);
+    assert_eq!(bench.answer(&dead), [failed]);
+}
+
+#[test]
+fn the_queue_is_bounded() {
+    let mut bench = Bench::new();
+    for n in 0..32 {
+        assert_eq!(bench.job(n, 1).first(), Some(&JobState::Queued));
+    }
+    assert_eq!(
+        bench.job(32, 1),
+        [JobState::Failed(FailureReason::QueueFull)]
+    );
+}
+
+#[test]
+fn nothing_is_sent_while_the_printer_pauses() {
+    let mut bench = Bench::ready();
+    bench.takes_writes = false;
+    bench.job(1, 20);
+    assert_eq!(bench.take_written(), QUERIES);
+    bench.answer(&READY);
+    assert_eq!(
+        bench.take_written(),
+        [0u8; 0],
+        "queries are still on their way"
+    );
+    bench.input(Input::Written(QUERIES.len()));
+    let first = bench.take_written().len();
+    bench.answer(&[0x13]);
+    bench.input(Input::Written(first));
+    assert_eq!(bench.take_written(), [0u8; 0]);
+    bench.answer(&[0x11]);
+    assert!(!bench.take_written().is_empty());
+}
+
+proptest! {
+    #[test]
+    fn no_input_makes_it_panic_spin_or_end_a_job_twice(
+        steps in proptest::collection::vec((0u8..8, any::<Vec<u8>>(), 0u64..40_000), 0..60),
+    ) {
+        let mut machine = PrinterMachine::new(PrinterConfig::new(32));
+        let mut out = Vec::new();
+        let mut now_ms = 0;
+        for (n, (kind, bytes, pass_ms)) in steps.iter().enumerate() {
+            now_ms += pass_ms;
+            match kind {
+                0 => machine.handle(now_ms, Input::PortOpened, &mut out),
+                1 => machine.handle(now_ms, Input::PortClosed, &mut out),
+                2 => machine.handle(now_ms, Input::Bytes(bytes), &mut out),
+                3 => machine.handle(now_ms, Input::Bytes(&READY), &mut out),
+                4 => machine.handle(now_ms, Input::Bytes(&[0]), &mut out),
+                5 => machine.handle(now_ms, Input::Written(bytes.len()), &mut out),
+                6 => machine.handle(now_ms, Input::Job {
+                    job_id: id(u128::try_from(n).unwrap()),
+                    receipt: receipt(30),
+                    opens_drawer: false,
+                }, &mut out),
+                _ => machine.handle(now_ms, Input::Deadline, &mut out),
+            }
+            let mut deadlines = 0;
+            while machine.poll_deadline().is_some_and(|due_ms| due_ms <= now_ms) {
+                machine.handle(now_ms, Input::Deadline, &mut out);
+                deadlines += 1;
+                prop_assert!(deadlines < 100, "spins");
+            }
+        }
+        let mut ended = Vec::new();
+        for output in &out {
+            if let Output::JobReport { job_id, state } = output {
+                prop_assert!(!ended.contains(job_id), "{job_id} moved after its end");
+                if state.is_final() {
+                    ended.push(*job_id);
+                }
+            }
+        }
+    }
+}
