@@ -74,11 +74,7 @@ impl PrinterMachine {
     fn hear_confirmation(&mut self, now_ms: u64) {
         let later_ms = now_ms.saturating_add(self.config.confirm_ms);
         match &mut self.phase {
-            Phase::Printing(progress) => {
-                if progress.confirm() {
-                    progress.restart(later_ms);
-                }
-            }
+            Phase::Printing(progress) => progress.confirm(later_ms),
             // Of an earlier job: the printer still works on that.
             Phase::Resyncing { due_ms } => *due_ms = later_ms,
             _ => {}

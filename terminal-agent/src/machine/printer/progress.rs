@@ -81,9 +81,11 @@ impl Progress {
         self.blocks.is_empty() && self.unconfirmed.is_empty()
     }
 
-    /// The printer has answered; `false` when nobody asked.
-    pub(super) fn confirm(&mut self) -> bool {
-        self.unconfirmed.pop_front().is_some()
+    /// The printer has answered; without effect when nobody asked.
+    pub(super) fn confirm(&mut self, stall_ms: u64) {
+        if self.unconfirmed.pop_front().is_some() {
+            self.restart(stall_ms);
+        }
     }
 
     /// A sign of life: silence counts from here.
@@ -111,19 +113,19 @@ mod tests {
         assert_eq!(progress.next(40, 60), marked(&[1; 30]));
         assert_eq!(progress.next(40, 60), marked(&[2; 30]));
         assert_eq!(progress.next(40, 60), Next::Confirmation);
-        assert!(progress.confirm());
+        progress.confirm(9);
         assert_eq!(
             progress.next(40, 60),
             Next::Confirmation,
             "longer than a write"
         );
-        assert!(progress.confirm());
+        progress.confirm(9);
         assert_eq!(progress.next(40, 60), marked(&[3; 50]));
         assert_eq!(progress.next(40, 60), marked(&[4; 5]));
         assert_eq!(progress.next(40, 60), Next::Confirmation);
-        assert!(progress.confirm());
-        assert!(progress.confirm());
-        assert!(!progress.confirm());
+        progress.confirm(9);
+        progress.confirm(9);
+        progress.confirm(9);
         assert_eq!(progress.next(40, 60), Next::Complete);
     }
 }
