@@ -45,9 +45,16 @@ pub(crate) fn request(caller: TillCaller, request: TillRequest, now: Timestamp) 
             accept_partial: false,
             origin: Origin::Till(caller.request_id),
         }),
-        TillRequest::Cancel { pos_id, void_if_too_late } => Request::CancelPos(CancelPos {
+        TillRequest::Cancel {
             pos_id,
-            if_too_late: if void_if_too_late { IfTooLate::Void } else { IfTooLate::Keep },
+            void_if_too_late,
+        } => Request::CancelPos(CancelPos {
+            pos_id,
+            if_too_late: if void_if_too_late {
+                IfTooLate::Void
+            } else {
+                IfTooLate::Keep
+            },
             asked_by: Some(caller.terminal_id),
             wait_until,
         }),
@@ -56,10 +63,15 @@ pub(crate) fn request(caller: TillCaller, request: TillRequest, now: Timestamp) 
             copy,
             terminal_id: Some(caller.terminal_id),
         }),
-        TillRequest::TipAdjust { pos_id, tip } => {
-            Request::AdjustTip { target: TransactionTarget::OfPos(pos_id), tip, wait_until }
-        }
-        TillRequest::Void { transaction_id } => Request::Void { transaction_id, wait_until },
+        TillRequest::TipAdjust { pos_id, tip } => Request::AdjustTip {
+            target: TransactionTarget::OfPos(pos_id),
+            tip,
+            wait_until,
+        },
+        TillRequest::Void { transaction_id } => Request::Void {
+            transaction_id,
+            wait_until,
+        },
     }
 }
 
@@ -103,7 +115,10 @@ pub(crate) fn denied(request_id: RequestId, denied: &Denied) -> ToAgent {
 
 /// What a till is told when its merchant has too much to do.
 pub(crate) fn busy(request_id: RequestId) -> ToAgent {
-    ToAgent::Answer { request_id, body: refused(&Rejection::Busy) }
+    ToAgent::Answer {
+        request_id,
+        body: refused(&Rejection::Busy),
+    }
 }
 
 fn refused(rejection: &Rejection) -> AnswerBody {
@@ -121,7 +136,9 @@ fn render(answer: &Answer) -> StoredAnswer {
 fn body(answer: &Answer) -> AnswerBody {
     match answer {
         Answer::Started(pos) | Answer::Pos(pos) => AnswerBody::Started { pos_id: pos.id },
-        Answer::Canceled(pos) => AnswerBody::Canceled { verdict: verdict(pos) },
+        Answer::Canceled(pos) => AnswerBody::Canceled {
+            verdict: verdict(pos),
+        },
         Answer::PrintQueued(job) => AnswerBody::PrintQueued { job_id: job.id },
         Answer::TipAdjusted(transaction) => AnswerBody::TipAdjusted {
             transaction_id: transaction.id,
@@ -141,5 +158,7 @@ fn body(answer: &Answer) -> AnswerBody {
 
 fn verdict(pos: &PosTransaction) -> String {
     let verdict = pos.cancel.and_then(|cancel| cancel.verdict);
-    verdict.map_or("requested", |verdict| verdict.code()).to_owned()
+    verdict
+        .map_or("requested", |verdict| verdict.code())
+        .to_owned()
 }
