@@ -23,3 +23,5 @@ pub mod journal;
 pub mod link;
 pub mod machine;
 pub mod pair;
+pub mod run;
+pub mod shell;
