@@ -4,11 +4,11 @@
 //! [`device`], [`run`], [`clock`] and [`cli`] touch the machine they run on.
 
 pub mod cards;
-pub mod printer;
 pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod device;
+pub mod printer;
 pub mod pty;
 pub mod reader;
 pub mod run;
