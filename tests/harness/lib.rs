@@ -1,1 +1,8 @@
-//! harness
+//! What tests, demo and bench share: the real programs, the API, a whole shop.
+
+#![allow(clippy::missing_panics_doc, reason = "tests may panic")]
+
+pub mod api;
+pub mod programs;
+pub mod shop;
+pub mod wait;

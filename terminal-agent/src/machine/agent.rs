@@ -200,9 +200,17 @@ impl Agent {
             };
             self.reject_fault(*pos_id, out);
         }
-        let waiters = std::mem::take(&mut self.waiters);
-        for control in waiters.into_values().flatten() {
-            self.answer_fault(control, out);
+        for (request_id, waiters) in std::mem::take(&mut self.waiters) {
+            // What the journal holds was sent, and its answer cannot be waited for any more.
+            let refusal = if self.journal.request(request_id).is_some() {
+                ControlRefusal::OutcomeUnknown
+            } else {
+                ControlRefusal::JournalFault
+            };
+            for control in waiters {
+                let reply = ControlReply::Refused(refusal);
+                out.push(Output::ControlAnswer(control, reply));
+            }
         }
         out.push(Output::Show(Screen::OutOfOrder {
             reason: "journal_fault".to_owned(),

@@ -972,6 +972,20 @@ fn persist_then_act() {
         ],
     );
     check(
+        "a request that was sent has an unknown outcome",
+        UP,
+        &[
+            (0, "sale 1", "persist requested; send request 1"),
+            (1, "disk slow", ""),
+            (2, "void 2", "persist requested"),
+            (
+                3,
+                "disk failed",
+                "refused OUTCOME_UNKNOWN; refused JOURNAL_FAULT; show OutOfOrder; fault",
+            ),
+        ],
+    );
+    check(
         "a failed intent is refused, the reader untouched",
         UP,
         &[
