@@ -24,6 +24,15 @@
 //!  Concluded or AttemptClosed: any state ─► unknown
 //! ```
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::float_arithmetic
+    )
+)]
+
 mod attempt;
 mod control;
 mod device;
