@@ -50,9 +50,9 @@ pub use message::{
     Output, TipKey,
 };
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use protocol::id::{PosTransactionId, RequestId};
+use protocol::id::{AttemptId, PosTransactionId, RequestId};
 use protocol::link::{RejectReason, ToAgent, ToEngine};
 
 use crate::machine::record::{JournalEntry, JournalState};
@@ -77,6 +77,8 @@ pub struct Agent {
     waiters: BTreeMap<RequestId, Vec<ControlId>>,
     /// Sales that were asked for at this till since it started, and when.
     starts: BTreeMap<RequestId, u64>,
+    /// Attempts that were begun since the agent started.
+    attempts: BTreeSet<AttemptId>,
     link: LinkSide,
     reader: ReaderSide,
     printer: PrintSide,
@@ -104,6 +106,7 @@ impl Agent {
             works,
             waiters: BTreeMap::new(),
             starts: BTreeMap::new(),
+            attempts: BTreeSet::new(),
             link: LinkSide::default(),
             reader: ReaderSide::default(),
             printer: PrintSide::default(),
