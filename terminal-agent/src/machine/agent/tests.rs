@@ -1202,8 +1202,8 @@ const WORDS: &[&str] = &[
 /// What must hold at every output, whatever the order of events.
 #[derive(Default)]
 struct Watch {
-    started: std::collections::BTreeSet<AttemptId>,
-    printed: std::collections::BTreeSet<PrintJobId>,
+    started: BTreeSet<AttemptId>,
+    printed: BTreeSet<PrintJobId>,
     approvals: u32,
     is_reading: bool,
 }
