@@ -24,6 +24,15 @@
 //!  Concluded or AttemptClosed: any state ─► unknown
 //! ```
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::float_arithmetic
+    )
+)]
+
 mod attempt;
 mod control;
 mod device;
@@ -41,9 +50,9 @@ pub use message::{
     Output, TipKey,
 };
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use protocol::id::{PosTransactionId, RequestId};
+use protocol::id::{AttemptId, PosTransactionId, RequestId};
 use protocol::link::{RejectReason, ToAgent, ToEngine};
 
 use crate::machine::record::{JournalEntry, JournalState};
@@ -68,6 +77,8 @@ pub struct Agent {
     waiters: BTreeMap<RequestId, Vec<ControlId>>,
     /// Sales that were asked for at this till since it started, and when.
     starts: BTreeMap<RequestId, u64>,
+    /// Attempts that were begun since the agent started.
+    attempts: BTreeSet<AttemptId>,
     link: LinkSide,
     reader: ReaderSide,
     printer: PrintSide,
@@ -95,6 +106,7 @@ impl Agent {
             works,
             waiters: BTreeMap::new(),
             starts: BTreeMap::new(),
+            attempts: BTreeSet::new(),
             link: LinkSide::default(),
             reader: ReaderSide::default(),
             printer: PrintSide::default(),
