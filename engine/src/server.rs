@@ -4,7 +4,6 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +12,13 @@ use protocol::id::{IncarnationId, MerchantId};
 
 use crate::access::guard::Guard;
 use crate::access::index::AccessIndex;
-use crate::acquirer::simulator::{SimulatedAcquirer, SimulatorConfig, SimulatorFault};
+
+use crate::acquirer::simulator::{BookFileError, SimulatedAcquirer, SimulatorConfig};
 use crate::actor::Surroundings;
 use crate::actor::directory::Directory;
 use crate::agent_link::registry::Registry;
 use crate::agent_link::socket::{self, LinkState};
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{self, Config, ConfigError};
 use crate::domain::token::SecretHash;
 use crate::http::{AppState, Parts, configure};
@@ -26,10 +26,12 @@ use crate::id_source::SystemIds;
 use crate::owner::key;
 use crate::owner::merchant::Limits;
 use crate::query::Query;
-use crate::store::{DiskStore, OpenError, ReadFault, Rows as _, SharedStore, StoreConfig};
+use crate::store::{DiskStore, OpenError, ReadFault, SharedStore, StoreConfig};
 
 /// Path of the agents' WebSocket.
 pub const LINK_PATH: &str = "/v1/agent/link";
+/// Where the simulated acquirer keeps its book, in the data directory.
+pub const BOOK_FILE: &str = "acquirer.book";
 /// Requests in work get this long at shutdown.
 const SHUTDOWN_S: u64 = 10;
 /// Exit code after a failed write or sync of the log: the process must not answer anybody.
@@ -49,7 +51,7 @@ pub enum ServerError {
     Read(#[from] ReadFault),
     /// The simulated acquirer does not open.
     #[error("failed to open the acquirer's book: {0}")]
-    Acquirer(#[from] SimulatorFault),
+    Acquirer(#[from] BookFileError),
     /// The address cannot be listened on.
     #[error("failed to listen on {listen}: {error}")]
     Listen {
@@ -79,16 +81,15 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         StoreConfig::new(config.data_dir.join("store"), incarnation),
         Box::new(end_at_once),
     )?;
-    let acquirer = SimulatedAcquirer::open(SimulatorConfig::at(book_path(config)))?;
+    let acquirer = Arc::new(SimulatedAcquirer::open(
+        &config.data_dir.join(BOOK_FILE),
+        SimulatorConfig::default(),
+        || SystemClock.now(),
+    )?);
     let served = serve(config, operator, store.clone(), acquirer.clone());
     acquirer.shutdown();
     store.shutdown().map_err(ServerError::Close)?;
     served
-}
-
-/// Where the simulated acquirer keeps its book.
-fn book_path(config: &Config) -> PathBuf {
-    config.data_dir.join("acquirer.book")
 }
 
 /// A failed write or sync: whatever memory says may not be on disk, so nobody gets another answer.
@@ -106,7 +107,7 @@ fn serve(
     let clock: SharedClock = Arc::new(SystemClock);
     let incarnation = store.incarnation();
     let shared: SharedStore = store.clone();
-    let index = AccessIndex::load(shared.as_ref(), crate::clock::Clock::now(&SystemClock))?;
+    let index = AccessIndex::load(shared.as_ref(), SystemClock.now())?;
     let guard = Guard::new(index.clone(), operator);
     let registry = Registry::default();
     let merchants = merchants_with_open_work(&shared)?;

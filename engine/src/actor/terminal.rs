@@ -148,7 +148,7 @@ impl TerminalActor {
         };
         let operation = till_request::operation(&request);
         if let Err(denied) = self.around.guard.authorize(&principal, operation) {
-            let message = Box::new(till_request::denied(request_id, &denied));
+            let message = Box::new(till_request::denied(request_id, denied));
             self.feed(ctx, TerminalInput::Send(message));
             return;
         }

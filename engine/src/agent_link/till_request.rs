@@ -11,7 +11,7 @@ use crate::domain::pos::{IfTooLate, Origin, PosTransaction};
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::domain::tip;
-use crate::http::code;
+use crate::http::code::ErrorAnswer;
 use crate::owner::request::{
     Answer, CancelPos, ClaimRequest, PrintReceipt, Reply, Request, StartPos, TillCaller,
     TransactionTarget,
@@ -98,34 +98,27 @@ pub(crate) fn answer(request_id: RequestId, reply: Result<Reply, Rejection>) -> 
     let body = match reply {
         Ok(Reply::Fresh(answer)) => body(&answer),
         Ok(Reply::Replayed(stored)) => rmp_serde::from_slice(&stored.body)
-            .unwrap_or_else(|_| refused(&Rejection::IdempotencyConflict)),
-        Err(rejection) => refused(&rejection),
+            .unwrap_or_else(|_| refused(Rejection::IdempotencyConflict)),
+        Err(rejection) => refused(rejection),
     };
     ToAgent::Answer { request_id, body }
 }
 
 /// What a till is told when the check says no.
-pub(crate) fn denied(request_id: RequestId, denied: &Denied) -> ToAgent {
-    let body = AnswerBody::Refused(RequestRefused {
-        code: code::FORBIDDEN.to_owned(),
-        message: denied.to_string(),
-    });
-    ToAgent::Answer { request_id, body }
+pub(crate) fn denied(request_id: RequestId, denied: Denied) -> ToAgent {
+    ToAgent::Answer { request_id, body: refused(denied) }
 }
 
 /// What a till is told when its merchant has too much to do.
 pub(crate) fn busy(request_id: RequestId) -> ToAgent {
-    ToAgent::Answer {
-        request_id,
-        body: refused(&Rejection::Busy),
-    }
+    ToAgent::Answer { request_id, body: refused(Rejection::Busy) }
 }
 
-fn refused(rejection: &Rejection) -> AnswerBody {
-    AnswerBody::Refused(RequestRefused {
-        code: code::of(rejection).to_owned(),
-        message: rejection.to_string(),
-    })
+/// A refusal with the code and message that the API gives it.
+fn refused(refusal: impl Into<ErrorAnswer>) -> AnswerBody {
+    let answer = refusal.into();
+    let (code, message) = (answer.code.text().to_owned(), answer.message);
+    AnswerBody::Refused(RequestRefused { code, message })
 }
 
 fn render(answer: &Answer) -> StoredAnswer {
@@ -152,7 +145,7 @@ fn body(answer: &Answer) -> AnswerBody {
         | Answer::PairingCodeCreated(..)
         | Answer::Paired(..)
         | Answer::ApiKeyCreated(..)
-        | Answer::ApiKeyRevoked(_) => refused(&Rejection::Internal),
+        | Answer::ApiKeyRevoked(_) => refused(Rejection::Internal),
     }
 }
 
