@@ -97,6 +97,11 @@ impl AppState {
         })
     }
 
+    /// Refuses new requests with 503 from now on: the first step of stopping.
+    pub fn close(&self) {
+        self.admission.close();
+    }
+
     /// How many requests are in work, waiting ones included.
     pub fn in_flight(&self) -> u32 {
         self.admission.in_flight()

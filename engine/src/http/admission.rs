@@ -7,6 +7,7 @@ use protocol::id::MerchantId;
 
 #[derive(Debug, Default)]
 struct Counts {
+    is_closed: bool,
     total: u32,
     of_merchants: BTreeMap<MerchantId, u32>,
 }
@@ -39,7 +40,7 @@ impl Admission {
     /// A place among all, if there is one.
     pub(super) fn enter(&self) -> Option<Place> {
         let mut counts = lock(&self.counts);
-        if counts.total >= self.total_max {
+        if counts.is_closed || counts.total >= self.total_max {
             return None;
         }
         counts.total = counts.total.saturating_add(1);
@@ -55,6 +56,11 @@ impl Admission {
         }
         *count = count.saturating_add(1);
         Some(self.place(Some(merchant_id)))
+    }
+
+    /// Lets nobody in any more; who is in stays in.
+    pub(super) fn close(&self) {
+        lock(&self.counts).is_closed = true;
     }
 
     /// How many requests are in work.
@@ -114,5 +120,7 @@ mod tests {
         drop(of_shop);
         assert!(admission.enter_merchant(shop).is_some());
         assert!(lock(&admission.counts).of_merchants.is_empty());
+        admission.close();
+        assert!(admission.enter().is_none());
     }
 }

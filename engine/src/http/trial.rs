@@ -3,4 +3,5 @@
 mod doors;
 mod lists;
 mod money;
+mod socket;
 mod world;
