@@ -18,8 +18,11 @@ fn seal(plain: &str) -> Vec<u8> {
     key.encrypt(&hex::decode(plain).unwrap())
 }
 
-/// A tap with the TLVs of one value: tag, plaintext of its TLV, masked value.
-fn tap(values: &[(u32, &str, &str)]) -> SealedCard {
+/// Tag, plaintext of its TLV, masked value.
+type Value = (u32, &'static str, &'static str);
+
+/// A tap with these values.
+fn tap(values: &[Value]) -> SealedCard {
     let writer = TlvWriter::after(&[0xE1]).clear(TAG_KSN, ksn().bytes());
     let writer = values.iter().fold(writer, |writer, (tag, plain, masked)| {
         let writer = match *masked {
@@ -112,7 +115,7 @@ fn an_account_number_alone_is_enough() {
 fn what_is_not_one_whole_card_is_refused() {
     use CardDataError as E;
     const TRACK: &str = "57134761739001010010D2812201123456789F1234";
-    let cases: &[(&[(u32, &str, &str)], CardDataError)] = &[
+    let cases: &[(&[Value], CardDataError)] = &[
         (&[], E::NoAccountNumber),
         (&[(0x5A, "57084761739001010010", "")], E::NotWhole),
         (&[(0x5A, "5A0F4761739001010010", "")], E::NotWhole),

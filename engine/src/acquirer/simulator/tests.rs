@@ -1,6 +1,7 @@
 //! Tests of the thread and the file around the line. Time stands still unless a test moves it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use tempfile::TempDir;
