@@ -120,7 +120,8 @@ pub fn pair(
         serial_number,
         agent_version: env!("CARGO_PKG_VERSION"),
     };
-    let identity = redeem(engine_url, &request)?;
+    let mut identity = redeem(engine_url, &request)?;
+    identity.link_url = absolute(engine_url, &identity.link_url);
     set_foreign_journal_aside(state_dir, &identity)?;
     let json = serde_json::to_vec_pretty(&identity)
         .map_err(|_| PairError::Damaged(identity_path(state_dir)))?;
@@ -144,6 +145,19 @@ fn set_foreign_journal_aside(state_dir: &Path, identity: &Identity) -> Result<()
             Err(at("set aside", &journal)(error))
         }
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The engine names the path only: it cannot know under which name the till reaches it.
+fn absolute(engine_url: &str, link_url: &str) -> String {
+    if !link_url.starts_with('/') {
+        return link_url.to_owned();
+    }
+    let base = engine_url.trim_end_matches('/');
+    match base.strip_prefix("http") {
+        // `http` becomes `ws`, `https` becomes `wss`.
+        Some(rest) => format!("ws{rest}{link_url}"),
+        None => format!("{base}{link_url}"),
     }
 }
 
@@ -371,6 +385,17 @@ mod tests {
         let aside = format!("journal.of-{}", first.terminal_id);
         assert!(directory.path().join(aside).exists());
         set_foreign_journal_aside(directory.path(), &identity(3)).unwrap();
+    }
+
+    #[test]
+    fn a_path_becomes_an_address_of_the_engine_that_answered() {
+        for (engine, link, expected) in [
+            ("http://127.0.0.1:7437", "/v1/agent/link", "ws://127.0.0.1:7437/v1/agent/link"),
+            ("https://pay.example/", "/l", "wss://pay.example/l"),
+            ("http://127.0.0.1:1", "ws://[::1]:2/l", "ws://[::1]:2/l"),
+        ] {
+            assert_eq!(absolute(engine, link), expected);
+        }
     }
 
     #[test]

@@ -331,7 +331,7 @@ impl Shop {
         until("the till to be ready", || {
             let status = self.pos.get(&path);
             let data = status.data();
-            let is_ready = data["connection"] == json!("online")
+            let is_ready = data["availability"] == json!("ready")
                 && data["reader"]["state"] == json!("ready");
             is_ready.then_some(())
         })
