@@ -12,6 +12,7 @@ use super::disk::Disk;
 use super::faulty::{Fault, FaultyDisk, MemoryHome, Random};
 use super::queue::Pending;
 use super::start::{self, Parts};
+use super::state::State;
 use super::verify::walk;
 use super::{
     Commit, CommitRefused, Committed, DiskStore, Done, OpenError, Position, Record, Retention, Row,
@@ -154,6 +155,7 @@ fn work(parts: &mut Parts, model: &mut Model, random: &mut Random) -> bool {
                 false
             }
             1 => parts.checkpointer.take().is_err(),
+            2 => parts.state.fold().is_err(),
             _ => turn(parts, model, random),
         };
         if failed {
@@ -446,6 +448,7 @@ fn damage_before_the_end_is_told_from_a_torn_tail() {
             .unwrap();
         ends.push(parts.progress.place());
     }
+    parts.state.fold().unwrap();
     drop(parts);
     let tail = *ends.last().unwrap();
     assert!(tail.generation > 2, "the log did not move on");

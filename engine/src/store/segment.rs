@@ -273,6 +273,8 @@ pub(crate) struct Spares {
     limits: SpareLimits,
     state: Mutex<SpareState>,
     changed: Condvar,
+    /// Held by who prepares one.
+    turn: Mutex<()>,
 }
 
 impl Spares {
@@ -295,6 +297,7 @@ impl Spares {
             limits,
             state: Mutex::new(state),
             changed: Condvar::new(),
+            turn: Mutex::default(),
         }
     }
 
@@ -348,6 +351,7 @@ impl Spares {
 
     /// Looks at the free space, and prepares a spare unless one is ready.
     pub(crate) fn replenish(&self) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         // When the file system does not say, preparing the next segment will.
         let free = self.disk.free_bytes().unwrap_or(u64::MAX);
         let generation = {
@@ -402,9 +406,13 @@ impl Spares {
         })
     }
 
+    /// Takes over the preparing; whoever needs a spare waits from now on.
+    pub(crate) fn begin_attending(&self) {
+        self.lock().attended = true;
+    }
+
     /// Prepares spares until [`Spares::close`]; the body of a thread.
     pub(crate) fn attend(&self) {
-        self.lock().attended = true;
         loop {
             let wanted = {
                 let state = self.lock();
