@@ -39,6 +39,7 @@ struct Model {
     /// Commits by stream whose fate the power cut has hidden, in order.
     unanswered: BTreeMap<u8, Vec<Vec<Record>>>,
     serial: u64,
+    epoch: u64,
 }
 
 impl Model {
@@ -81,7 +82,10 @@ impl Model {
 
     /// Holds what a reopened store has against what was told, and takes it over.
     fn check(&mut self, parts: &Parts) {
-        let durable = parts.progress.place().position;
+        let place = parts.progress.place();
+        assert!(place.epoch > self.epoch, "a start did not begin an epoch");
+        self.epoch = place.epoch;
+        let durable = place.position;
         let mut found: BTreeMap<u8, Vec<Record>> = BTreeMap::new();
         let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
         let mut after = Position(0);

@@ -21,8 +21,8 @@ use super::state::{APPLIED_KEY, Change, LOG_KEY, State, StateHome, StateTrouble,
 use super::verify::{read_checkpoint, segments};
 use super::{COMMIT_BYTES_MAX, OpenError, StoreConfig};
 
-/// Rows that one application during replay gathers (arbitrary, bounded).
-const REPLAY_CHANGES_MAX: usize = 4096;
+/// Changes after which replay applies what it has gathered: what the state takes best, see `fold`.
+const REPLAY_CHANGES_MAX: usize = 256;
 
 /// A store without its threads.
 pub(crate) struct Parts {
