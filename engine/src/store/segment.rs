@@ -379,31 +379,44 @@ impl Spares {
 
     fn prepare(&self, generation: u64) -> io::Result<Spare> {
         let length = self.limits.segment_bytes;
-        let recycled = format!("{LOG}/{RECYCLED}");
         let unfinished = format!("{LOG}/{}{UNFINISHED}", name(generation));
-        let file = match self.disk.open(&recycled) {
-            // Its old batches have a lower generation and are not taken for new ones.
-            Ok(file) if file.length()? == length => {
-                self.disk.rename(&recycled, &path(LOG, generation))?;
-                file
-            }
-            _ => {
-                let file = self.disk.create(&unfinished)?;
-                if let Err(error) = file.allocate(length).and_then(|()| file.sync()) {
-                    // Gives back the part that it got; if even that fails, the next start does.
-                    drop(self.disk.remove(&unfinished));
-                    return Err(error);
-                }
-                self.disk.rename(&unfinished, &path(LOG, generation))?;
-                file
-            }
+        let file = match self.claim_recycled(&unfinished)? {
+            Some(file) => file,
+            None => self.allocate(&unfinished)?,
         };
+        self.disk.rename(&unfinished, &path(LOG, generation))?;
         self.disk.sync_directory(LOG)?;
         Ok(Spare {
             generation,
             file,
             length,
         })
+    }
+
+    /// A file that was used before, under its new name. Its old batches have a lower generation and
+    /// are not taken for new ones.
+    fn claim_recycled(&self, claimed: &str) -> io::Result<Option<Box<dyn DiskFile>>> {
+        // Renamed before it is opened: a checkpoint may put another file under the old name at any
+        // time, and what is opened must be what gets the name of a segment.
+        match self.disk.rename(&format!("{LOG}/{RECYCLED}"), claimed) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            outcome => outcome?,
+        }
+        let file = self.disk.open(claimed)?;
+        Ok((file.length()? == self.limits.segment_bytes).then_some(file))
+    }
+
+    fn allocate(&self, unfinished: &str) -> io::Result<Box<dyn DiskFile>> {
+        let file = self.disk.create(unfinished)?;
+        if let Err(error) = file
+            .allocate(self.limits.segment_bytes)
+            .and_then(|()| file.sync())
+        {
+            // Gives back the part that it got; if even that fails, the next start does.
+            drop(self.disk.remove(unfinished));
+            return Err(error);
+        }
+        Ok(file)
     }
 
     /// Takes over the preparing; whoever needs a spare waits from now on.
