@@ -164,8 +164,18 @@ impl Devices {
 
     /// Waits until the reader waits for a card.
     pub fn wait_for_reader(&self) -> bool {
-        until("the reader to wait for a card", || {
-            (self.status()["reader"]["phase"] == json!("polling")).then_some(())
+        self.wait_for_phase("polling")
+    }
+
+    /// Waits until the reader has nothing to do: a card presented before that would be read for
+    /// the transaction that is being stopped.
+    pub fn wait_until_idle(&self) -> bool {
+        self.wait_for_phase("idle")
+    }
+
+    fn wait_for_phase(&self, phase: &str) -> bool {
+        until(&format!("the reader to be {phase}"), || {
+            (self.status()["reader"]["phase"] == json!(phase)).then_some(())
         })
         .is_some()
     }
@@ -372,6 +382,7 @@ impl Shop {
     /// # Errors
     /// When the card cannot be presented.
     pub fn tap_sale(&self, amount: i64, card: &str) -> io::Result<Answer> {
+        self.devices.wait_until_idle();
         let started = self.start_sale(amount);
         if started.status != 201 {
             return Ok(started);

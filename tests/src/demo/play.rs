@@ -77,6 +77,7 @@ pub(crate) fn everything(narrator: &mut Narrator, shop: &Shop) -> io::Result<()>
 }
 
 fn start(narrator: &mut Narrator, shop: &Shop, amount: i64) -> String {
+    shop.devices.wait_until_idle();
     let body = shop.sale(amount);
     let started = shop.pos.post("/v1/pos/transactions", &body);
     narrator.call("POST /v1/pos/transactions", Some(&body), &started, 201);
