@@ -27,6 +27,10 @@ use crate::store::{CommitRefused, Committed};
 /// Messages that wait before callers are turned away.
 const MAILBOX_CAPACITY: usize = 1_024;
 
+/// Between giving an owner up and loading it again. Arbitrary: short beside the seconds in which a
+/// terminal reconnects, long enough that a disk that cannot be read is not asked in a loop.
+const RELOAD_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// The answer's way back to an HTTP handler.
 pub(crate) type ReplyTo = oneshot::Sender<Result<Reply, Rejection>>;
 
@@ -183,33 +187,46 @@ impl MerchantActor {
         self.set_timer(ctx);
     }
 
-    /// Builds the owner anew from what is committed. Everybody who waits is turned away; links
-    /// begin again, because what was sent on them may not be committed.
+    /// Gives the owner up; it is built anew from what is committed. Everybody who waits is turned
+    /// away; links begin again, because what was sent on them may not be committed. Of what was
+    /// not decided only the acquirer's word is worth keeping.
     fn discard(&mut self, ctx: &mut Context<Self>) {
-        let waiting: Vec<MerchantInput> = self
+        self.turn_away();
+        let waiting = self
             .owner
             .take()
-            .map(|owner| owner.into_waiting().collect())
-            .unwrap_or_default();
-        self.turn_away();
+            .map(Owner::into_waiting)
+            .into_iter()
+            .flatten();
+        let kept: Vec<MerchantInput> = waiting
+            .filter(|input| matches!(input, MerchantInput::Acquirer { .. }))
+            .collect();
         for terminal in self.terminals.values() {
             deliver(
                 terminal,
                 FromMerchant(TerminalInput::Reset { is_renewed: false }),
             );
         }
-        if !self.load(ctx) {
-            return;
-        }
-        for input in waiting {
-            // Only the acquirer's word is worth keeping: callers have been answered, links reset.
-            if matches!(input, MerchantInput::Acquirer { .. }) {
-                self.feed(ctx, Input::Outside(input));
+        ctx.run_later(RELOAD_PAUSE, |actor, ctx| {
+            for input in kept {
+                actor.feed(ctx, Input::Outside(input));
             }
-        }
+            if actor.owner.is_none() {
+                actor.load(ctx);
+            }
+        });
     }
 
+    /// Answers everybody who waits. Nothing has moved for them, except where an operation is
+    /// committed and goes on: that outcome is not known.
     fn turn_away(&mut self) {
+        let open = self
+            .owner
+            .as_ref()
+            .map(|owner| owner.decider().callers_of_open_operations());
+        for caller in open.unwrap_or_default() {
+            self.answer(caller, Err(Rejection::Internal));
+        }
         for (caller_id, caller) in std::mem::take(&mut self.callers) {
             self.callers.insert(caller_id, caller);
             self.answer(caller_id, Err(Rejection::Busy));
