@@ -18,11 +18,11 @@ use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::id_source::SystemIds;
 use crate::owner::access_change::AccessChange;
-use crate::owner::machine::{self, Input, Output, Owner};
+use crate::owner::machine::{self, Decider as _, Input, Output, Owner};
 use crate::owner::merchant::{Effect, MerchantInput, MerchantOwner, TerminalEvent};
 use crate::owner::request::{Ask, CallerId, ClaimRequest, Reply, Request, TillCaller};
 use crate::owner::terminal::TerminalInput;
-use crate::store::{CommitRefused, Committed};
+use crate::store::{CommitRefused, Committed, Urgency};
 
 /// Messages that wait before callers are turned away.
 const MAILBOX_CAPACITY: usize = 1_024;
@@ -295,6 +295,25 @@ impl MerchantActor {
         }
     }
 
+    fn ask(
+        &mut self,
+        ctx: &mut Context<Self>,
+        caller: CallerId,
+        claim: Option<ClaimRequest>,
+        request: Request,
+    ) {
+        let input = MerchantInput::Ask(Ask {
+            caller,
+            claim,
+            request,
+        });
+        if MerchantOwner::urgency(&input) == Urgency::New && self.around.store.is_exhausted() {
+            self.answer(caller, Err(Rejection::Busy));
+        } else {
+            self.feed(ctx, Input::Outside(input));
+        }
+    }
+
     fn new_caller(&mut self, caller: Caller) -> CallerId {
         self.callers_made += 1;
         let caller_id = CallerId(self.callers_made);
@@ -335,12 +354,7 @@ impl Handler<AskMerchant> for MerchantActor {
 
     fn handle(&mut self, ask: AskMerchant, ctx: &mut Context<Self>) {
         let caller = self.new_caller(Caller::Api(ask.reply_to));
-        let ask = Ask {
-            caller,
-            claim: ask.claim,
-            request: ask.request,
-        };
-        self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
+        self.ask(ctx, caller, ask.claim, ask.request);
     }
 }
 
@@ -349,12 +363,7 @@ impl Handler<AskFromTill> for MerchantActor {
 
     fn handle(&mut self, ask: AskFromTill, ctx: &mut Context<Self>) {
         let caller = self.new_caller(Caller::Till(ask.caller));
-        let ask = Ask {
-            caller,
-            claim: Some(ask.claim),
-            request: ask.request,
-        };
-        self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
+        self.ask(ctx, caller, Some(ask.claim), ask.request);
     }
 }
 
