@@ -1,3 +1,25 @@
-//! terminal-agent
+//! Tillway's agent on the till: card reader, receipt printer, one link to the engine.
+//!
+//! Pure machines decide, thin shells act.
+//!
+//! # Layout
+//! * [`machine`]: PURE: the agent's rules, the reader's and the printer's conversations.
+//! * [`journal`]: writes and syncs what the agent machine says; decides nothing.
+//! * [`link`]: the WebSocket to the engine. [`device`]: serial ports. [`control`]: the local
+//!   socket through which a cashier's program speaks to a running agent.
+//! * [`run`]: the loop that ties them together. [`pair`]: makes the key and redeems a code.
+//! * [`cli`], [`config`], [`clock`], [`id_source`]: the edges.
+//!
+//! # Never
+//! Card data is encrypted by the reader and passes through as opaque bytes: nothing here holds a
+//! key for it, prints it, or writes it to disk.
 
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod device;
+pub mod id_source;
+pub mod journal;
+pub mod link;
 pub mod machine;
+pub mod pair;

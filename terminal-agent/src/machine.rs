@@ -1,4 +1,8 @@
-//! The agent's pure machines: inputs and instants in, outputs out. No I/O, no clock, no randomness.
+//! The PURE machines of the agent: no I/O, no clock, no randomness; time and ids are arguments.
 
+pub mod agent;
 pub mod printer;
 pub mod reader;
+pub mod record;
+pub mod screen;
+pub mod translate;

@@ -185,7 +185,7 @@ fn the_same_job_is_printed_once() {
     bench.answer(&[0]);
     bench.take_written();
     assert_eq!(bench.job(1, 1), [JobState::Printed]);
-    assert_eq!(bench.take_written(), []);
+    assert_eq!(bench.take_written(), [0u8; 0]);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn paper_end_within_a_job_holds_it_and_nothing_is_sent_twice() {
     }
     assert_eq!(bench.answer(&[0x10, 0, 0, 0, 0x11]), [JobState::Printing]);
     assert_eq!(bench.answer(&[0]), [JobState::Printed]);
-    assert_eq!(bench.take_written(), []);
+    assert_eq!(bench.take_written(), [0u8; 0]);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn silence_after_bytes_is_unknown_and_an_old_confirmation_proves_nothing() {
     bench.take_written();
     // The printer was only slow: the confirmation of the lost job, then that of the new round.
     assert_eq!(bench.answer(&[0]), []);
-    assert_eq!(bench.take_written(), []);
+    assert_eq!(bench.take_written(), [0u8; 0]);
     assert_eq!(bench.answer(&[0]), []);
     assert_eq!(bench.take_written(), QUERIES);
     assert_eq!(bench.answer(&READY), [JobState::Printing]);
@@ -370,12 +370,16 @@ fn nothing_is_sent_while_the_printer_pauses() {
     bench.job(1, 20);
     assert_eq!(bench.take_written(), QUERIES);
     bench.answer(&READY);
-    assert_eq!(bench.take_written(), [], "queries are still on their way");
+    assert_eq!(
+        bench.take_written(),
+        [0u8; 0],
+        "queries are still on their way"
+    );
     bench.input(Input::Written(QUERIES.len()));
     let first = bench.take_written().len();
     bench.answer(&[0x13]);
     bench.input(Input::Written(first));
-    assert_eq!(bench.take_written(), []);
+    assert_eq!(bench.take_written(), [0u8; 0]);
     bench.answer(&[0x11]);
     assert!(!bench.take_written().is_empty());
 }

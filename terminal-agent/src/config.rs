@@ -1,0 +1,232 @@
+//! The configuration file: TOML, every key known, everything but the reader's port with a default.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The largest configuration file.
+const FILE_BYTES_MAX: usize = 64 * 1024;
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("failed to read configuration {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is not TOML, or has a key that is missing, unknown or of the wrong kind.
+    #[error("failed to understand configuration {path}: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
+    },
+    /// A value is outside its range.
+    #[error("configuration key {key} must be {expected}")]
+    OutOfRange {
+        /// The key.
+        key: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where key, identity, journal and control socket are.
+    #[serde(default = "default_state_dir")]
+    pub state_dir: PathBuf,
+    /// The engine.
+    #[serde(default)]
+    pub engine: EngineConfig,
+    /// The card reader.
+    pub reader: ReaderConfig,
+    /// The receipt printer; without it the till prints nothing.
+    pub printer: Option<PrinterConfig>,
+}
+
+/// Where the engine is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineConfig {
+    /// Base URL of its HTTP API, for pairing.
+    pub url: String,
+    /// URL of the link; the one that pairing gave, if not set.
+    pub link_url: Option<String>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:8080".to_owned(),
+            link_url: None,
+        }
+    }
+}
+
+/// The card reader's port.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReaderConfig {
+    /// Device path, such as `/dev/ttyACM0`; a symbolic link is followed at each opening.
+    pub path: PathBuf,
+    /// Bits per second. ID TECH NEO2 readers leave the factory with 115,200.
+    #[serde(default = "default_reader_baud")]
+    pub baud: u32,
+}
+
+/// The receipt printer's port and paper.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrinterConfig {
+    /// Device path.
+    pub path: PathBuf,
+    /// Bits per second. Common serial receipt printers leave the factory with 38,400.
+    #[serde(default = "default_printer_baud")]
+    pub baud: u32,
+    /// Characters a line.
+    #[serde(default = "default_columns")]
+    pub columns: usize,
+}
+
+fn default_state_dir() -> PathBuf {
+    PathBuf::from("/var/lib/tillway-agent")
+}
+
+const fn default_reader_baud() -> u32 {
+    115_200
+}
+
+const fn default_printer_baud() -> u32 {
+    38_400
+}
+
+/// 80 mm paper in font A, at 12 dots a character and 576 dots a line.
+const fn default_columns() -> usize {
+    48
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads a text; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let malformed = |message: String| ConfigError::Malformed {
+            path: path.to_owned(),
+            message,
+        };
+        if text.len() > FILE_BYTES_MAX {
+            return Err(malformed("larger than 64 KiB".to_owned()));
+        }
+        let config: Self = toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let bauds = [
+            ("reader.baud", Some(self.reader.baud)),
+            (
+                "printer.baud",
+                self.printer.as_ref().map(|printer| printer.baud),
+            ),
+        ];
+        for (key, baud) in bauds {
+            if baud.is_some_and(|baud| !(1_200..=4_000_000).contains(&baud)) {
+                return Err(ConfigError::OutOfRange {
+                    key,
+                    expected: "from 1200 to 4000000",
+                });
+            }
+        }
+        let columns = self.printer.as_ref().map(|printer| printer.columns);
+        let paper = protocol::receipt::COLUMNS_MIN..=protocol::receipt::COLUMNS_MAX;
+        if columns.is_some_and(|columns| !paper.contains(&columns)) {
+            return Err(ConfigError::OutOfRange {
+                key: "printer.columns",
+                expected: "from 24 to 64",
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(Path::new("test.toml"), text)
+    }
+
+    #[test]
+    fn the_shortest_configuration_names_the_reader() {
+        let config = parse("[reader]\npath = \"/dev/ttyACM0\"").unwrap();
+        assert_eq!(config.reader.baud, 115_200);
+        assert_eq!(config.engine, EngineConfig::default());
+        assert_eq!(config.printer, None);
+    }
+
+    #[test]
+    fn everything_can_be_set() {
+        let config = parse(
+            r#"
+            state_dir = "/tmp/till"
+            [engine]
+            url = "http://127.0.0.1:9000"
+            link_url = "ws://127.0.0.1:9000/v1/agent/link"
+            [reader]
+            path = "/dev/ttyACM0"
+            baud = 9600
+            [printer]
+            path = "/dev/ttyUSB0"
+            baud = 19200
+            columns = 42
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.state_dir, PathBuf::from("/tmp/till"));
+        assert_eq!(config.printer.unwrap().columns, 42);
+    }
+
+    #[test]
+    fn wrong_configurations_are_refused_with_the_place() {
+        for (text, expected) in [
+            ("", "reader"),
+            ("[reader]\npath = 5", "path"),
+            ("readers = 1\n[reader]\npath = \"x\"", "readers"),
+            ("[reader]\npath = \"x\"\nbuad = 5", "buad"),
+            ("[reader]\npath = \"x\"\nbaud = -5", "baud"),
+            ("[reader]\npath = \"x\"\nbaud = 5", "reader.baud"),
+            (
+                "[reader]\npath = \"x\"\n[printer]\npath = \"y\"\ncolumns = 80",
+                "printer.columns",
+            ),
+            ("[engine]\nurl = 5\n[reader]\npath = \"x\"", "url"),
+            ("[reader\n", "TOML"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text:?} gave {message}");
+        }
+    }
+}

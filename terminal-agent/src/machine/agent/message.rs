@@ -1,0 +1,241 @@
+//! What goes into the agent machine and what comes out of it.
+
+use std::fmt;
+
+use protocol::id::{JournalId, PosTransactionId, PrintJobId, RequestId};
+use protocol::link::{AnswerBody, Digest, PrintReport, TillRequest, TillStatus, ToAgent, ToEngine};
+use protocol::money::Money;
+use serde::Serialize;
+
+use super::device::{PrinterEvent, PrinterJob, ReaderEvent, ReaderRequest};
+use crate::machine::record::JournalEntry;
+use crate::machine::screen::Screen;
+
+/// What the agent needs to know from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentConfig {
+    /// Version of the program.
+    pub agent_version: String,
+    /// Whether a printer is configured; without one, print jobs fail at once.
+    pub has_printer: bool,
+    /// How long after the agent's own last word on a POS transaction the reader is still touched.
+    pub go_window_ms: u64,
+    /// How long after a cashier's start an offer for it is still taken.
+    pub start_window_ms: u64,
+}
+
+impl AgentConfig {
+    /// The values of the protocol.
+    pub fn new(agent_version: impl Into<String>, has_printer: bool) -> Self {
+        Self {
+            agent_version: agent_version.into(),
+            has_printer,
+            go_window_ms: protocol::link::GO_WINDOW_MS,
+            // Arbitrary, bounded: a cashier who asked a minute ago has given up.
+            start_window_ms: 60_000,
+        }
+    }
+}
+
+/// Names one waiting caller of the control socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ControlId(pub u64);
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A socket to the engine is open and its challenge has come. Answered by `Output::Hello`.
+    LinkConnecting,
+    /// The engine has welcomed the hello.
+    LinkUp(protocol::link::Welcome),
+    /// The link is gone, and everything in flight on it.
+    LinkDown,
+    /// The engine says something.
+    Message(Box<ToAgent>),
+    /// The reader reports.
+    Reader(ReaderEvent),
+    /// The printer reports.
+    Printer(PrinterEvent),
+    /// Somebody at the till asks for something. Answered once by `Output::ControlAnswer`.
+    Control(ControlId, ControlCommand),
+    /// The caller is gone; its answer is not needed.
+    ControlClosed(ControlId),
+    /// The entries of the last `Output::Persist` are written, and synced if one needed it.
+    Persisted,
+    /// They are not, and never will be.
+    PersistFailed,
+    /// The time of `poll_deadline` has come.
+    Deadline,
+}
+
+/// What is asked for at the till.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlCommand {
+    /// Passes a request to the engine under this id. The same id again waits for the same answer.
+    Request {
+        /// Made by the shell; the till's idempotency key.
+        request_id: RequestId,
+        /// What.
+        request: TillRequest,
+    },
+    /// Asks the engine to cancel whatever is running here.
+    CancelCurrent {
+        /// Made by the shell.
+        request_id: RequestId,
+        /// Whether an approval that won the race is undone.
+        void_if_too_late: bool,
+    },
+    /// The cancel key of the till: stops the tip prompt or the reader here and now.
+    CancelKey,
+    /// The payer chose a tip.
+    ChooseTip(TipKey),
+    /// How the till is.
+    Status,
+}
+
+/// A key of the tip prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TipKey {
+    /// One of the options, counted from 0.
+    Option(usize),
+    /// A typed amount.
+    Amount(Money),
+    /// No tip.
+    None,
+}
+
+/// The answer to a control command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlReply {
+    /// The engine has answered; a refusal of the engine is in the body.
+    Answered {
+        /// The request.
+        request_id: RequestId,
+        /// The answer.
+        body: AnswerBody,
+    },
+    /// The key was taken.
+    Done,
+    /// The state of the till.
+    Status(Box<AgentStatus>),
+    /// The agent itself refuses; nothing was sent.
+    Refused(ControlRefusal),
+}
+
+/// Why the agent refuses by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ControlRefusal {
+    /// The link is down.
+    #[error("the engine cannot be reached; nothing was sent")]
+    EngineUnreachable,
+    /// Something is running here already.
+    #[error("another transaction is running on this terminal")]
+    TerminalBusy,
+    /// There is nothing to cancel or to choose.
+    #[error("nothing is running that this applies to")]
+    NothingRunning,
+    /// Not an amount that can be charged or tipped.
+    #[error("the amount must be positive and in the currency of the sale")]
+    InvalidAmount,
+    /// The tip prompt has no such key.
+    #[error("the tip prompt does not offer this")]
+    InvalidTip,
+    /// The request id was used for something else.
+    #[error("this request id was used for a different request")]
+    RequestConflict,
+    /// Too many requests without an answer.
+    #[error("too many requests are waiting for the engine")]
+    TooManyRequests,
+    /// The journal cannot be written.
+    #[error("the journal cannot be written; the till is out of order")]
+    JournalFault,
+}
+
+impl ControlRefusal {
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::EngineUnreachable => "ENGINE_UNREACHABLE",
+            Self::TerminalBusy => "TERMINAL_BUSY",
+            Self::NothingRunning => "NOTHING_RUNNING",
+            Self::InvalidAmount => "INVALID_AMOUNT",
+            Self::InvalidTip => "INVALID_TIP",
+            Self::RequestConflict => "REQUEST_CONFLICT",
+            Self::TooManyRequests => "TOO_MANY_REQUESTS",
+            Self::JournalFault => "JOURNAL_FAULT",
+        }
+    }
+}
+
+/// The state of the till for the people at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgentStatus {
+    /// Whether the link to the engine is up.
+    pub is_online: bool,
+    /// What the till calls itself, once the engine has said it.
+    pub label: String,
+    /// The journal.
+    pub journal_id: Option<JournalId>,
+    /// How often the agent has started on it.
+    pub boot: u64,
+    /// Health, as the engine is told.
+    pub till: TillStatus,
+    /// POS transactions that are not concluded.
+    pub open: Vec<PosTransactionId>,
+    /// Requests without an answer.
+    pub unanswered_requests: usize,
+    /// Print jobs that wait for the printer.
+    pub waiting_prints: Vec<PrintJobId>,
+    /// The last screen.
+    pub screen: Screen,
+}
+
+/// What the shell has to do, in this order.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Writes these entries and answers with one `Persisted` or `PersistFailed`. Synced when any
+    /// of them [needs it](JournalEntry::needs_sync).
+    Persist(Vec<JournalEntry>),
+    /// Sends the hello with this content.
+    Hello {
+        /// Open work.
+        open: Vec<Digest>,
+        /// Ends of print jobs that the engine may not know.
+        prints: Vec<PrintReport>,
+    },
+    /// Sends a message if the link is up; forgets it otherwise.
+    Send(ToEngine),
+    /// Passes to the reader.
+    Reader(ReaderRequest),
+    /// Passes to the printer.
+    Printer(PrinterJob),
+    /// Shows.
+    Show(Screen),
+    /// Answers a control command.
+    ControlAnswer(ControlId, ControlReply),
+    /// The journal cannot be written: drains what was sent and ends the process.
+    JournalFault,
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Persist(entries) => formatter.debug_tuple("Persist").field(entries).finish(),
+            Self::Hello { open, prints } => formatter
+                .debug_struct("Hello")
+                .field("open", open)
+                .field("prints", prints)
+                .finish(),
+            Self::Send(message) => formatter.debug_tuple("Send").field(message).finish(),
+            Self::Reader(request) => formatter.debug_tuple("Reader").field(request).finish(),
+            Self::Printer(job) => formatter.debug_tuple("Printer").field(&job.job_id).finish(),
+            Self::Show(screen) => formatter.debug_tuple("Show").field(screen).finish(),
+            Self::ControlAnswer(id, reply) => formatter
+                .debug_tuple("ControlAnswer")
+                .field(id)
+                .field(reply)
+                .finish(),
+            Self::JournalFault => formatter.write_str("JournalFault"),
+        }
+    }
+}

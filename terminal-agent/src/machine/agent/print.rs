@@ -1,0 +1,187 @@
+//! Print jobs: each is printed at most once, and its end is told until the engine knows it.
+
+use std::collections::VecDeque;
+
+use protocol::id::PrintJobId;
+use protocol::link::{PrintCommand, PrintReport, PrintState, ToEngine};
+
+use super::device::{PrinterEvent, PrinterHealth, PrinterJob};
+use super::{Agent, Output};
+use crate::machine::record::{JournalEntry, PrintRecord};
+
+/// How many jobs wait for the printer. Arbitrary, bounded: the engine repeats what fails here
+/// under a new id only when a person asks.
+const WAITING_MAX: usize = 64;
+
+/// The printer as the agent machine sees it.
+#[derive(Debug)]
+pub(super) struct PrintSide {
+    pub(super) health: PrinterHealth,
+    waiting: VecDeque<PrintCommand>,
+    /// The job that the printer has, and where it stands.
+    active: Option<PrintReport>,
+}
+
+impl Default for PrintSide {
+    fn default() -> Self {
+        Self {
+            health: PrinterHealth::UNKNOWN,
+            waiting: VecDeque::new(),
+            active: None,
+        }
+    }
+}
+
+impl PrintSide {
+    pub(super) fn waiting(&self) -> Vec<PrintJobId> {
+        self.active
+            .iter()
+            .map(|report| report.job_id)
+            .chain(self.waiting.iter().map(|command| command.job_id))
+            .collect()
+    }
+
+    fn held(&self) -> PrintState {
+        PrintState::Queued {
+            held_by: self.health.held_by().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+impl Agent {
+    pub(super) fn print(&mut self, command: PrintCommand) {
+        let job_id = command.job_id;
+        if let Some(state) = self.print_state(job_id) {
+            self.send(ToEngine::Print(PrintReport { job_id, state }));
+            return;
+        }
+        if !self.config.has_printer {
+            self.end_print(job_id, failed("no_printer"));
+        } else if self.printer.waiting.len() >= WAITING_MAX {
+            self.end_print(job_id, failed("queue_full"));
+        } else {
+            self.printer.waiting.push_back(command);
+            self.print_next();
+            let is_waiting = self
+                .printer
+                .waiting
+                .iter()
+                .any(|waiting| waiting.job_id == job_id);
+            if is_waiting {
+                let state = self.printer.held();
+                self.send(ToEngine::Print(PrintReport { job_id, state }));
+            }
+        }
+    }
+
+    fn print_state(&self, job_id: PrintJobId) -> Option<PrintState> {
+        if let Some(active) = &self.printer.active
+            && active.job_id == job_id
+        {
+            return Some(active.state.clone());
+        }
+        let is_waiting = self
+            .printer
+            .waiting
+            .iter()
+            .any(|waiting| waiting.job_id == job_id);
+        if is_waiting {
+            return Some(self.printer.held());
+        }
+        self.journal.print(job_id).map(|record| match record {
+            PrintRecord::Ended(state) => state.clone(),
+            PrintRecord::Started => PrintState::Printing,
+        })
+    }
+
+    pub(super) fn is_printing(&self, job_id: PrintJobId) -> bool {
+        self.printer
+            .active
+            .as_ref()
+            .is_some_and(|active| active.job_id == job_id)
+    }
+
+    /// Gives the printer its next job. A job is only begun when nothing holds it, because from
+    /// then on a power cut leaves its end unknown.
+    fn print_next(&mut self) {
+        if self.printer.active.is_some() || self.printer.health.held_by().is_some() {
+            return;
+        }
+        let Some(command) = self.printer.waiting.pop_front() else {
+            return;
+        };
+        let report = PrintReport {
+            job_id: command.job_id,
+            state: PrintState::Printing,
+        };
+        self.printer.active = Some(report.clone());
+        self.persist(JournalEntry::PrintStarted {
+            job_id: command.job_id,
+        });
+        self.emit(Output::Printer(PrinterJob {
+            job_id: command.job_id,
+            receipt: command.receipt,
+            open_drawer: command.open_drawer,
+        }));
+        self.send(ToEngine::Print(report));
+    }
+
+    pub(super) fn printer_event(&mut self, event: PrinterEvent) {
+        match event {
+            PrinterEvent::Report { job_id, state } => self.print_report(job_id, state),
+            PrinterEvent::Health(health) => {
+                let was_held_by = self.printer.health.held_by();
+                self.printer.health = health;
+                self.print_next();
+                if was_held_by != health.held_by() {
+                    self.report_held();
+                }
+            }
+        }
+    }
+
+    fn report_held(&mut self) {
+        let state = self.printer.held();
+        let waiting: Vec<_> = self
+            .printer
+            .waiting
+            .iter()
+            .map(|command| command.job_id)
+            .collect();
+        for job_id in waiting {
+            let state = state.clone();
+            self.send(ToEngine::Print(PrintReport { job_id, state }));
+        }
+    }
+
+    fn print_report(&mut self, job_id: PrintJobId, state: PrintState) {
+        let Some(active) = &mut self.printer.active else {
+            return;
+        };
+        if active.job_id != job_id || active.state == state {
+            return;
+        }
+        if state.is_final() {
+            self.printer.active = None;
+            self.end_print(job_id, state);
+            self.print_next();
+        } else {
+            active.state = state.clone();
+            self.send(ToEngine::Print(PrintReport { job_id, state }));
+        }
+    }
+
+    fn end_print(&mut self, job_id: PrintJobId, state: PrintState) {
+        self.persist(JournalEntry::PrintEnded {
+            job_id,
+            state: state.clone(),
+        });
+        self.send(ToEngine::Print(PrintReport { job_id, state }));
+    }
+}
+
+fn failed(reason: &str) -> PrintState {
+    PrintState::Failed {
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,152 @@
+//! Between the agent machine's words and those of the two device machines. No state, no rules
+//! beyond what a word of one side means on the other.
+
+use protocol::link::{AttemptEnd, PaperState, PrintState, ReaderState};
+use protocol::printer::{PaperState as PrinterPaper, PrinterStatus};
+use protocol::reader::command::Interfaces;
+
+use super::agent::{PrinterHealth, PrinterJob, ReaderEvent, ReaderRequest};
+use super::printer::{FailureReason, Input as PrinterInput, JobState};
+use super::reader::{EndReason, Event, NotReadyReason, Progress, Request, Start};
+
+/// What the agent asks of the reader, as the reader's conversation hears it.
+pub fn reader_request(request: ReaderRequest) -> Request {
+    match request {
+        ReaderRequest::Start { amount, timeout_ms } => Request::Start(Start {
+            amount,
+            timeout_ms,
+            interfaces: Interfaces::ALL,
+        }),
+        ReaderRequest::HostAnswer {
+            approved,
+            arc,
+            issuer_data,
+        } => Request::HostAnswer {
+            approved,
+            response_code: arc,
+            issuer_data,
+        },
+        ReaderRequest::HostUnreachable => Request::HostUnreachable,
+        ReaderRequest::Cancel => Request::Cancel,
+    }
+}
+
+/// What the reader's conversation reports, as the agent hears it.
+pub fn reader_event(event: Event) -> ReaderEvent {
+    match event {
+        Event::Ready {
+            serial,
+            firmware,
+            encryption_on,
+        } => ReaderEvent::Ready {
+            serial,
+            firmware,
+            is_encrypting: encryption_on,
+        },
+        Event::NotReady { reason } => ReaderEvent::NotReady {
+            state: match reason {
+                NotReadyReason::Restarting => ReaderState::Starting,
+                NotReadyReason::EncryptionOff => ReaderState::NotEncrypting,
+                NotReadyReason::PortClosed
+                | NotReadyReason::NoAnswer
+                | NotReadyReason::SetupRefused => ReaderState::Absent,
+            },
+        },
+        Event::Progress(progress) => ReaderEvent::Progress(progress_name(progress).to_owned()),
+        Event::CardData {
+            response_data,
+            needs_host_answer,
+            ..
+        } => ReaderEvent::CardData {
+            data: response_data,
+            needs_host_answer,
+        },
+        Event::ChipFinal { approved, data } => ReaderEvent::ChipFinal {
+            is_approved: approved,
+            data,
+        },
+        Event::Ended(reason) => ReaderEvent::Ended(attempt_end(reason)),
+        // The reader and the agent disagree about what runs: nothing can be charged with this.
+        Event::Busy => ReaderEvent::Ended(AttemptEnd::ReaderFault),
+    }
+}
+
+const fn attempt_end(reason: EndReason) -> AttemptEnd {
+    match reason {
+        EndReason::Timeout => AttemptEnd::CustomerTimeout,
+        EndReason::Canceled => AttemptEnd::Stopped,
+        EndReason::CardRemoved => AttemptEnd::CardRemoved,
+        EndReason::CardError
+        | EndReason::CardBlocked
+        | EndReason::CardExpired
+        | EndReason::CardDeclined
+        | EndReason::TwoCards => AttemptEnd::CardUnusable,
+        EndReason::OfflineNotAllowed => AttemptEnd::OfflineNotAllowed,
+        EndReason::AmountRefused | EndReason::NotReady | EndReason::ReaderFault(_) => {
+            AttemptEnd::ReaderFault
+        }
+    }
+}
+
+const fn progress_name(progress: Progress) -> &'static str {
+    match progress {
+        Progress::PresentCard => "present_card",
+        Progress::CardDetected => "card_detected",
+        Progress::InsertOrSwipe => "insert_or_swipe",
+        Progress::OneCardOnly => "one_card_only",
+        Progress::TryAgain => "try_again",
+        Progress::RemoveCard => "remove_card",
+    }
+}
+
+/// What the agent asks of the printer, as the printer machine hears it.
+pub fn printer_job(job: PrinterJob) -> PrinterInput<'static> {
+    PrinterInput::Job {
+        job_id: job.job_id,
+        receipt: job.receipt,
+        opens_drawer: job.open_drawer,
+    }
+}
+
+/// Where a job stands, as the engine is told.
+pub fn print_state(state: JobState) -> PrintState {
+    match state {
+        JobState::Queued => PrintState::Queued {
+            held_by: String::new(),
+        },
+        JobState::Held(reason) => PrintState::Queued {
+            held_by: reason.as_str().to_owned(),
+        },
+        JobState::Printing => PrintState::Printing,
+        JobState::Printed => PrintState::Printed,
+        JobState::Failed(reason) => PrintState::Failed {
+            reason: match reason {
+                FailureReason::Held(held) => format!("held_{}", held.as_str()),
+                FailureReason::Unrecoverable | FailureReason::QueueFull => {
+                    reason.as_str().to_owned()
+                }
+            },
+        },
+        JobState::Unknown => PrintState::Unknown,
+    }
+}
+
+/// Health of the printer from what it last said.
+pub fn printer_health(is_connected: bool, status: Option<PrinterStatus>) -> PrinterHealth {
+    match status {
+        Some(status) if is_connected => PrinterHealth {
+            is_connected,
+            is_online: status.online,
+            paper: match status.paper {
+                PrinterPaper::Ok => PaperState::Ok,
+                PrinterPaper::NearEnd => PaperState::NearEnd,
+                PrinterPaper::Out => PaperState::Out,
+            },
+            is_cover_open: status.cover_open,
+        },
+        _ => PrinterHealth {
+            is_connected,
+            ..PrinterHealth::UNKNOWN
+        },
+    }
+}

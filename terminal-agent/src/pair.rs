@@ -1,0 +1,355 @@
+//! Pairing: makes the device's key, redeems a code, and remembers who this till is.
+//!
+//! The private half never leaves the state directory. It is durable before the code is sent, so
+//! that a lost answer can be asked for again: the engine answers the same code with the same
+//! public key as it did before.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use protocol::id::{IncarnationId, MerchantId, TerminalId};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// How long the engine may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// The largest answer of the engine that is read.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
+/// Why pairing, or reading what it left behind, failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PairError {
+    /// There is no identity here.
+    #[error("this till is not paired: run `terminal-agent pair`")]
+    NotPaired,
+    /// A file cannot be read or written.
+    #[error("failed to {action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file is not what this program wrote.
+    #[error("{0} is damaged; pair the till again with a new code")]
+    Damaged(PathBuf),
+    /// The operating system gave no random bytes.
+    #[error("no random bytes for a key")]
+    NoRandomness,
+    /// The engine cannot be reached, or gave no usable answer. The same code can be tried again.
+    #[error("the engine at {url} gave no usable answer: {message}")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// Why.
+        message: String,
+    },
+    /// Plain text to another machine.
+    #[error("{0} is not a loopback address; TLS is not available in this version")]
+    PlainText(String),
+    /// The engine refuses.
+    #[error("the engine refuses: {message} ({code})")]
+    Refused {
+        /// Stable code.
+        code: String,
+        /// For people.
+        message: String,
+    },
+}
+
+/// Who this till is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The terminal.
+    pub terminal_id: TerminalId,
+    /// Its merchant.
+    pub merchant_id: MerchantId,
+    /// What people call the till.
+    pub label: String,
+    /// The engine's life at pairing.
+    pub engine_incarnation: IncarnationId,
+    /// Where the link goes.
+    pub link_url: String,
+}
+
+#[derive(Serialize)]
+struct RedeemRequest<'a> {
+    code: &'a str,
+    public_key: String,
+    serial_number: &'a str,
+    agent_version: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    success: bool,
+    data: Option<Identity>,
+    error: Option<EnvelopeError>,
+}
+
+#[derive(Deserialize)]
+struct EnvelopeError {
+    code: String,
+    message: String,
+}
+
+/// Redeems `code` and stores what the engine answers.
+///
+/// # Errors
+/// [`PairError`]; after [`PairError::Unreachable`] the same code can be tried again.
+pub fn pair(
+    state_dir: &Path,
+    engine_url: &str,
+    code: &str,
+    serial_number: &str,
+) -> Result<Identity, PairError> {
+    if !crate::link::is_loopback_url(engine_url) {
+        return Err(PairError::PlainText(engine_url.to_owned()));
+    }
+    std::fs::create_dir_all(state_dir).map_err(at("create", state_dir))?;
+    let key = load_or_make_key(state_dir)?;
+    let request = RedeemRequest {
+        code,
+        public_key: hex::encode(key.verifying_key().as_bytes()),
+        serial_number,
+        agent_version: env!("CARGO_PKG_VERSION"),
+    };
+    let identity = redeem(engine_url, &request)?;
+    let json = serde_json::to_vec_pretty(&identity)
+        .map_err(|_| PairError::Damaged(identity_path(state_dir)))?;
+    write_durably(state_dir, "identity.json", &json)?;
+    Ok(identity)
+}
+
+fn redeem(engine_url: &str, request: &RedeemRequest<'_>) -> Result<Identity, PairError> {
+    let url = format!("{}/v1/pairing/redeem", engine_url.trim_end_matches('/'));
+    let unreachable = |message: String| PairError::Unreachable {
+        url: engine_url.to_owned(),
+        message,
+    };
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(ANSWER_TIMEOUT))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        // A proxy of the environment must not see the code.
+        .proxy(None)
+        .build()
+        .into();
+    let mut response = agent
+        .post(&url)
+        .send_json(request)
+        .map_err(|error| unreachable(error.to_string()))?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    response
+        .body_mut()
+        .as_reader()
+        .take(ANSWER_BYTES_MAX)
+        .read_to_end(&mut body)
+        .map_err(|error| unreachable(error.to_string()))?;
+    let envelope: Envelope = serde_json::from_slice(&body)
+        .map_err(|_| unreachable(format!("status {status} without an answer of the engine")))?;
+    match (envelope.success, envelope.data, envelope.error) {
+        (true, Some(identity), _) => Ok(identity),
+        (false, _, Some(error)) => Err(PairError::Refused {
+            code: error.code,
+            message: error.message,
+        }),
+        (_, _, _) => Err(unreachable(format!("status {status} with half an answer"))),
+    }
+}
+
+fn key_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("device-key")
+}
+
+fn identity_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("identity.json")
+}
+
+fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PairError {
+    let path = path.to_owned();
+    move |source| PairError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+fn load_or_make_key(state_dir: &Path) -> Result<SigningKey, PairError> {
+    match load_key(state_dir) {
+        Err(PairError::NotPaired) => {}
+        other => return other,
+    }
+    let mut secret = Zeroizing::new([0u8; 32]);
+    getrandom::fill(secret.as_mut_slice()).map_err(|_| PairError::NoRandomness)?;
+    let text = Zeroizing::new(hex::encode(secret.as_slice()));
+    write_durably(state_dir, "device-key", text.as_bytes())?;
+    Ok(SigningKey::from_bytes(&secret))
+}
+
+/// The private half of the device's key.
+///
+/// # Errors
+/// [`PairError::NotPaired`] when there is none; [`PairError`].
+pub fn load_key(state_dir: &Path) -> Result<SigningKey, PairError> {
+    let path = key_path(state_dir);
+    let text = Zeroizing::new(read(&path)?);
+    let mut secret = Zeroizing::new([0u8; 32]);
+    hex::decode_to_slice(text.trim_ascii(), secret.as_mut_slice())
+        .map_err(|_| PairError::Damaged(path))?;
+    Ok(SigningKey::from_bytes(&secret))
+}
+
+/// Who this till is.
+///
+/// # Errors
+/// [`PairError::NotPaired`] when nobody has paired it; [`PairError`].
+pub fn load_identity(state_dir: &Path) -> Result<Identity, PairError> {
+    let path = identity_path(state_dir);
+    serde_json::from_slice(&read(&path)?).map_err(|_| PairError::Damaged(path))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, PairError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(PairError::NotPaired),
+        Err(error) => Err(at("read", path)(error)),
+    }
+}
+
+/// Writes a file that nobody else may read: whole and durable, or not at all.
+fn write_durably(state_dir: &Path, name: &str, bytes: &[u8]) -> Result<(), PairError> {
+    let (path, new) = (state_dir.join(name), state_dir.join(format!("{name}.new")));
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(at("remove", &new)(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&new)
+        .map_err(at("create", &new))?;
+    file.write_all(bytes).map_err(at("write to", &new))?;
+    file.sync_all().map_err(at("sync", &new))?;
+    std::fs::rename(&new, &path).map_err(at("replace", &path))?;
+    std::fs::File::open(state_dir)
+        .and_then(|directory| directory.sync_all())
+        .map_err(at("sync", state_dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// Answers each connection with the next body, and gives back the bodies of the requests.
+    fn engine(answers: Vec<Option<String>>) -> (String, std::thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let thread = std::thread::spawn(move || {
+            let mut requests = Vec::new();
+            for answer in answers {
+                let (stream, _) = listener.accept().unwrap();
+                let mut reader = BufReader::new(&stream);
+                let mut length = 0;
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    if line.trim().is_empty() {
+                        break;
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                requests.push(String::from_utf8(body).unwrap());
+                if let Some(answer) = answer {
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                        answer.len()
+                    );
+                    (&stream).write_all((head + &answer).as_bytes()).unwrap();
+                }
+            }
+            requests
+        });
+        (url, thread)
+    }
+
+    #[test]
+    fn a_lost_answer_is_asked_for_again_with_the_same_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let good = r#"{"success":true,"data":{
+            "terminal_id":"trm_01h2xcejqtf2nbrexx3vqjhp41",
+            "merchant_id":"mer_01h2xcejqtf2nbrexx3vqjhp41",
+            "label":"Till 1",
+            "engine_incarnation":"inc_01h2xcejqtf2nbrexx3vqjhp41",
+            "link_url":"ws://127.0.0.1:1/v1/agent/link"}}"#;
+        let bad = r#"{"success":false,"error":{"code":"NOT_FOUND","message":"no such code",
+            "details":{}}}"#;
+        let (url, thread) = engine(vec![None, Some(bad.to_owned()), Some(good.to_owned())]);
+        let state_dir = directory.path().join("state");
+        let attempt = || pair(&state_dir, &url, "ABCD-1234", "SN-1");
+
+        assert!(matches!(attempt(), Err(PairError::Unreachable { .. })));
+        assert!(matches!(
+            load_identity(&state_dir),
+            Err(PairError::NotPaired)
+        ));
+        let refused = attempt().unwrap_err();
+        assert!(matches!(&refused, PairError::Refused { code, .. } if code == "NOT_FOUND"));
+        let identity = attempt().unwrap();
+        assert_eq!(load_identity(&state_dir).unwrap(), identity);
+
+        let requests = thread.join().unwrap();
+        assert_eq!(requests[0], requests[2]);
+        let key = load_key(&state_dir).unwrap();
+        assert!(requests[0].contains(&hex::encode(key.verifying_key().as_bytes())));
+        assert!(!requests[0].contains(&hex::encode(key.to_bytes())));
+        for name in ["device-key", "identity.json"] {
+            let mode = std::fs::metadata(state_dir.join(name))
+                .unwrap()
+                .permissions();
+            assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_in_plain_text_to_another_machine() {
+        let directory = tempfile::tempdir().unwrap();
+        for url in ["http://192.0.2.1:80", "http://engine.example", "nonsense"] {
+            let result = pair(directory.path(), url, "code", "SN");
+            assert!(matches!(result, Err(PairError::PlainText(_))), "{url}");
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(key_path(directory.path()), "zz").unwrap();
+        std::fs::write(identity_path(directory.path()), "{}").unwrap();
+        assert!(matches!(
+            load_key(directory.path()),
+            Err(PairError::Damaged(_))
+        ));
+        assert!(matches!(
+            load_identity(directory.path()),
+            Err(PairError::Damaged(_))
+        ));
+    }
+}
