@@ -20,7 +20,7 @@ mod follow;
 mod frame;
 mod identity;
 mod log;
-mod memory;
+pub mod memory;
 mod queue;
 mod range;
 mod recovery;

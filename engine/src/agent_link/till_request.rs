@@ -24,9 +24,9 @@ const WAIT_MS: u64 = 20_000;
 /// The operation that a request is.
 pub(crate) const fn operation(request: &TillRequest) -> Operation {
     match request {
-        TillRequest::Start(_) => Operation::StartPosTransaction,
-        TillRequest::Cancel { .. } => Operation::CancelPosTransaction,
-        TillRequest::Print { .. } => Operation::PrintPosReceipt,
+        TillRequest::Start(_) => Operation::StartPos,
+        TillRequest::Cancel { .. } => Operation::CancelPos,
+        TillRequest::Print { .. } => Operation::PrintReceipt,
         TillRequest::TipAdjust { .. } => Operation::AdjustTip,
         TillRequest::Void { .. } => Operation::VoidTransaction,
     }

@@ -15,6 +15,13 @@ mod start;
 mod till;
 mod wait;
 
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod table_test;
+#[cfg(test)]
+mod rule_test;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::id::{

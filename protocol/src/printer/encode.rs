@@ -15,6 +15,9 @@ const LF: u8 = 0x0a;
 
 /// Asks for the paper sensors once everything before was printed: the confirmation of a job.
 pub const BARRIER: [u8; 3] = [GS, b'r', 1];
+/// Asks for the model's name once everything before was printed: an answer that cannot be taken
+/// for that to a [`BARRIER`].
+pub const IDENTIFY_MODEL: [u8; 3] = [GS, b'I', 67];
 /// Has the printer send its status now and at every change of drawer, line, error, or paper.
 pub const AUTOMATIC_STATUS_ON: [u8; 3] = [GS, b'a', 0x0f];
 /// Recovers from an error that was cleared and goes on with the line. Real-time.

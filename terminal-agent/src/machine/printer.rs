@@ -1,6 +1,6 @@
 //! The printer's job machine: one receipt at a time, each ended by what the paper really shows.
 //!
-//! A job is `Printed` only when the printer has confirmed every piece of it, `Failed` only when
+//! A job is `Printed` only when the printer has confirmed every write of it, `Failed` only when
 //! not a byte of it was sent, and `Unknown` otherwise. It never sends a job twice: a printer that
 //! runs out of paper keeps what it has and goes on. Ports, clocks and journals are elsewhere.
 
@@ -26,16 +26,17 @@ pub struct PrinterConfig {
     pub queue_jobs_max: usize,
     /// Within this time a live printer answers a query in real time.
     pub answer_ms: u64,
-    /// Within this time a ready printer confirms a piece.
+    /// Within this time a ready printer confirms a write.
     pub confirm_ms: u64,
     /// How often a printer that needs a person is asked.
     pub poll_ms: u64,
     /// For so long a job waits for a person.
     pub hold_ms_max: u64,
-    /// Bytes a write: below the room that printers keep free after XOFF.
+    /// Bytes a write: two of them, one under way as XOFF comes, fit in the room that printers
+    /// keep free for that (128 bytes in larger models).
     pub write_bytes: usize,
-    /// Bytes between confirmations: below the buffer of common printers (4 KiB).
-    pub piece_bytes: usize,
+    /// Bytes that may wait for confirmation: below the buffer of common printers (4 KiB).
+    pub window_bytes: usize,
 }
 
 impl PrinterConfig {
@@ -48,8 +49,8 @@ impl PrinterConfig {
             confirm_ms: 30_000,
             poll_ms: 5_000,
             hold_ms_max: 15 * 60 * 1_000,
-            write_bytes: 96,
-            piece_bytes: 1_024,
+            write_bytes: 56,
+            window_bytes: 1_024,
         }
     }
 }
@@ -110,10 +111,9 @@ enum Phase {
         reason: HoldReason,
         poll_ms: u64,
     },
-    /// Waits for confirmations that belong to an earlier job, or process.
+    /// Waits until what belongs to an earlier job or process has come: the printer identifies
+    /// itself after all of that, or is silent.
     Resyncing {
-        missing: Option<u32>,
-        has_heard: bool,
         due_ms: u64,
     },
     Printing(Progress),
@@ -132,8 +132,10 @@ pub struct PrinterMachine {
     is_paused: bool,
     /// Whether the printer may hold bytes, modes or confirmations from before.
     needs_resync: bool,
-    /// Confirmations of earlier jobs that may still come; `None` when nobody knows how many.
-    stale_confirmations: Option<u32>,
+    /// Identifications that were asked for and have not come.
+    markers: u32,
+    /// Whether a synchronisation went by in silence: nothing was left to be said.
+    was_quiet: bool,
 }
 
 impl PrinterMachine {
@@ -149,7 +151,8 @@ impl PrinterMachine {
             unwritten_bytes: 0,
             is_paused: false,
             needs_resync: true,
-            stale_confirmations: None,
+            markers: 0,
+            was_quiet: false,
         }
     }
 
@@ -167,7 +170,7 @@ impl PrinterMachine {
         match &self.phase {
             Phase::Idle => None,
             Phase::Closed => expiry_ms,
-            Phase::Checking { due_ms, .. } | Phase::Resyncing { due_ms, .. } => Some(*due_ms),
+            Phase::Checking { due_ms, .. } | Phase::Resyncing { due_ms } => Some(*due_ms),
             Phase::Held { poll_ms, .. } => expiry_ms.into_iter().chain([*poll_ms]).min(),
             Phase::Printing(progress) => Some(match progress.held_since_ms {
                 None => progress.stall_ms,
@@ -210,6 +213,7 @@ impl PrinterMachine {
         self.unwritten_bytes = 0;
         self.is_paused = false;
         self.needs_resync = true;
+        self.was_quiet = false;
         let mut encoder = Encoder::new();
         encoder.initialise().automatic_status();
         self.write(encoder.finish(), out);
@@ -229,7 +233,6 @@ impl PrinterMachine {
         if matches!(self.phase, Phase::Printing(_)) {
             self.finish_front(JobState::Unknown, out);
         }
-        self.stale_confirmations = None;
         self.phase = Phase::Closed;
         self.report_front(JobState::Held(HoldReason::PortClosed), out);
     }

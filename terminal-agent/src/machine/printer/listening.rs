@@ -56,6 +56,7 @@ impl PrinterMachine {
                 self.status.get_or_insert_default().apply_automatic(block);
             }
             StatusEvent::Reply(_) => self.hear_confirmation(now_ms),
+            StatusEvent::Identification(_) => self.hear_marker(now_ms),
             StatusEvent::PoweredOn => {
                 self.needs_resync = true;
                 match self.phase {
@@ -65,51 +66,37 @@ impl PrinterMachine {
                 }
             }
             StatusEvent::RealTime { query: None, .. }
-            | StatusEvent::Identification(_)
             | StatusEvent::ProcessId(_)
             | StatusEvent::Unknown(_) => {}
         }
     }
 
-    pub(super) fn hear_confirmation(&mut self, now_ms: u64) {
-        let quiet_ms = now_ms.saturating_add(self.config.answer_ms);
-        let stall_ms = now_ms.saturating_add(self.config.confirm_ms);
+    fn hear_confirmation(&mut self, now_ms: u64) {
+        let later_ms = now_ms.saturating_add(self.config.confirm_ms);
         match &mut self.phase {
-            Phase::Printing(progress) => {
-                if progress.confirm() {
-                    progress.restart(stall_ms);
-                }
-            }
-            Phase::Resyncing {
-                missing,
-                has_heard,
-                due_ms,
-            } => {
-                *missing = missing.map(|count| count.saturating_sub(1));
-                *has_heard = true;
-                *due_ms = quiet_ms;
-                if *missing == Some(0) {
-                    self.end_resync(now_ms);
-                }
-            }
-            // An answer that nobody waits for is one less to wait for later.
-            _ => {
-                self.stale_confirmations = self
-                    .stale_confirmations
-                    .map(|stale| stale.saturating_sub(1));
-            }
+            Phase::Printing(progress) => progress.confirm(later_ms),
+            // Of an earlier job: the printer still works on that.
+            Phase::Resyncing { due_ms } => *due_ms = later_ms,
+            _ => {}
         }
     }
 
-    pub(super) fn end_resync(&mut self, now_ms: u64) {
-        self.needs_resync = false;
-        self.stale_confirmations = Some(0);
-        self.settle(now_ms);
+    fn hear_marker(&mut self, now_ms: u64) {
+        self.markers = self.markers.saturating_sub(1);
+        if self.markers == 0 && matches!(self.phase, Phase::Resyncing { .. }) {
+            self.needs_resync = false;
+            self.settle(now_ms);
+        }
     }
 
     /// Every query of a check is answered.
     pub(super) fn decide(&mut self, now_ms: u64, out: &mut Vec<Output>) {
         let status = self.status.unwrap_or_default();
+        let was_quiet = std::mem::take(&mut self.was_quiet);
+        if was_quiet && status.is_ready() {
+            self.needs_resync = false;
+            self.markers = 0;
+        }
         if status.unrecoverable && !self.queue.is_empty() {
             self.finish_front(JobState::Failed(FailureReason::Unrecoverable), out);
             if self.queue.is_empty() {

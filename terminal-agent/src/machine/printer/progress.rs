@@ -1,8 +1,8 @@
 //! The job that is being printed: what is left to send and what is not confirmed yet.
 //!
-//! Bytes go out in pieces. Each piece ends with a request that the printer answers once it has
-//! printed it, and the next piece waits for that answer: a printer that loses its buffer (power
-//! cut) loses the request too, so that a hole in the paper is never taken for a whole receipt.
+//! Each write ends with a request that the printer answers once it has printed the write, and
+//! the answers are counted: a printer that loses its buffer (power cut) loses the requests in it
+//! too, so that a hole in the paper is never taken for a whole receipt.
 
 use std::collections::VecDeque;
 
@@ -23,8 +23,8 @@ pub(super) enum Next {
 #[derive(Debug, Clone)]
 pub(super) struct Progress {
     blocks: VecDeque<Vec<u8>>,
-    unconfirmed_bytes: usize,
-    pub(super) is_awaiting: bool,
+    /// Lengths of the writes that the printer has not confirmed.
+    unconfirmed: VecDeque<usize>,
     /// When silence is looked into, in ms.
     pub(super) stall_ms: u64,
     /// Whether the printer was asked for its state since the last sign of life.
@@ -39,8 +39,7 @@ impl Progress {
     pub(super) fn new(blocks: Vec<Vec<u8>>, stall_ms: u64) -> Self {
         Self {
             blocks: blocks.into(),
-            unconfirmed_bytes: 0,
-            is_awaiting: false,
+            unconfirmed: VecDeque::new(),
             stall_ms,
             has_polled: false,
             held_since_ms: None,
@@ -48,43 +47,45 @@ impl Progress {
         }
     }
 
-    /// The next write: whole commands of up to about `write_bytes`, and the request once
-    /// `piece_bytes` are out.
-    pub(super) fn next(&mut self, write_bytes: usize, piece_bytes: usize) -> Next {
-        if self.is_awaiting {
-            return Next::Confirmation;
-        }
+    /// The next write of up to `write_bytes` and a request for confirmation, unless `window_bytes`
+    /// wait for theirs.
+    ///
+    /// A longer command (a QR symbol) goes out whole, into an empty buffer: sent in parts, a
+    /// pause in the middle would let the next query fall into its data.
+    pub(super) fn next(&mut self, write_bytes: usize, window_bytes: usize) -> Next {
         if self.is_complete() {
             return Next::Complete;
         }
+        if self.unconfirmed.iter().sum::<usize>() >= window_bytes {
+            return Next::Confirmation;
+        }
         let mut bytes = Vec::new();
-        while bytes.len() < write_bytes
-            && self.unconfirmed_bytes.saturating_add(bytes.len()) < piece_bytes
-        {
-            let Some(block) = self.blocks.pop_front() else {
+        while let Some(block) = self.blocks.front_mut() {
+            let is_fitting = bytes.len().saturating_add(block.len()) <= write_bytes;
+            let is_alone = bytes.is_empty() && self.unconfirmed.is_empty();
+            if !is_fitting && !is_alone {
                 break;
-            };
-            bytes.extend(block);
+            }
+            bytes.append(block);
+            self.blocks.pop_front();
         }
-        self.unconfirmed_bytes = self.unconfirmed_bytes.saturating_add(bytes.len());
-        if self.blocks.is_empty() || self.unconfirmed_bytes >= piece_bytes {
-            bytes.extend(BARRIER);
-            self.is_awaiting = true;
+        if bytes.is_empty() {
+            return Next::Confirmation;
         }
+        self.unconfirmed.push_back(bytes.len());
+        bytes.extend(BARRIER);
         Next::Bytes(bytes)
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.blocks.is_empty() && self.unconfirmed_bytes == 0
+        self.blocks.is_empty() && self.unconfirmed.is_empty()
     }
 
-    /// The printer has answered; `false` when nobody asked.
-    pub(super) fn confirm(&mut self) -> bool {
-        let was_awaiting = std::mem::take(&mut self.is_awaiting);
-        if was_awaiting {
-            self.unconfirmed_bytes = 0;
+    /// The printer has answered; without effect when nobody asked.
+    pub(super) fn confirm(&mut self, stall_ms: u64) {
+        if self.unconfirmed.pop_front().is_some() {
+            self.restart(stall_ms);
         }
-        was_awaiting
     }
 
     /// A sign of life: silence counts from here.
@@ -99,17 +100,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_piece_is_confirmed_before_the_next() {
-        let mut progress = Progress::new(vec![vec![1; 40], vec![2; 40], vec![3; 40]], 0);
-        let barrier = |bytes: &[u8]| [bytes, &BARRIER].concat();
-        assert_eq!(progress.next(30, 60), Next::Bytes(vec![1; 40]));
-        assert_eq!(progress.next(30, 60), Next::Bytes(barrier(&[2; 40])));
-        assert_eq!(progress.next(30, 60), Next::Confirmation);
-        assert!(progress.confirm());
-        assert!(!progress.confirm());
-        assert_eq!(progress.next(30, 60), Next::Bytes(barrier(&[3; 40])));
-        assert_eq!(progress.next(30, 60), Next::Confirmation);
-        assert!(progress.confirm());
-        assert_eq!(progress.next(30, 60), Next::Complete);
+    fn each_write_is_confirmed_and_the_window_is_bounded() {
+        let blocks = vec![
+            vec![1; 20],
+            vec![1; 10],
+            vec![2; 30],
+            vec![3; 50],
+            vec![4; 5],
+        ];
+        let mut progress = Progress::new(blocks, 0);
+        let marked = |bytes: &[u8]| Next::Bytes([bytes, &BARRIER].concat());
+        assert_eq!(progress.next(40, 60), marked(&[1; 30]));
+        assert_eq!(progress.next(40, 60), marked(&[2; 30]));
+        assert_eq!(progress.next(40, 60), Next::Confirmation);
+        progress.confirm(9);
+        assert_eq!(
+            progress.next(40, 60),
+            Next::Confirmation,
+            "longer than a write"
+        );
+        progress.confirm(9);
+        assert_eq!(progress.next(40, 60), marked(&[3; 50]));
+        assert_eq!(progress.next(40, 60), marked(&[4; 5]));
+        assert_eq!(progress.next(40, 60), Next::Confirmation);
+        progress.confirm(9);
+        progress.confirm(9);
+        progress.confirm(9);
+        assert_eq!(progress.next(40, 60), Next::Complete);
     }
 }

@@ -1,6 +1,6 @@
 //! What the machine writes, and what it does when time passes.
 
-use protocol::printer::encode::{AUTOMATIC_STATUS_ON, BARRIER, DrawerPin, RECOVER_AND_CONTINUE};
+use protocol::printer::encode::{DrawerPin, IDENTIFY_MODEL, RECOVER_AND_CONTINUE};
 use protocol::printer::{Encoder, RealTimeQuery, receipt_blocks};
 
 use super::job::{FailureReason, HoldReason, JobState};
@@ -51,15 +51,10 @@ impl PrinterMachine {
 
     pub(super) fn resync(&mut self, now_ms: u64, out: &mut Vec<Output>) {
         let mut encoder = Encoder::new();
-        encoder.initialise();
-        let bytes = [encoder.finish(), AUTOMATIC_STATUS_ON.into(), BARRIER.into()].concat();
-        self.write(bytes, out);
-        self.stale_confirmations = self
-            .stale_confirmations
-            .map(|stale| stale.saturating_add(1));
+        encoder.initialise().automatic_status();
+        self.write([encoder.finish(), IDENTIFY_MODEL.into()].concat(), out);
+        self.markers = self.markers.saturating_add(1);
         self.phase = Phase::Resyncing {
-            missing: self.stale_confirmations,
-            has_heard: false,
             due_ms: now_ms.saturating_add(self.config.confirm_ms),
         };
     }
@@ -82,7 +77,7 @@ impl PrinterMachine {
 
     /// Writes what may be written.
     pub(super) fn send(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        let (write_bytes, piece_bytes) = (self.config.write_bytes, self.config.piece_bytes);
+        let (write_bytes, window_bytes) = (self.config.write_bytes, self.config.window_bytes);
         if self.unwritten_bytes > 0 {
             return;
         }
@@ -99,7 +94,7 @@ impl PrinterMachine {
         if must_wait && !progress.is_complete() {
             return;
         }
-        match progress.next(write_bytes, piece_bytes) {
+        match progress.next(write_bytes, window_bytes) {
             Next::Bytes(bytes) => {
                 progress.restart(now_ms.saturating_add(self.config.confirm_ms));
                 self.write(bytes, out);
@@ -125,9 +120,6 @@ impl PrinterMachine {
 
     /// The confirmation will not come.
     pub(super) fn lose(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        if let Phase::Printing(progress) = &self.phase {
-            self.stale_confirmations = Some(u32::from(progress.is_awaiting));
-        }
         self.finish_front(JobState::Unknown, out);
         self.needs_resync = true;
         self.settle(now_ms);
@@ -142,20 +134,16 @@ impl PrinterMachine {
                 if next <= CHECK_ATTEMPTS {
                     self.check(now_ms, next);
                 } else {
+                    self.was_quiet = false;
                     self.status.get_or_insert_default().online = false;
                     self.report_status(out);
                     self.hold(now_ms, HoldReason::Offline, out);
                 }
             }
             Phase::Held { poll_ms, .. } if now_ms >= *poll_ms => self.check(now_ms, 1),
-            Phase::Resyncing {
-                has_heard, due_ms, ..
-            } if now_ms >= *due_ms => {
-                if *has_heard {
-                    self.end_resync(now_ms);
-                } else {
-                    self.hold(now_ms, HoldReason::Offline, out);
-                }
+            Phase::Resyncing { due_ms } if now_ms >= *due_ms => {
+                self.was_quiet = true;
+                self.check(now_ms, 1);
             }
             Phase::Printing(_) => self.watch_printing(now_ms, out),
             _ => {}
