@@ -14,6 +14,7 @@
 //! Card data is encrypted by the reader and passes through as opaque bytes: nothing here holds a
 //! key for it, prints it, or writes it to disk.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -23,3 +24,5 @@ pub mod journal;
 pub mod link;
 pub mod machine;
 pub mod pair;
+pub mod run;
+pub mod shell;

@@ -148,4 +148,20 @@ impl Agent {
     pub fn is_reader_ready(&self) -> bool {
         self.reader.state == ReaderState::Ready
     }
+
+    /// Whether card data was sent and the outcome has not been concluded: stopping the agent now
+    /// would lead to a reversal.
+    pub fn has_card_data_out(&self) -> bool {
+        self.works.values().any(|work| {
+            matches!(
+                work.phase,
+                Phase::Sent { .. } | Phase::Chip { .. } | Phase::Agreed
+            )
+        })
+    }
+
+    /// Whether the journal and the reader have ended what they were told.
+    pub const fn is_settled(&self) -> bool {
+        self.persisting.is_none() && self.reader.holder.is_none()
+    }
 }

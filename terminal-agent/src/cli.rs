@@ -1,0 +1,447 @@
+//! The command line: arguments in, text or JSON on standard output, everything else on standard
+//! error, and an exit code that a script can branch on.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done; for `sale`: approved |
+//! | 1 | failed; for `sale`: no money moved |
+//! | 2 | usage or configuration |
+//! | 3 | not paired |
+//! | 4 | the engine cannot be reached |
+//! | 5 | reader or port fault |
+//! | 6 | declined or refused |
+//! | 7 | outcome unknown |
+//! | 8 | another agent is running on this state directory |
+//! | 130 | interrupted |
+
+mod client;
+mod command;
+mod output;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use protocol::id::{PosTransactionId, TransactionId};
+use protocol::money::{Currency, Money};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ConfigError};
+use crate::journal::{JournalError, StateLock};
+use crate::pair::{self, PairError};
+use crate::run::{self, RunError, Stopped};
+use output::Output;
+
+/// How a command ended, as its exit code says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Ok,
+    /// Failed; no money moved.
+    Failed,
+    /// Wrong arguments or configuration.
+    Usage,
+    /// This till is not paired.
+    NotPaired,
+    /// The engine cannot be reached.
+    EngineUnreachable,
+    /// Reader or port.
+    DeviceFault,
+    /// Declined by the issuer or the card, or refused by the engine or the agent.
+    Refused,
+    /// Nobody here knows the outcome.
+    OutcomeUnknown,
+    /// The state directory is in use.
+    AlreadyRunning,
+    /// SIGINT.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotPaired => 3,
+            Self::EngineUnreachable => 4,
+            Self::DeviceFault => 5,
+            Self::Refused => 6,
+            Self::OutcomeUnknown => 7,
+            Self::AlreadyRunning => 8,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+const AFTER_HELP: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not paired, 4 engine unreachable, \
+5 reader or port fault, 6 declined or refused, 7 outcome unknown, 8 already running, \
+130 interrupted.";
+
+/// Tillway's agent on the till.
+#[derive(Debug, Parser)]
+#[command(name = "terminal-agent", version, after_help = AFTER_HELP)]
+struct Arguments {
+    /// Configuration file.
+    #[arg(
+        long,
+        global = true,
+        env = "TILLWAY_AGENT_CONFIG",
+        default_value = "/etc/tillway/terminal-agent.toml"
+    )]
+    config: PathBuf,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Pair this till with the engine by a code from the console.
+    Pair {
+        /// The code.
+        #[arg(long)]
+        code: String,
+        /// Serial number of the till; the machine's id if absent.
+        #[arg(long)]
+        serial_number: Option<String>,
+    },
+    /// Run the agent in the foreground.
+    Run,
+    /// Start a sale at this till and wait for its end.
+    Sale {
+        /// Amount without tip, in minor units (cents).
+        #[arg(long)]
+        amount: i64,
+        /// ISO 4217 code.
+        #[arg(long)]
+        currency: Currency,
+        /// Reserve only; capture later.
+        #[arg(long)]
+        authorization: bool,
+        /// The shop's own reference.
+        #[arg(long)]
+        reference: Option<String>,
+        /// Ask the payer for a tip.
+        #[arg(long)]
+        tip_prompt: bool,
+        /// Wait for the end and print the result (the default).
+        #[arg(long, overrides_with = "no_wait")]
+        wait: bool,
+        /// Return as soon as the engine has started it.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Cancel what is running here, or a given POS transaction.
+    Cancel {
+        /// The POS transaction.
+        #[arg(long)]
+        pos: Option<PosTransactionId>,
+        /// Undo an approval that won the race.
+        #[arg(long)]
+        void_if_too_late: bool,
+        /// Press the till's own cancel key instead of asking the engine.
+        #[arg(long, conflicts_with_all = ["pos", "void_if_too_late"])]
+        key: bool,
+    },
+    /// Print a receipt.
+    Print {
+        /// The POS transaction.
+        #[arg(long)]
+        pos: PosTransactionId,
+        /// Which copy.
+        #[arg(long, value_enum, default_value = "customer")]
+        copy: command::CopyArgument,
+    },
+    /// Change the tip of a transaction.
+    Tip {
+        /// The POS transaction.
+        #[arg(long)]
+        pos: PosTransactionId,
+        /// The new tip in minor units; replaces the old one.
+        #[arg(long)]
+        amount: i64,
+        /// ISO 4217 code.
+        #[arg(long)]
+        currency: Currency,
+    },
+    /// Press a key of the tip prompt.
+    ChooseTip {
+        /// The option, counted from 0; no tip if absent.
+        #[arg(long)]
+        option: Option<usize>,
+    },
+    /// Undo an approved transaction before settlement.
+    Void {
+        /// The transaction.
+        #[arg(long)]
+        transaction: TransactionId,
+    },
+    /// Show how this till is.
+    Status,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help goes to standard output, complaints to standard error; a reader that has gone
+            // is no failure.
+            drop(error.print());
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            };
+            return ExitCode::from(exit.code());
+        }
+    };
+    let mut stdout = std::io::stdout().lock();
+    let exit = perform(&arguments, &mut stdout);
+    ExitCode::from(exit.code())
+}
+
+fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
+    let mut output = Output::new(stdout, arguments.json);
+    let config = match Config::read(&arguments.config) {
+        Ok(config) => config,
+        Err(error) => return output.fail(Exit::Usage, "CONFIG", &explain_config(&error)),
+    };
+    match &arguments.command {
+        Command::Pair {
+            code,
+            serial_number,
+        } => perform_pair(&config, code, serial_number.as_deref(), &mut output),
+        Command::Run => {
+            start_log();
+            perform_run(&config, &mut output)
+        }
+        Command::Sale {
+            amount,
+            currency,
+            authorization,
+            reference,
+            tip_prompt,
+            wait: _,
+            no_wait,
+        } => {
+            let sale = command::Sale {
+                amount: Money::new(*amount, *currency),
+                is_authorization: *authorization,
+                reference: reference.clone(),
+                tip_prompt: *tip_prompt,
+                waits: !*no_wait,
+            };
+            command::sale(&config.state_dir, sale, &mut output)
+        }
+        other => match simple_line(other) {
+            Some(line) => command::simple(&config.state_dir, &line, &mut output),
+            None => Exit::Usage,
+        },
+    }
+}
+
+fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
+    use crate::control::message::{Choice, Line};
+    Some(match command {
+        Command::Cancel { key: true, .. } => Line::CancelKey { id: 1 },
+        Command::Cancel {
+            pos,
+            void_if_too_late,
+            ..
+        } => Line::Cancel {
+            id: 1,
+            pos_id: *pos,
+            void_if_too_late: *void_if_too_late,
+            request_id: None,
+        },
+        Command::Print { pos, copy } => Line::Print {
+            id: 1,
+            pos_id: *pos,
+            copy: (*copy).into(),
+            request_id: None,
+        },
+        Command::Tip {
+            pos,
+            amount,
+            currency,
+        } => Line::Tip {
+            id: 1,
+            pos_id: *pos,
+            tip: Money::new(*amount, *currency),
+            request_id: None,
+        },
+        Command::ChooseTip { option } => Line::ChooseTip {
+            id: 1,
+            choice: option.map_or(Choice::None, Choice::Option),
+        },
+        Command::Void { transaction } => Line::Void {
+            id: 1,
+            transaction_id: *transaction,
+            request_id: None,
+        },
+        Command::Status => Line::Status { id: 1 },
+        Command::Pair { .. } | Command::Run | Command::Sale { .. } => return None,
+    })
+}
+
+fn explain_config(error: &ConfigError) -> String {
+    explain(error)
+}
+
+/// An error with its causes.
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn perform_pair(
+    config: &Config,
+    code: &str,
+    serial_number: Option<&str>,
+    output: &mut Output<'_>,
+) -> Exit {
+    let serial_number = serial_number.map_or_else(machine_id, str::to_owned);
+    let locked = std::fs::create_dir_all(&config.state_dir)
+        .map_err(|source| JournalError::Io {
+            action: "create",
+            path: config.state_dir.clone(),
+            source,
+        })
+        .and_then(|()| StateLock::take(&config.state_dir));
+    let lock = match locked {
+        Ok(lock) => lock,
+        Err(error) => {
+            let exit = exit_of_journal(&error);
+            return output.fail(exit, "STATE_DIR", &explain(&error));
+        }
+    };
+    let paired = pair::pair(&config.state_dir, &config.engine.url, code, &serial_number);
+    drop(lock);
+    match paired {
+        Ok(identity) => {
+            let text = format!(
+                "paired as {} ({})\nlink: {}\n",
+                identity.label, identity.terminal_id, identity.link_url
+            );
+            output.result(&identity, &text);
+            Exit::Ok
+        }
+        Err(error) => {
+            let code = match &error {
+                PairError::Refused { code, .. } => code.as_str(),
+                _ => "PAIRING",
+            };
+            output.fail(exit_of_pair(&error), code, &explain(&error))
+        }
+    }
+}
+
+/// What tells this machine from others; made by the system at installation.
+fn machine_id() -> String {
+    std::fs::read_to_string("/etc/machine-id")
+        .map(|id| id.trim().to_owned())
+        .ok()
+        .filter(|id| !id.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn perform_run(config: &Config, output: &mut Output<'_>) -> Exit {
+    match run::run(config) {
+        Ok(Stopped::Terminated) => Exit::Ok,
+        Ok(Stopped::Interrupted) => Exit::Interrupted,
+        Err(error) => {
+            let (exit, code) = match &error {
+                RunError::Pair(error) => (exit_of_pair(error), "IDENTITY"),
+                RunError::Journal(error) => (exit_of_journal(error), "STATE_DIR"),
+                RunError::Address(_) => (Exit::Usage, "LINK_ADDRESS"),
+                RunError::System { .. } => (Exit::Failed, "SYSTEM"),
+                RunError::JournalFault => (Exit::Failed, "JOURNAL_FAULT"),
+            };
+            output.fail(exit, code, &explain(&error))
+        }
+    }
+}
+
+const fn exit_of_pair(error: &PairError) -> Exit {
+    match error {
+        PairError::NotPaired => Exit::NotPaired,
+        PairError::Unreachable { .. } => Exit::EngineUnreachable,
+        PairError::PlainText(_) => Exit::Usage,
+        PairError::Refused { .. } => Exit::Refused,
+        PairError::Io { .. } | PairError::Damaged(_) | PairError::NoRandomness => Exit::Failed,
+    }
+}
+
+const fn exit_of_journal(error: &JournalError) -> Exit {
+    match error {
+        JournalError::InUse(_) => Exit::AlreadyRunning,
+        JournalError::Io { .. } | JournalError::Frame(_) => Exit::Failed,
+    }
+}
+
+fn start_log() {
+    let filter = EnvFilter::try_from_env("TILLWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
+    // A second subscriber in one process is a test's; the first one stays.
+    drop(started);
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    fn run(arguments: &[&str]) -> (Exit, String) {
+        let arguments = [&["terminal-agent"], arguments].concat();
+        let arguments = Arguments::try_parse_from(arguments).unwrap();
+        let mut stdout = Vec::new();
+        let exit = perform(&arguments, &mut stdout);
+        (exit, String::from_utf8(stdout).unwrap())
+    }
+
+    #[test]
+    fn failures_have_their_exit_code_and_leave_standard_output_to_json() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("agent.toml");
+        let state_dir = directory.path().join("state");
+        let text = format!(
+            "state_dir = {state_dir:?}\n[engine]\nurl = \"http://127.0.0.1:1\"\n\
+             [reader]\npath = \"/nonexistent\"\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let config = config.to_str().unwrap();
+        let missing = ["--config", "/nonexistent/agent.toml", "status"];
+        assert_eq!(run(&missing), (Exit::Usage, String::new()));
+        assert_eq!(run(&["--config", config, "run"]).0, Exit::NotPaired);
+        let pair = ["--config", config, "pair", "--code", "X"];
+        assert_eq!(run(&pair).0, Exit::EngineUnreachable);
+        let _lock = StateLock::take(&state_dir).unwrap();
+        assert_eq!(run(&pair).0, Exit::AlreadyRunning);
+        let (exit, json) = run(&["--config", config, "--json", "status"]);
+        assert_eq!(exit, Exit::Failed);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["error"]["code"], "AGENT_NOT_RUNNING");
+    }
+}
