@@ -1,1 +1,3 @@
-//! harness
+//! What the tests, the demo and the benchmarks share.
+
+pub mod simulation;

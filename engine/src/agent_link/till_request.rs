@@ -22,7 +22,7 @@ use crate::owner::request::{
 const WAIT_MS: u64 = 20_000;
 
 /// The operation that a request is.
-pub(crate) const fn operation(request: &TillRequest) -> Operation {
+pub const fn operation(request: &TillRequest) -> Operation {
     match request {
         TillRequest::Start(_) => Operation::StartPos,
         TillRequest::Cancel { .. } => Operation::CancelPos,
@@ -33,7 +33,7 @@ pub(crate) const fn operation(request: &TillRequest) -> Operation {
 }
 
 /// The request for the merchant's owner.
-pub(crate) fn request(caller: TillCaller, request: TillRequest, now: Timestamp) -> Request {
+pub fn request(caller: TillCaller, request: TillRequest, now: Timestamp) -> Request {
     let wait_until = now.plus_ms(WAIT_MS);
     match request {
         TillRequest::Start(start) => Request::StartPos(StartPos {
@@ -64,7 +64,7 @@ pub(crate) fn request(caller: TillCaller, request: TillRequest, now: Timestamp) 
 }
 
 /// The till's name for its request is its idempotency key.
-pub(crate) fn claim(
+pub fn claim(
     terminal_id: TerminalId,
     request_id: RequestId,
     request: &TillRequest,
@@ -82,7 +82,7 @@ pub(crate) fn claim(
 }
 
 /// The owner's reply as a message.
-pub(crate) fn answer(request_id: RequestId, reply: Result<Reply, Rejection>) -> ToAgent {
+pub fn answer(request_id: RequestId, reply: Result<Reply, Rejection>) -> ToAgent {
     let body = match reply {
         Ok(Reply::Fresh(answer)) => body(&answer),
         Ok(Reply::Replayed(stored)) => rmp_serde::from_slice(&stored.body)
@@ -93,7 +93,7 @@ pub(crate) fn answer(request_id: RequestId, reply: Result<Reply, Rejection>) -> 
 }
 
 /// What a till is told when the check says no.
-pub(crate) fn denied(request_id: RequestId, denied: &Denied) -> ToAgent {
+pub fn denied(request_id: RequestId, denied: &Denied) -> ToAgent {
     let body = AnswerBody::Refused(RequestRefused {
         code: code::FORBIDDEN.to_owned(),
         message: denied.to_string(),
@@ -102,7 +102,7 @@ pub(crate) fn denied(request_id: RequestId, denied: &Denied) -> ToAgent {
 }
 
 /// What a till is told when its merchant has too much to do.
-pub(crate) fn busy(request_id: RequestId) -> ToAgent {
+pub fn busy(request_id: RequestId) -> ToAgent {
     ToAgent::Answer { request_id, body: refused(&Rejection::Busy) }
 }
 
