@@ -2,7 +2,7 @@
 //!
 //! Also holds each answer against the store in the instant in which it leaves the engine.
 
-use engine::domain::idempotency::{Claim, ClaimKey, Fingerprint};
+use engine::domain::idempotency::{Claim, ClaimKey, Fingerprint, StoredAnswer};
 use engine::domain::pos::{IfTooLate, Origin};
 use engine::domain::rejection::Rejection;
 use engine::domain::time::Timestamp;
@@ -30,6 +30,10 @@ const TRIES_MAX: u32 = 8;
 /// What the merchants of a world charge.
 pub fn euro() -> Currency {
     Currency::from_number(978).unwrap_or_else(|| unreachable!("978 is the euro in ISO 4217"))
+}
+
+fn text(answer: &StoredAnswer) -> String {
+    String::from_utf8_lossy(&answer.body).into_owned()
 }
 
 /// One call, repeated unchanged.
@@ -217,18 +221,22 @@ impl World {
                 .and_then(|()| self.check_first(caller, answer)),
             Ok(Reply::Replayed(stored)) => {
                 self.replays += 1;
-                let first = caller.claim.and_then(|claim| self.first_answers.get(&claim.key));
-                match first {
-                    Some(first) if first == stored => Ok(()),
-                    first => {
-                        let what = format!("{first:?} first, {stored:?} now");
-                        Err(Violation::new("replay_is_same", what))
-                    }
-                }
+                self.check_replay(caller, stored)
             }
             Err(_) => Ok(()),
         };
         self.check(checked);
+    }
+
+    /// Every repeat gets the same; the first one counts when its original was lost on the way.
+    fn check_replay(&mut self, caller: &Caller, replayed: &StoredAnswer) -> Checked {
+        let Some(claim) = caller.claim else { return Ok(()) };
+        let first = self.first_answers.entry(claim.key).or_insert_with(|| replayed.clone());
+        if first == replayed {
+            return Ok(());
+        }
+        let (first, now) = (text(first), text(replayed));
+        Err(Violation::new("replay_is_same", format!("{first} first, {now} now")))
     }
 
     fn check_committed(&self, answer: &Answer) -> Checked {
@@ -261,7 +269,7 @@ impl World {
         let Some(stored) = stored else { return Ok(()) };
         let given = (claim.render)(answer);
         if stored != given {
-            let what = format!("{given:?} was given, {stored:?} is stored");
+            let what = format!("{} was given, {} is stored", text(&given), text(&stored));
             return Err(Violation::new("replay_is_same", what));
         }
         self.first_answers.insert(claim.key, stored);

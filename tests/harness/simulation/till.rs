@@ -169,7 +169,11 @@ impl World {
         till.life += 1;
         match how {
             Fault::AgentPower => till.disk.lose_power(&mut self.random),
-            Fault::AgentReimaged => till.disk.erase(),
+            Fault::AgentReimaged => {
+                // Nobody can know what the former installation has printed.
+                till.disk.erase();
+                till.printed.clear();
+            }
             _ => {}
         }
         self.note(|| format!("till {number} ends: {}", how.word()));
