@@ -5,7 +5,10 @@
 
 pub mod card_data;
 pub mod host;
+pub mod line;
 pub mod simulator;
+#[cfg(test)]
+mod test_card;
 
 use std::fmt;
 
@@ -92,6 +95,27 @@ pub enum AcquirerAction {
         /// The tip in it.
         tip: Money,
     },
+}
+
+impl AcquirerAction {
+    /// The answer when nobody knows what the host did.
+    pub const fn unknown(&self) -> AcquirerAnswer {
+        match self {
+            Self::Authorize { .. } => AcquirerAnswer::Authorization(AuthorizationAnswer::Unknown),
+            Self::Reverse { .. } => AcquirerAnswer::Reversal(ReversalAnswer::Unknown),
+            Self::Void { .. } | Self::Adjust { .. } => {
+                AcquirerAnswer::Intent(IntentAnswer::Unknown)
+            }
+        }
+    }
+
+    /// The answer when not one byte left for the host. What is repeated anyway is just unknown.
+    pub const fn not_sent(&self) -> AcquirerAnswer {
+        match self {
+            Self::Authorize { .. } => AcquirerAnswer::Authorization(AuthorizationAnswer::NotSent),
+            Self::Reverse { .. } | Self::Void { .. } | Self::Adjust { .. } => self.unknown(),
+        }
+    }
 }
 
 /// What the acquirer said.

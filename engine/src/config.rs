@@ -338,10 +338,9 @@ mod tests {
 
     #[test]
     fn the_command_line_wins_and_typing_errors_are_found() {
-        let form: FileForm = toml::from_str(
-            "data_dir = '/var/a'\nlisten = '127.0.0.1:9'\n[tips]\nbps_max = 1000\n",
-        )
-        .unwrap();
+        let form: FileForm =
+            toml::from_str("data_dir = '/var/a'\nlisten = '127.0.0.1:9'\n[tips]\nbps_max = 1000\n")
+                .unwrap();
         let config = Config::combine(&args("127.0.0.1:8"), form).unwrap();
         assert_eq!(config.data_dir, Path::new("/tmp/x"));
         assert_eq!(config.listen.port(), 8);

@@ -12,4 +12,5 @@ pub mod id_source;
 pub mod observe;
 pub mod owner;
 pub mod query;
+pub mod server;
 pub mod store;

@@ -34,9 +34,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), ObserveError> {
         Ok(filter) => filter,
         Err(_) => EnvFilter::try_new(filter)?,
     };
-    let lines = fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => lines.with_ansi(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -4,6 +4,8 @@
 //! or an owner. Lists are range scans on time-ordered keys: page N costs what page 1 costs, and a
 //! page looks at a bounded number of rows whatever the filter says.
 
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod list;
 pub mod page;
 

@@ -16,6 +16,7 @@ mod disk_store;
 mod disk_store_test;
 #[cfg(test)]
 mod faulty;
+mod fold;
 mod follow;
 mod frame;
 mod identity;

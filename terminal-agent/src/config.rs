@@ -65,7 +65,7 @@ pub struct EngineConfig {
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
-            url: "http://127.0.0.1:8080".to_owned(),
+            url: "http://127.0.0.1:7437".to_owned(),
             link_url: None,
         }
     }

@@ -156,3 +156,54 @@ async fn write(mut writer: OwnedWriteHalf, mut lines: mpsc::Receiver<String>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn next_line(client: &mut BufReader<UnixStream>) -> Option<String> {
+        let mut line = String::new();
+        let count = client.read_line(&mut line).await.unwrap();
+        (count > 0).then_some(line)
+    }
+
+    #[tokio::test]
+    async fn lines_come_in_answers_go_out_and_hostile_ones_end_the_connection() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = socket_path(directory.path());
+        // What an agent that was killed has left behind.
+        std::fs::write(&path, "").unwrap();
+        let listener = bind(directory.path()).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o660);
+        let (events_tx, mut events) = mpsc::channel(16);
+        let server = tokio::spawn(run(listener, events_tx, |event| event));
+
+        let mut client = BufReader::new(UnixStream::connect(&path).await.unwrap());
+        let Some(ControlEvent::Opened(id, lines)) = events.recv().await else {
+            panic!("not opened");
+        };
+        let said = b"\n{\"id\":7,\"command\":\"status\"}\nnonsense\n";
+        client.get_mut().write_all(said).await.unwrap();
+        let line = events.recv().await;
+        let is_status = |line: &Line| *line == Line::Status { id: 7 };
+        assert!(
+            matches!(&line, Some(ControlEvent::Line(from, line)) if *from == id && is_status(line)),
+            "{line:?}"
+        );
+        let refused = next_line(&mut client).await.unwrap();
+        assert!(refused.contains("BAD_REQUEST"), "{refused}");
+        lines.send("answer\n".to_owned()).await.unwrap();
+        assert_eq!(next_line(&mut client).await.unwrap(), "answer\n");
+
+        // A line without an end, longer than any line may be.
+        let endless = vec![b' '; LINE_BYTES_MAX + 10];
+        client.get_mut().write_all(&endless).await.unwrap();
+        let refused = next_line(&mut client).await.unwrap();
+        assert!(refused.contains("BAD_REQUEST"), "{refused}");
+        assert!(matches!(events.recv().await, Some(ControlEvent::Closed(from)) if from == id));
+        drop(lines);
+        assert_eq!(next_line(&mut client).await, None);
+        server.abort();
+    }
+}

@@ -120,11 +120,45 @@ pub fn pair(
         serial_number,
         agent_version: env!("CARGO_PKG_VERSION"),
     };
-    let identity = redeem(engine_url, &request)?;
+    let mut identity = redeem(engine_url, &request)?;
+    identity.link_url = absolute(engine_url, &identity.link_url);
+    set_foreign_journal_aside(state_dir, &identity)?;
     let json = serde_json::to_vec_pretty(&identity)
         .map_err(|_| PairError::Damaged(identity_path(state_dir)))?;
     write_durably(state_dir, "identity.json", &json)?;
     Ok(identity)
+}
+
+/// What is open in the journal of another terminal must never be told under the new name. The
+/// other terminal's engine undoes it when that terminal comes back with a new journal, or never.
+fn set_foreign_journal_aside(state_dir: &Path, identity: &Identity) -> Result<(), PairError> {
+    let Ok(earlier) = load_identity(state_dir) else {
+        return Ok(());
+    };
+    if earlier.terminal_id == identity.terminal_id {
+        return Ok(());
+    }
+    let journal = state_dir.join("journal");
+    let aside = state_dir.join(format!("journal.of-{}", earlier.terminal_id));
+    match std::fs::rename(&journal, &aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(at("set aside", &journal)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The engine names the path only: it cannot know under which name the till reaches it.
+fn absolute(engine_url: &str, link_url: &str) -> String {
+    if !link_url.starts_with('/') {
+        return link_url.to_owned();
+    }
+    let base = engine_url.trim_end_matches('/');
+    match base.strip_prefix("http") {
+        // `http` becomes `ws`, `https` becomes `wss`.
+        Some(rest) => format!("ws{rest}{link_url}"),
+        None => format!("{base}{link_url}"),
+    }
 }
 
 fn redeem(engine_url: &str, request: &RedeemRequest<'_>) -> Result<Identity, PairError> {
@@ -326,6 +360,41 @@ mod tests {
                 .unwrap()
                 .permissions();
             assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_till_that_becomes_another_terminal_leaves_its_journal_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = |number: u128| Identity {
+            terminal_id: TerminalId::from_uuid(uuid::Uuid::from_u128(number)),
+            merchant_id: MerchantId::from_uuid(uuid::Uuid::from_u128(1)),
+            label: "Till".to_owned(),
+            engine_incarnation: IncarnationId::from_uuid(uuid::Uuid::from_u128(1)),
+            link_url: "ws://127.0.0.1:1".to_owned(),
+        };
+        let first = identity(1);
+        let json = serde_json::to_vec(&first).unwrap();
+        std::fs::write(identity_path(directory.path()), json).unwrap();
+        let journal = directory.path().join("journal");
+        std::fs::write(&journal, "open work").unwrap();
+        set_foreign_journal_aside(directory.path(), &first).unwrap();
+        assert!(journal.exists(), "the same terminal goes on");
+        set_foreign_journal_aside(directory.path(), &identity(2)).unwrap();
+        assert!(!journal.exists());
+        let aside = format!("journal.of-{}", first.terminal_id);
+        assert!(directory.path().join(aside).exists());
+        set_foreign_journal_aside(directory.path(), &identity(3)).unwrap();
+    }
+
+    #[test]
+    fn a_path_becomes_an_address_of_the_engine_that_answered() {
+        for (engine, link, expected) in [
+            ("http://127.0.0.1:7437", "/v1/agent/link", "ws://127.0.0.1:7437/v1/agent/link"),
+            ("https://pay.example/", "/l", "wss://pay.example/l"),
+            ("http://127.0.0.1:1", "ws://[::1]:2/l", "ws://[::1]:2/l"),
+        ] {
+            assert_eq!(absolute(engine, link), expected);
         }
     }
 

@@ -1,3 +1,4 @@
-//! Tests that need more than one crate, in one binary.
+//! Everything that needs more than one crate, in one test program.
 
 mod simulation;
+mod tidy;

@@ -223,7 +223,10 @@ mod tests {
             assert_eq!(boarded.authorize(&full, operation), Ok(()), "{rule:?}");
 
             let without = match rule.scope {
-                Some(scope) => every_scope().into_iter().filter(|one| *one != scope).collect(),
+                Some(scope) => every_scope()
+                    .into_iter()
+                    .filter(|one| *one != scope)
+                    .collect(),
                 None => ScopeSet::new(),
             };
             let expected = rule.scope.map_or(Ok(()), |scope| Err(Denied::Scope(scope)));
@@ -288,7 +291,10 @@ mod tests {
             guard.authorize(&till, Operation::CreateApiKey),
             Err(Denied::Scope(Scope::ApiKeysManage))
         );
-        set_allowlist(&guard, every_permission_but(Permission::StartPosTransaction));
+        set_allowlist(
+            &guard,
+            every_permission_but(Permission::StartPosTransaction),
+        );
         assert_eq!(
             guard.authorize(&till, Operation::StartPos),
             Err(Denied::Permission(Permission::StartPosTransaction))
@@ -320,7 +326,9 @@ mod tests {
 
         let mut expiring = key();
         expiring.expires_at = Some(Timestamp(2_000));
-        guard.index().apply(AccessChange::ApiKey(Box::new(expiring)));
+        guard
+            .index()
+            .apply(AccessChange::ApiKey(Box::new(expiring)));
         assert!(found(Timestamp(1_999)));
         assert!(!found(Timestamp(2_000)));
 
@@ -333,10 +341,7 @@ mod tests {
     #[test]
     fn the_operator_is_known_by_the_hash_of_the_token() {
         let guard = guard(None);
-        assert_eq!(
-            guard.authenticate("operator", T0),
-            Ok(Principal::Operator)
-        );
+        assert_eq!(guard.authenticate("operator", T0), Ok(Principal::Operator));
         for token in ["", "operato", "operator ", "tw_test_"] {
             assert_eq!(guard.authenticate(token, T0), Err(Unauthorized), "{token}");
         }

@@ -134,3 +134,68 @@ fn each<T: Stored>(rows: &dyn Rows, space: u8, mut take: impl FnMut(T)) -> Resul
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::id::PairingCodeId;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::query::fake::FakeStore;
+
+    fn merchant_id() -> MerchantId {
+        MerchantId::from_uuid(Uuid::from_u128(1))
+    }
+
+    fn code(number: u8, expires_at: i64) -> PairingCode {
+        PairingCode {
+            id: PairingCodeId::from_uuid(Uuid::from_u128(number.into())),
+            terminal_id: TerminalId::from_uuid(Uuid::from_u128(1)),
+            merchant_id: merchant_id(),
+            hash: SecretHash([number; 32]),
+            created_at: Timestamp(0),
+            expires_at: Timestamp(expires_at),
+            redeemed: None,
+        }
+    }
+
+    #[test]
+    fn everything_is_loaded_but_expired_codes() {
+        let store = FakeStore::default();
+        let count = u128::try_from(2 * LOAD_ROWS).unwrap();
+        for number in 0..count {
+            let terminal = Terminal {
+                id: TerminalId::from_uuid(Uuid::from_u128(number)),
+                merchant_id: merchant_id(),
+                label: String::new(),
+                serial_number: None,
+                device_key: None,
+                paired_at: None,
+                journal_id: None,
+                created_at: Timestamp(0),
+            };
+            store.put(key::terminal(merchant_id(), terminal.id), &terminal);
+        }
+        for code in [code(1, 1_000), code(2, 1_001)] {
+            store.put(key::pairing_code(merchant_id(), code.id), &code);
+        }
+        let index = AccessIndex::load(&store, Timestamp(1_000)).unwrap();
+        for number in 0..count {
+            let id = TerminalId::from_uuid(Uuid::from_u128(number));
+            assert!(index.terminal(id).is_some(), "{number}");
+        }
+        assert!(index.pairing_code(SecretHash([1; 32])).is_none());
+        assert!(index.pairing_code(SecretHash([2; 32])).is_some());
+    }
+
+    #[test]
+    fn codes_are_forgotten_when_newer_ones_are_made() {
+        let index = AccessIndex::default();
+        index.apply(AccessChange::PairingCode(Box::new(code(1, 500))));
+        let mut newer = code(2, 9_000);
+        newer.created_at = Timestamp(500);
+        index.apply(AccessChange::PairingCode(Box::new(newer)));
+        assert!(index.pairing_code(SecretHash([1; 32])).is_none());
+        assert!(index.pairing_code(SecretHash([2; 32])).is_some());
+    }
+}

@@ -181,7 +181,11 @@ mod tests {
 
     #[test]
     fn general_permissions_have_their_operation() {
-        for permission in [Permission::Ping, Permission::Status, Permission::Configurations] {
+        for permission in [
+            Permission::Ping,
+            Permission::Status,
+            Permission::Configurations,
+        ] {
             let operation = Operation::ALL
                 .iter()
                 .find(|one| one.rule().permission == Some(permission))

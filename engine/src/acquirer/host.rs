@@ -1,1 +1,458 @@
-//! (in work)
+//! The simulated card host: decides about requests that have reached it.
+//!
+//! Owns the book and the rules. Pure: no clock, no I/O, no randomness; equal requests at equal times
+//! give equal reactions. What happens on the way to it and back is [`super::line`]'s.
+
+mod book;
+mod sandbox;
+
+use std::fmt;
+
+use chrono::{DateTime, Datelike};
+use protocol::dukpt::BaseDerivationKey;
+use protocol::money::Money;
+use protocol::reader::outcome::{Attribution, Entry};
+use protocol::reader::tlv::TlvWriter;
+use zeroize::Zeroizing;
+
+pub use book::{Book, BookEntry, BookKey, BookState, ResponseCode};
+pub use sandbox::{
+    Outcome, SANDBOX_AMOUNTS, SANDBOX_CARDS, SandboxAmount, SandboxCard, by_amount, by_card,
+};
+
+use super::card_data::{CardDataError, ClearCard};
+use super::{
+    AcquirerAction, AcquirerAnswer, AcquirerRequest, AuthorizationAnswer, IntentAnswer, SealedCard,
+};
+use crate::domain::reversal::ReversalAnswer;
+use crate::domain::time::Timestamp;
+use crate::domain::transaction::HostResult;
+
+/// The base key that the vendor publishes for demonstration readers. FOR TESTS ONLY: everybody has
+/// it. A reader whose key descends from it protects nothing.
+pub const TEST_BASE_KEY: &str = "0123456789ABCDEFFEDCBA9876543210";
+
+/// Unable to locate record (ISO 8583:1987, data element 39).
+const NO_SUCH_RECORD: &str = "25";
+/// Invalid transaction.
+const INVALID_TRANSACTION: &str = "12";
+/// Invalid amount.
+const INVALID_AMOUNT: &str = "13";
+/// Duplicate transmission.
+const DUPLICATE_TRANSMISSION: &str = "94";
+/// Expired card.
+const EXPIRED: &str = "54";
+
+/// Issuer authentication data (EMV book 3, annex A).
+const TAG_ISSUER_AUTHENTICATION: u32 = 0x91;
+
+/// Reversals that get no answer under [`Outcome::LoseAnswers`].
+const LOST_REVERSALS: u32 = 2;
+
+/// Why a text is not a base key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("base derivation key is not 32 hexadecimal digits")]
+pub struct InvalidBaseKey;
+
+/// Reads a base derivation key from 32 hexadecimal digits.
+///
+/// # Errors
+/// [`InvalidBaseKey`] when the text is anything else.
+pub fn parse_base_key(text: &str) -> Result<BaseDerivationKey, InvalidBaseKey> {
+    let mut bytes = Zeroizing::new([0; 16]);
+    hex::decode_to_slice(text, bytes.as_mut_slice()).map_err(|_| InvalidBaseKey)?;
+    Ok(BaseDerivationKey::new(*bytes))
+}
+
+/// How a request came to the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// Sent by the engine.
+    Sent,
+    /// Delivered once more by the network; no fault of the engine's.
+    Repeated,
+}
+
+/// What the host does about a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reaction {
+    /// What it answers; `None` when the answer is lost on purpose.
+    pub answer: Option<AcquirerAnswer>,
+    /// How long it takes.
+    pub delay_ms: u64,
+    /// What is new in the book, to be durable before the answer leaves.
+    pub changed: Option<BookEntry>,
+}
+
+/// What an engine must never do, counted. All zero unless the engine has a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Violations {
+    /// An authorization sent again under its own trace. Never booked twice.
+    pub duplicates: u64,
+    /// A transaction authorized again under another trace. Booked twice, as a host would.
+    pub second_traces: u64,
+    /// A trace used for another transaction. Refused.
+    pub reused_traces: u64,
+    /// A reversal or void that names another amount than the original. Done nevertheless.
+    pub other_amounts: u64,
+}
+
+/// A card host with its book.
+pub struct Host {
+    key: BaseDerivationKey,
+    latency_ms: u64,
+    book: Book,
+    violations: Violations,
+}
+
+impl Host {
+    /// A host that decrypts with `key` and takes `latency_ms` for every answer.
+    pub fn new(key: BaseDerivationKey, latency_ms: u64) -> Self {
+        Self::with_book(key, latency_ms, Book::default())
+    }
+
+    /// A host that continues a book.
+    pub fn with_book(key: BaseDerivationKey, latency_ms: u64, book: Book) -> Self {
+        Self {
+            key,
+            latency_ms,
+            book,
+            violations: Violations::default(),
+        }
+    }
+
+    /// The book.
+    pub const fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// What the engine did wrong since the host was made.
+    pub const fn violations(&self) -> Violations {
+        self.violations
+    }
+
+    /// Acts on a request that has arrived.
+    pub fn handle(
+        &mut self,
+        now: Timestamp,
+        request: &AcquirerRequest,
+        arrival: Arrival,
+    ) -> Reaction {
+        match &request.action {
+            AcquirerAction::Authorize { amount, card, .. } => {
+                self.authorize(now, request, *amount, card, arrival)
+            }
+            AcquirerAction::Reverse { amount } => self.reverse(now, request, *amount),
+            AcquirerAction::Void { amount } => self.void(now, request, *amount),
+            AcquirerAction::Adjust { total, tip } => self.adjust(now, request, *total, *tip),
+        }
+    }
+
+    fn authorize(
+        &mut self,
+        now: Timestamp,
+        request: &AcquirerRequest,
+        amount: Money,
+        card: &SealedCard,
+        arrival: Arrival,
+    ) -> Reaction {
+        match self.book.find(&key_of(request)) {
+            Some(first) if first.transaction_id == request.transaction_id => {
+                let answer = authorization_answer(first);
+                if arrival == Arrival::Sent {
+                    self.violations.duplicates += 1;
+                }
+                return self.answer(AcquirerAnswer::Authorization(answer), None);
+            }
+            Some(_) => {
+                self.violations.reused_traces += 1;
+                let declined = AuthorizationAnswer::Declined {
+                    host: HostResult {
+                        response_code: DUPLICATE_TRANSMISSION.to_owned(),
+                        authorization_code: None,
+                        retrieval_reference: None,
+                    },
+                    issuer_data: Vec::new(),
+                };
+                return self.answer(AcquirerAnswer::Authorization(declined), None);
+            }
+            None => {}
+        }
+        if self.book.find_transaction(request.transaction_id).is_some() {
+            self.violations.second_traces += 1;
+        }
+        let entry = self.decide(now, request, amount, card);
+        self.book.put(entry);
+        let answer = AcquirerAnswer::Authorization(authorization_answer(&entry));
+        let mut reaction = self.answer(answer, Some(entry));
+        match entry.approved.and(by_amount(amount)) {
+            Some(Outcome::LoseAnswer | Outcome::LoseAnswers) => reaction.answer = None,
+            Some(Outcome::Slow(ms)) => reaction.delay_ms = reaction.delay_ms.saturating_add(ms),
+            _ => {}
+        }
+        reaction
+    }
+
+    fn decide(
+        &self,
+        now: Timestamp,
+        request: &AcquirerRequest,
+        amount: Money,
+        card: &SealedCard,
+    ) -> BookEntry {
+        let opened = ClearCard::open(card, &self.key);
+        let last_four = opened.as_ref().ok().and_then(ClearCard::last_four);
+        let verdict = opened
+            .map_err(refusal)
+            .and_then(|card| verdict(now, amount, &card));
+        let (approved, response_code) = match verdict {
+            Ok(approved) if approved == amount => (Some(approved), ResponseCode::APPROVED),
+            Ok(approved) => (Some(approved), ResponseCode::PARTIAL),
+            Err(code) => (None, ResponseCode::new(code)),
+        };
+        let is_contact_chip = card
+            .bytes()
+            .first()
+            .is_some_and(|byte| Attribution(*byte).entry() == Entry::Contact);
+        BookEntry {
+            number: self.book.number_next(),
+            merchant_id: request.merchant_id,
+            terminal_id: request.terminal_id,
+            transaction_id: request.transaction_id,
+            trace: request.trace,
+            requested: amount,
+            approved,
+            total: approved,
+            state: approved.map_or(BookState::Declined, |_| BookState::Authorized),
+            response_code,
+            last_four,
+            is_contact_chip,
+            booked_at: now,
+            changed_at: now,
+        }
+    }
+
+    fn reverse(&mut self, now: Timestamp, request: &AcquirerRequest, amount: Money) -> Reaction {
+        let Some(entry) = self.original(request) else {
+            // Nothing is remembered: an authorization that arrives after this stands.
+            let answer = AcquirerAnswer::Reversal(ReversalAnswer::OriginalNotFound);
+            return self.answer(answer, None);
+        };
+        self.check_amount(&entry, amount);
+        let changed = (entry.state == BookState::Authorized)
+            .then(|| self.change(now, entry, BookState::Reversed));
+        let answer = AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged);
+        let mut reaction = self.answer(answer, changed);
+        if by_amount(entry.requested) == Some(Outcome::LoseAnswers)
+            && request.tries <= LOST_REVERSALS
+        {
+            reaction.answer = None;
+        }
+        reaction
+    }
+
+    fn void(&mut self, now: Timestamp, request: &AcquirerRequest, amount: Money) -> Reaction {
+        let Some(entry) = self.original(request) else {
+            return self.refuse(NO_SUCH_RECORD);
+        };
+        match entry.state {
+            BookState::Authorized => {}
+            BookState::Voided => return self.acknowledge(None),
+            BookState::Declined | BookState::Reversed => return self.refuse(INVALID_TRANSACTION),
+        }
+        self.check_amount(&entry, amount);
+        if by_amount(entry.requested) == Some(Outcome::RefuseVoid) {
+            return self.refuse(INVALID_TRANSACTION);
+        }
+        let changed = self.change(now, entry, BookState::Voided);
+        self.acknowledge(Some(changed))
+    }
+
+    fn adjust(
+        &mut self,
+        now: Timestamp,
+        request: &AcquirerRequest,
+        total: Money,
+        tip: Money,
+    ) -> Reaction {
+        let Some(entry) = self.original(request) else {
+            return self.refuse(NO_SUCH_RECORD);
+        };
+        if entry.state != BookState::Authorized {
+            return self.refuse(INVALID_TRANSACTION);
+        }
+        let is_sound = total.is_positive()
+            && tip.minor() >= 0
+            && total.currency() == entry.requested.currency()
+            && total.minus(tip).is_ok_and(|base| base.minor() >= 0);
+        if !is_sound {
+            return self.refuse(INVALID_AMOUNT);
+        }
+        if entry.total == Some(total) {
+            return self.acknowledge(None);
+        }
+        if let Some(Outcome::Decline(code)) = by_amount(total) {
+            return self.refuse(code);
+        }
+        let adjusted = BookEntry {
+            total: Some(total),
+            ..entry
+        };
+        let changed = self.change(now, adjusted, BookState::Authorized);
+        self.acknowledge(Some(changed))
+    }
+
+    /// The authorization that a later request is about. Trace and transaction must both fit.
+    fn original(&mut self, request: &AcquirerRequest) -> Option<BookEntry> {
+        let found = self.book.find(&key_of(request)).copied()?;
+        if found.transaction_id == request.transaction_id {
+            return Some(found);
+        }
+        self.violations.reused_traces += 1;
+        None
+    }
+
+    fn check_amount(&mut self, entry: &BookEntry, amount: Money) {
+        let known = [Some(entry.requested), entry.approved, entry.total];
+        if !known.contains(&Some(amount)) {
+            self.violations.other_amounts += 1;
+        }
+    }
+
+    fn change(&mut self, now: Timestamp, entry: BookEntry, state: BookState) -> BookEntry {
+        let changed = BookEntry {
+            state,
+            changed_at: now,
+            ..entry
+        };
+        self.book.put(changed);
+        changed
+    }
+
+    fn acknowledge(&self, changed: Option<BookEntry>) -> Reaction {
+        self.answer(AcquirerAnswer::Intent(IntentAnswer::Acknowledged), changed)
+    }
+
+    fn refuse(&self, code: &str) -> Reaction {
+        let response_code = code.to_owned();
+        let refused = IntentAnswer::Refused { response_code };
+        self.answer(AcquirerAnswer::Intent(refused), None)
+    }
+
+    fn answer(&self, answer: AcquirerAnswer, changed: Option<BookEntry>) -> Reaction {
+        Reaction {
+            answer: Some(answer),
+            delay_ms: self.latency_ms,
+            changed,
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Host")
+            .field("violations", &self.violations)
+            .finish_non_exhaustive()
+    }
+}
+
+fn key_of(request: &AcquirerRequest) -> BookKey {
+    BookKey {
+        terminal_id: request.terminal_id,
+        trace_number: request.trace.number,
+        sent_at: request.trace.sent_at,
+    }
+}
+
+/// The approved amount, or the code of the decline. The card's own trouble comes before the amount's.
+fn verdict(now: Timestamp, amount: Money, card: &ClearCard) -> Result<Money, &'static str> {
+    if let Some(Outcome::Decline(code)) = by_card(card.account_number()) {
+        return Err(code);
+    }
+    if card.expiry().is_some_and(|expiry| has_expired(expiry, now)) {
+        return Err(EXPIRED);
+    }
+    if !amount.is_positive() {
+        return Err(INVALID_AMOUNT);
+    }
+    match by_amount(amount) {
+        Some(Outcome::Decline(code)) => Err(code),
+        Some(Outcome::ApproveHalf) => Ok(Money::new(amount.minor() / 2, amount.currency())),
+        _ => Ok(amount),
+    }
+}
+
+/// The code for a card that cannot be read.
+const fn refusal(error: CardDataError) -> &'static str {
+    match error {
+        // Format error.
+        CardDataError::Malformed
+        | CardDataError::NoAccountNumber
+        | CardDataError::UnsupportedEncryption => "30",
+        // Invalid card number.
+        CardDataError::NotACard | CardDataError::CheckDigit => "14",
+        // Security violation.
+        CardDataError::NotEncrypted
+        | CardDataError::KeySerialNumber
+        | CardDataError::NotWhole
+        | CardDataError::Contradiction
+        | CardDataError::MaskDiffers => "63",
+    }
+}
+
+/// Whether the month YYMM is over. Years from 50 on are of the last century (EMV book 4, 6.7.3).
+fn has_expired(expiry: &str, now: Timestamp) -> bool {
+    let fields = expiry.split_at_checked(2);
+    let Some((Ok(year), Ok(month))) =
+        fields.map(|(year, month)| (year.parse::<u32>(), month.parse::<u32>()))
+    else {
+        return true;
+    };
+    let century = if year < 50 { 2000 } else { 1900 };
+    DateTime::from_timestamp_millis(now.0).is_some_and(|now| {
+        let (_, year_now) = now.year_ce();
+        (century + year, month) < (year_now, now.month())
+    })
+}
+
+/// What was answered to an authorization; the same each time.
+fn authorization_answer(entry: &BookEntry) -> AuthorizationAnswer {
+    let issuer_data = issuer_data(entry);
+    let host = HostResult {
+        response_code: entry.response_code.text().to_owned(),
+        authorization_code: entry.approved.map(|_| last_digits(entry.number, 6)),
+        retrieval_reference: Some(last_digits(entry.number, 12)),
+    };
+    match entry.approved {
+        Some(amount) => AuthorizationAnswer::Approved {
+            amount,
+            host,
+            issuer_data,
+        },
+        None => AuthorizationAnswer::Declined { host, issuer_data },
+    }
+}
+
+/// The last `count` decimal digits of a number, with leading zeros.
+fn last_digits(number: u64, count: usize) -> String {
+    let text = format!("{number:0>count$}");
+    let skipped = text.len().saturating_sub(count);
+    text.get(skipped..).unwrap_or_default().to_owned()
+}
+
+/// Tag 91 for a chip that waits in the slot. The simulated issuer has no card keys: instead of a
+/// cryptogram it holds the entry's number.
+fn issuer_data(entry: &BookEntry) -> Vec<u8> {
+    if !entry.is_contact_chip {
+        return Vec::new();
+    }
+    let mut value = entry.number.to_be_bytes().to_vec();
+    value.extend(entry.response_code.text().bytes());
+    TlvWriter::default()
+        .clear(TAG_ISSUER_AUTHENTICATION, &value)
+        .finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,10 @@ pub struct MerchantActor {
 
 impl std::fmt::Debug for MerchantActor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("MerchantActor").field("id", &self.merchant_id).finish_non_exhaustive()
+        formatter
+            .debug_struct("MerchantActor")
+            .field("id", &self.merchant_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -153,8 +156,9 @@ impl MerchantActor {
             ids: &mut ids,
             rows: store.as_ref(),
         };
-        let decided =
-            catch_unwind(AssertUnwindSafe(|| owner.handle(input, &mut around, &mut out)));
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            owner.handle(input, &mut around, &mut out)
+        }));
         if decided.is_err() {
             // The input is not tried again: what panicked once would panic twice.
             tracing::error!(merchant_id = %self.merchant_id, "decision panicked, input dropped");
@@ -182,11 +186,17 @@ impl MerchantActor {
     /// Builds the owner anew from what is committed. Everybody who waits is turned away; links
     /// begin again, because what was sent on them may not be committed.
     fn discard(&mut self, ctx: &mut Context<Self>) {
-        let waiting: Vec<MerchantInput> =
-            self.owner.take().map(|owner| owner.into_waiting().collect()).unwrap_or_default();
+        let waiting: Vec<MerchantInput> = self
+            .owner
+            .take()
+            .map(|owner| owner.into_waiting().collect())
+            .unwrap_or_default();
         self.turn_away();
         for terminal in self.terminals.values() {
-            deliver(terminal, FromMerchant(TerminalInput::Reset { is_renewed: false }));
+            deliver(
+                terminal,
+                FromMerchant(TerminalInput::Reset { is_renewed: false }),
+            );
         }
         if !self.load(ctx) {
             return;
@@ -209,16 +219,36 @@ impl MerchantActor {
     fn carry_out(&mut self, ctx: &mut Context<Self>, effect: Effect) {
         match effect {
             Effect::Answer { caller, reply } => self.answer(caller, reply),
-            Effect::Welcome { terminal_id, label, prints_known } => {
-                self.to_terminal(terminal_id, TerminalInput::Welcome { label, prints_known });
+            Effect::Welcome {
+                terminal_id,
+                label,
+                prints_known,
+            } => {
+                self.to_terminal(
+                    terminal_id,
+                    TerminalInput::Welcome {
+                        label,
+                        prints_known,
+                    },
+                );
             }
-            Effect::ToTerminal { terminal_id, message } => {
+            Effect::ToTerminal {
+                terminal_id,
+                message,
+            } => {
                 self.to_terminal(terminal_id, TerminalInput::Send(message));
             }
             Effect::Acquirer(request) => {
                 let (actor, transaction_id) = (ctx.address(), request.transaction_id);
-                let answered =
-                    move |answer| deliver(&actor, AcquirerDone { transaction_id, answer });
+                let answered = move |answer| {
+                    deliver(
+                        &actor,
+                        AcquirerDone {
+                            transaction_id,
+                            answer,
+                        },
+                    )
+                };
                 self.around.acquirer.submit(*request, Box::new(answered));
             }
             Effect::Publish(AccessChange::DropLink(terminal_id)) => {
@@ -288,7 +318,11 @@ impl Handler<AskMerchant> for MerchantActor {
 
     fn handle(&mut self, ask: AskMerchant, ctx: &mut Context<Self>) {
         let caller = self.new_caller(Caller::Api(ask.reply_to));
-        let ask = Ask { caller, claim: ask.claim, request: ask.request };
+        let ask = Ask {
+            caller,
+            claim: ask.claim,
+            request: ask.request,
+        };
         self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
     }
 }
@@ -298,7 +332,11 @@ impl Handler<AskFromTill> for MerchantActor {
 
     fn handle(&mut self, ask: AskFromTill, ctx: &mut Context<Self>) {
         let caller = self.new_caller(Caller::Till(ask.caller));
-        let ask = Ask { caller, claim: Some(ask.claim), request: ask.request };
+        let ask = Ask {
+            caller,
+            claim: Some(ask.claim),
+            request: ask.request,
+        };
         self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
     }
 }
@@ -307,8 +345,10 @@ impl Handler<FromTerminal> for MerchantActor {
     type Result = ();
 
     fn handle(&mut self, from: FromTerminal, ctx: &mut Context<Self>) {
-        let input =
-            MerchantInput::Terminal { terminal_id: from.terminal_id, event: from.event };
+        let input = MerchantInput::Terminal {
+            terminal_id: from.terminal_id,
+            event: from.event,
+        };
         self.feed(ctx, Input::Outside(input));
     }
 }
@@ -334,8 +374,17 @@ impl Handler<AcquirerDone> for MerchantActor {
     type Result = ();
 
     fn handle(&mut self, done: AcquirerDone, ctx: &mut Context<Self>) {
-        let AcquirerDone { transaction_id, answer } = done;
-        self.feed(ctx, Input::Outside(MerchantInput::Acquirer { transaction_id, answer }));
+        let AcquirerDone {
+            transaction_id,
+            answer,
+        } = done;
+        self.feed(
+            ctx,
+            Input::Outside(MerchantInput::Acquirer {
+                transaction_id,
+                answer,
+            }),
+        );
     }
 }
 
@@ -345,9 +394,10 @@ impl Handler<TerminalOf> for MerchantActor {
     fn handle(&mut self, of: TerminalOf, ctx: &mut Context<Self>) -> Self::Result {
         let merchant = ctx.address();
         let (merchant_id, around) = (self.merchant_id, self.around.clone());
-        let terminal = self.terminals.entry(of.0).or_insert_with(|| {
-            TerminalActor::new(of.0, merchant_id, merchant, around).start()
-        });
+        let terminal = self
+            .terminals
+            .entry(of.0)
+            .or_insert_with(|| TerminalActor::new(of.0, merchant_id, merchant, around).start());
         MessageResult(terminal.clone())
     }
 }

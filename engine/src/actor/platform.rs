@@ -44,7 +44,13 @@ pub struct PlatformActor {
 impl PlatformActor {
     /// An actor that loads its owner when it is first asked.
     pub const fn new(around: Surroundings) -> Self {
-        Self { around, owner: None, generation: 0, callers: BTreeMap::new(), callers_made: 0 }
+        Self {
+            around,
+            owner: None,
+            generation: 0,
+            callers: BTreeMap::new(),
+            callers_made: 0,
+        }
     }
 
     fn feed(&mut self, ctx: &mut Context<Self>, input: Input<PlatformAsk>) {
@@ -60,8 +66,11 @@ impl PlatformActor {
         let mut out = Vec::new();
         let mut ids = SystemIds;
         let now = self.around.clock.now();
-        let mut around =
-            machine::Surroundings { now, ids: &mut ids, rows: store.as_ref() };
+        let mut around = machine::Surroundings {
+            now,
+            ids: &mut ids,
+            rows: store.as_ref(),
+        };
         owner.handle(input, &mut around, &mut out);
         for output in out {
             match output {
@@ -104,7 +113,13 @@ impl Handler<AskPlatform> for PlatformActor {
         self.callers_made += 1;
         let caller = CallerId(self.callers_made);
         self.callers.insert(caller, ask.reply_to);
-        self.feed(ctx, Input::Outside(PlatformAsk { caller, request: ask.request }));
+        self.feed(
+            ctx,
+            Input::Outside(PlatformAsk {
+                caller,
+                request: ask.request,
+            }),
+        );
     }
 }
 

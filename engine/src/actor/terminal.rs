@@ -67,7 +67,10 @@ pub struct TerminalActor {
 
 impl std::fmt::Debug for TerminalActor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("TerminalActor").field("id", &self.terminal_id).finish_non_exhaustive()
+        formatter
+            .debug_struct("TerminalActor")
+            .field("id", &self.terminal_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -117,7 +120,10 @@ impl TerminalActor {
                 self.sockets.remove(&socket);
             }
             TerminalOutput::Merchant(event) => match *event {
-                TerminalEvent::Said(ToEngine::Request { request_id, request }) => {
+                TerminalEvent::Said(ToEngine::Request {
+                    request_id,
+                    request,
+                }) => {
                     self.asked(ctx, request_id, request);
                 }
                 event => {
@@ -131,19 +137,31 @@ impl TerminalActor {
 
     /// A request of the till passes the same check as one of the API.
     fn asked(&mut self, ctx: &mut Context<Self>, request_id: RequestId, request: TillRequest) {
-        let principal =
-            Principal::Terminal { merchant_id: self.merchant_id, terminal_id: self.terminal_id };
+        let principal = Principal::Terminal {
+            merchant_id: self.merchant_id,
+            terminal_id: self.terminal_id,
+        };
         let now = self.around.clock.now();
-        let caller = TillCaller { terminal_id: self.terminal_id, request_id };
+        let caller = TillCaller {
+            terminal_id: self.terminal_id,
+            request_id,
+        };
         let operation = till_request::operation(&request);
         if let Err(denied) = self.around.guard.authorize(&principal, operation) {
-            let message = Box::new(till_request::denied(request_id, &denied));
+            let message = Box::new(till_request::denied(request_id, denied));
             self.feed(ctx, TerminalInput::Send(message));
             return;
         }
         let claim = till_request::claim(self.terminal_id, request_id, &request);
         let request = till_request::request(caller, request, now);
-        let is_taken = self.merchant.try_send(AskFromTill { caller, claim, request }).is_ok();
+        let is_taken = self
+            .merchant
+            .try_send(AskFromTill {
+                caller,
+                claim,
+                request,
+            })
+            .is_ok();
         if !is_taken {
             let message = Box::new(till_request::busy(request_id));
             self.feed(ctx, TerminalInput::Send(message));
@@ -153,8 +171,10 @@ impl TerminalActor {
     /// A full queue means that the socket does not drain: it is closed, and the next hello
     /// reconciles.
     fn send(&mut self, ctx: &mut Context<Self>, socket: u64, outbound: Outbound) {
-        let is_sent =
-            self.sockets.get(&socket).is_some_and(|sender| sender.try_send(outbound).is_ok());
+        let is_sent = self
+            .sockets
+            .get(&socket)
+            .is_some_and(|sender| sender.try_send(outbound).is_ok());
         if !is_sent && self.sockets.remove(&socket).is_some() {
             deliver(&ctx.address(), LinkClosed { socket });
         }
@@ -211,7 +231,13 @@ impl Handler<LinkSaid> for TerminalActor {
 
     fn handle(&mut self, said: LinkSaid, ctx: &mut Context<Self>) {
         let message = Box::new(said.message);
-        self.feed(ctx, TerminalInput::Said { socket: said.socket, message });
+        self.feed(
+            ctx,
+            TerminalInput::Said {
+                socket: said.socket,
+                message,
+            },
+        );
     }
 }
 
@@ -220,7 +246,12 @@ impl Handler<LinkClosed> for TerminalActor {
 
     fn handle(&mut self, closed: LinkClosed, ctx: &mut Context<Self>) {
         self.sockets.remove(&closed.socket);
-        self.feed(ctx, TerminalInput::Closed { socket: closed.socket });
+        self.feed(
+            ctx,
+            TerminalInput::Closed {
+                socket: closed.socket,
+            },
+        );
     }
 }
 

@@ -79,7 +79,9 @@ async fn handshake(
     state: &LinkState,
 ) -> Result<(std::sync::Arc<Terminal>, Hello), RefusedReason> {
     let mut nonce = vec![0; 32];
-    SystemIds.fill(&mut nonce).map_err(|_| RefusedReason::Busy)?;
+    SystemIds
+        .fill(&mut nonce)
+        .map_err(|_| RefusedReason::Busy)?;
     let challenge = Challenge {
         version_min: VERSION_MIN,
         version_max: VERSION,
@@ -96,7 +98,10 @@ async fn handshake(
     if !(VERSION_MIN..=VERSION).contains(&hello.version) {
         return Err(RefusedReason::Version);
     }
-    let terminal = state.index.terminal(hello.terminal_id).ok_or(RefusedReason::Unauthorized)?;
+    let terminal = state
+        .index
+        .terminal(hello.terminal_id)
+        .ok_or(RefusedReason::Unauthorized)?;
     if is_signed(&terminal, &hello, &nonce, state.incarnation) {
         Ok((terminal, *hello))
     } else {
@@ -104,19 +109,23 @@ async fn handshake(
     }
 }
 
-fn is_signed(
-    terminal: &Terminal,
-    hello: &Hello,
-    nonce: &[u8],
-    incarnation: IncarnationId,
-) -> bool {
-    let key = terminal.device_key.and_then(|key| VerifyingKey::from_bytes(&key.0).ok());
+fn is_signed(terminal: &Terminal, hello: &Hello, nonce: &[u8], incarnation: IncarnationId) -> bool {
+    let key = terminal
+        .device_key
+        .and_then(|key| VerifyingKey::from_bytes(&key.0).ok());
     let (Some(key), Ok(signature)) = (key, Signature::from_slice(&hello.signature)) else {
         return false;
     };
     let (terminal_id, journal_id) = (hello.terminal_id, hello.journal_id);
     let (boot, connection) = (hello.boot, hello.connection);
-    let bytes = signed_bytes(nonce, incarnation, terminal_id, journal_id, boot, connection);
+    let bytes = signed_bytes(
+        nonce,
+        incarnation,
+        terminal_id,
+        journal_id,
+        boot,
+        connection,
+    );
     key.verify_strict(&bytes, &signature).is_ok()
 }
 
@@ -130,7 +139,11 @@ async fn serve(
 ) {
     let socket = SOCKETS.fetch_add(1, Ordering::Relaxed);
     let (outbound, mut queue) = mpsc::channel(OUTBOUND_MAX);
-    let Ok(actor) = state.directory.terminal(terminal.merchant_id, terminal.id).await else {
+    let Ok(actor) = state
+        .directory
+        .terminal(terminal.merchant_id, terminal.id)
+        .await
+    else {
         session.close(None).await.ok();
         return;
     };

@@ -11,7 +11,7 @@ use crate::domain::pos::{IfTooLate, Origin, PosTransaction};
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::domain::tip;
-use crate::http::code;
+use crate::http::code::ErrorAnswer;
 use crate::owner::request::{
     Answer, CancelPos, ClaimRequest, PrintReceipt, Reply, Request, StartPos, TillCaller,
     TransactionTarget,
@@ -22,7 +22,7 @@ use crate::owner::request::{
 const WAIT_MS: u64 = 20_000;
 
 /// The operation that a request is.
-pub const fn operation(request: &TillRequest) -> Operation {
+pub(crate) const fn operation(request: &TillRequest) -> Operation {
     match request {
         TillRequest::Start(_) => Operation::StartPos,
         TillRequest::Cancel { .. } => Operation::CancelPos,
@@ -45,9 +45,16 @@ pub fn request(caller: TillCaller, request: TillRequest, now: Timestamp) -> Requ
             accept_partial: false,
             origin: Origin::Till(caller.request_id),
         }),
-        TillRequest::Cancel { pos_id, void_if_too_late } => Request::CancelPos(CancelPos {
+        TillRequest::Cancel {
             pos_id,
-            if_too_late: if void_if_too_late { IfTooLate::Void } else { IfTooLate::Keep },
+            void_if_too_late,
+        } => Request::CancelPos(CancelPos {
+            pos_id,
+            if_too_late: if void_if_too_late {
+                IfTooLate::Void
+            } else {
+                IfTooLate::Keep
+            },
             asked_by: Some(caller.terminal_id),
             wait_until,
         }),
@@ -56,10 +63,15 @@ pub fn request(caller: TillCaller, request: TillRequest, now: Timestamp) -> Requ
             copy,
             terminal_id: Some(caller.terminal_id),
         }),
-        TillRequest::TipAdjust { pos_id, tip } => {
-            Request::AdjustTip { target: TransactionTarget::OfPos(pos_id), tip, wait_until }
-        }
-        TillRequest::Void { transaction_id } => Request::Void { transaction_id, wait_until },
+        TillRequest::TipAdjust { pos_id, tip } => Request::AdjustTip {
+            target: TransactionTarget::OfPos(pos_id),
+            tip,
+            wait_until,
+        },
+        TillRequest::Void { transaction_id } => Request::Void {
+            transaction_id,
+            wait_until,
+        },
     }
 }
 
@@ -86,31 +98,27 @@ pub fn answer(request_id: RequestId, reply: Result<Reply, Rejection>) -> ToAgent
     let body = match reply {
         Ok(Reply::Fresh(answer)) => body(&answer),
         Ok(Reply::Replayed(stored)) => rmp_serde::from_slice(&stored.body)
-            .unwrap_or_else(|_| refused(&Rejection::IdempotencyConflict)),
-        Err(rejection) => refused(&rejection),
+            .unwrap_or_else(|_| refused(Rejection::IdempotencyConflict)),
+        Err(rejection) => refused(rejection),
     };
     ToAgent::Answer { request_id, body }
 }
 
 /// What a till is told when the check says no.
-pub fn denied(request_id: RequestId, denied: &Denied) -> ToAgent {
-    let body = AnswerBody::Refused(RequestRefused {
-        code: code::FORBIDDEN.to_owned(),
-        message: denied.to_string(),
-    });
-    ToAgent::Answer { request_id, body }
+pub(crate) fn denied(request_id: RequestId, denied: Denied) -> ToAgent {
+    ToAgent::Answer { request_id, body: refused(denied) }
 }
 
 /// What a till is told when its merchant has too much to do.
-pub fn busy(request_id: RequestId) -> ToAgent {
-    ToAgent::Answer { request_id, body: refused(&Rejection::Busy) }
+pub(crate) fn busy(request_id: RequestId) -> ToAgent {
+    ToAgent::Answer { request_id, body: refused(Rejection::Busy) }
 }
 
-fn refused(rejection: &Rejection) -> AnswerBody {
-    AnswerBody::Refused(RequestRefused {
-        code: code::of(rejection).to_owned(),
-        message: rejection.to_string(),
-    })
+/// A refusal with the code and message that the API gives it.
+fn refused(refusal: impl Into<ErrorAnswer>) -> AnswerBody {
+    let answer = refusal.into();
+    let (code, message) = (answer.code.text().to_owned(), answer.message);
+    AnswerBody::Refused(RequestRefused { code, message })
 }
 
 fn render(answer: &Answer) -> StoredAnswer {
@@ -121,7 +129,9 @@ fn render(answer: &Answer) -> StoredAnswer {
 fn body(answer: &Answer) -> AnswerBody {
     match answer {
         Answer::Started(pos) | Answer::Pos(pos) => AnswerBody::Started { pos_id: pos.id },
-        Answer::Canceled(pos) => AnswerBody::Canceled { verdict: verdict(pos) },
+        Answer::Canceled(pos) => AnswerBody::Canceled {
+            verdict: verdict(pos),
+        },
         Answer::PrintQueued(job) => AnswerBody::PrintQueued { job_id: job.id },
         Answer::TipAdjusted(transaction) => AnswerBody::TipAdjusted {
             transaction_id: transaction.id,
@@ -135,11 +145,13 @@ fn body(answer: &Answer) -> AnswerBody {
         | Answer::PairingCodeCreated(..)
         | Answer::Paired(..)
         | Answer::ApiKeyCreated(..)
-        | Answer::ApiKeyRevoked(_) => refused(&Rejection::Internal),
+        | Answer::ApiKeyRevoked(_) => refused(Rejection::Internal),
     }
 }
 
 fn verdict(pos: &PosTransaction) -> String {
     let verdict = pos.cancel.and_then(|cancel| cancel.verdict);
-    verdict.map_or("requested", |verdict| verdict.code()).to_owned()
+    verdict
+        .map_or("requested", |verdict| verdict.code())
+        .to_owned()
 }

@@ -18,9 +18,9 @@ mod wait;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
-mod table_test;
-#[cfg(test)]
 mod rule_test;
+#[cfg(test)]
+mod table_test;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -191,7 +191,9 @@ impl MerchantOwner {
         rows: &dyn Rows,
     ) -> Result<Option<Owner<Self>>, ReadFault> {
         let merchant_key = key::merchant(merchant_id);
-        let Some(bytes) = rows.get(&merchant_key)? else { return Ok(None) };
+        let Some(bytes) = rows.get(&merchant_key)? else {
+            return Ok(None);
+        };
         let counters = match rows.get(&key::counters(merchant_id))? {
             Some(bytes) => decode(&[key::COUNTERS], &bytes)?,
             None => Counters::default(),
@@ -335,12 +337,19 @@ impl MerchantOwner {
         reason: Reason,
     ) {
         pos.close(status, reason, work.now);
-        self.send(work, pos.terminal_id, ToAgent::Concluded(till::concluded(&pos)));
+        self.send(
+            work,
+            pos.terminal_id,
+            ToAgent::Concluded(till::concluded(&pos)),
+        );
         self.save_pos(work, "pos_transaction.closed", pos);
     }
 
     fn send(&self, work: &mut MerchantWork<'_>, terminal_id: TerminalId, message: ToAgent) {
-        work.effect(Effect::ToTerminal { terminal_id, message: Box::new(message) });
+        work.effect(Effect::ToTerminal {
+            terminal_id,
+            message: Box::new(message),
+        });
     }
 }
 
@@ -352,26 +361,33 @@ impl Decider for MerchantOwner {
         match input {
             MerchantInput::Ask(ask) => self.ask(ask, work),
             MerchantInput::Terminal { terminal_id, event } => match event {
-                TerminalEvent::Up { journal_id, open, prints } => {
-                    self.link_up(work, terminal_id, journal_id, open, prints)
-                }
+                TerminalEvent::Up {
+                    journal_id,
+                    open,
+                    prints,
+                } => self.link_up(work, terminal_id, journal_id, open, prints),
                 TerminalEvent::Down => {
                     self.links.remove(&terminal_id);
                     Ok(())
                 }
                 TerminalEvent::Said(message) => self.terminal_said(work, terminal_id, message),
             },
-            MerchantInput::Acquirer { transaction_id, answer } => {
-                self.acquirer_answered(work, transaction_id, answer)
-            }
+            MerchantInput::Acquirer {
+                transaction_id,
+                answer,
+            } => self.acquirer_answered(work, transaction_id, answer),
         }
     }
 
     fn deadline(&mut self, work: &mut MerchantWork<'_>) -> Decided {
         let now = work.now;
         let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        let late: Vec<PosTransactionId> =
-            self.open.values().filter(|pos| due(pos.deadline)).map(|pos| pos.id).collect();
+        let late: Vec<PosTransactionId> = self
+            .open
+            .values()
+            .filter(|pos| due(pos.deadline))
+            .map(|pos| pos.id)
+            .collect();
         for pos_id in late {
             self.stage_ran_out(work, pos_id)?;
         }

@@ -58,17 +58,14 @@ impl Decider for PlatformOwner {
     type Input = PlatformAsk;
     type Effect = PlatformEffect;
 
-    fn decide(
-        &mut self,
-        input: PlatformAsk,
-        work: &mut PlatformWork<'_>,
-    ) -> Result<(), ReadFault> {
+    fn decide(&mut self, input: PlatformAsk, work: &mut PlatformWork<'_>) -> Result<(), ReadFault> {
         let PlatformAsk { caller, request } = input;
         let reply = match request {
             PlatformRequest::CreatePartner { name } => Ok(create_partner(work, name)),
-            PlatformRequest::SetAllowlist { partner_id, allowlist } => {
-                set_allowlist(work, partner_id, allowlist)?
-            }
+            PlatformRequest::SetAllowlist {
+                partner_id,
+                allowlist,
+            } => set_allowlist(work, partner_id, allowlist)?,
             PlatformRequest::CreateMerchant(new) => create_merchant(work, *new)?,
         };
         work.effect(PlatformEffect::Answer { caller, reply });
@@ -119,7 +116,9 @@ fn set_allowlist(
 fn save_partner(work: &mut PlatformWork<'_>, event: &str, partner: Partner) -> PlatformAnswer {
     work.happened(event, &partner.id);
     work.put(key::partner(partner.id), &partner);
-    work.effect(PlatformEffect::Publish(AccessChange::Partner(Box::new(partner.clone()))));
+    work.effect(PlatformEffect::Publish(AccessChange::Partner(Box::new(
+        partner.clone(),
+    ))));
     PlatformAnswer::Partner(Box::new(partner))
 }
 
@@ -144,6 +143,8 @@ fn create_merchant(
     };
     work.happened("merchant.created", &merchant.id);
     work.put(key::merchant(merchant.id), &merchant);
-    work.effect(PlatformEffect::Publish(AccessChange::Merchant(Box::new(merchant.clone()))));
+    work.effect(PlatformEffect::Publish(AccessChange::Merchant(Box::new(
+        merchant.clone(),
+    ))));
     Ok(Ok(PlatformAnswer::Merchant(Box::new(merchant))))
 }

@@ -158,12 +158,7 @@ impl TerminalOwner {
     }
 
     /// Takes one input.
-    pub fn handle(
-        &mut self,
-        now: Timestamp,
-        input: TerminalInput,
-        out: &mut Vec<TerminalOutput>,
-    ) {
+    pub fn handle(&mut self, now: Timestamp, input: TerminalInput, out: &mut Vec<TerminalOutput>) {
         match input {
             TerminalInput::Hello(hello) => self.hello(now, *hello, out),
             TerminalInput::Said { socket, message } => self.said(now, socket, *message, out),
@@ -172,7 +167,10 @@ impl TerminalOwner {
                     self.lose(now, out);
                 }
             }
-            TerminalInput::Welcome { label, prints_known } => {
+            TerminalInput::Welcome {
+                label,
+                prints_known,
+            } => {
                 self.welcome(now, label, prints_known, out);
             }
             TerminalInput::Send(message) => {
@@ -180,7 +178,10 @@ impl TerminalOwner {
                 if self.welcomes_owed == 0
                     && let Some(link) = self.link.as_ref().filter(|link| link.is_welcomed)
                 {
-                    out.push(TerminalOutput::Send { socket: link.socket, message });
+                    out.push(TerminalOutput::Send {
+                        socket: link.socket,
+                        message,
+                    });
                 }
             }
             TerminalInput::Reset { is_renewed } => {
@@ -201,7 +202,10 @@ impl TerminalOwner {
             if reason == RefusedReason::DuplicateIdentity {
                 self.close_and_lose(now, out);
             }
-            out.push(TerminalOutput::Refuse { socket: hello.socket, reason });
+            out.push(TerminalOutput::Refuse {
+                socket: hello.socket,
+                reason,
+            });
             return;
         }
         self.close_and_lose(now, out);
@@ -257,8 +261,16 @@ impl TerminalOwner {
         link.is_welcomed = true;
         self.since = now;
         let now_ms = u64::try_from(now.0).unwrap_or(0);
-        let welcome = Welcome { epoch, now_ms, label, prints_known };
-        out.push(TerminalOutput::Welcome { socket: link.socket, welcome });
+        let welcome = Welcome {
+            epoch,
+            now_ms,
+            label,
+            prints_known,
+        };
+        out.push(TerminalOutput::Welcome {
+            socket: link.socket,
+            welcome,
+        });
         out.push(TerminalOutput::Status);
     }
 
@@ -269,9 +281,13 @@ impl TerminalOwner {
         message: ToEngine,
         out: &mut Vec<TerminalOutput>,
     ) {
-        let is_current =
-            self.link.as_ref().is_some_and(|link| link.socket == socket && link.is_welcomed);
-        let Some(link) = self.link.as_mut().filter(|_| is_current) else { return };
+        let is_current = self
+            .link
+            .as_ref()
+            .is_some_and(|link| link.socket == socket && link.is_welcomed);
+        let Some(link) = self.link.as_mut().filter(|_| is_current) else {
+            return;
+        };
         link.heard_at = now;
         self.heard_at = Some(now);
         match message {
@@ -285,7 +301,9 @@ impl TerminalOwner {
                 out.push(TerminalOutput::Status);
             }
             message => {
-                out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Said(message))));
+                out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Said(
+                    message,
+                ))));
             }
         }
     }
@@ -298,14 +316,19 @@ impl TerminalOwner {
             link.pinged_at = now;
             if link.is_welcomed {
                 let message = Box::new(ToAgent::Ping);
-                out.push(TerminalOutput::Send { socket: link.socket, message });
+                out.push(TerminalOutput::Send {
+                    socket: link.socket,
+                    message,
+                });
             }
         }
     }
 
     fn close_and_lose(&mut self, now: Timestamp, out: &mut Vec<TerminalOutput>) {
         if let Some(link) = &self.link {
-            out.push(TerminalOutput::Close { socket: link.socket });
+            out.push(TerminalOutput::Close {
+                socket: link.socket,
+            });
             self.lose(now, out);
         }
     }

@@ -88,16 +88,25 @@ impl Created {
 
     /// The id below which a scan from new to old can begin.
     fn upper_id(self) -> Option<Cursor> {
-        let millis = self.to?.0.saturating_add(ID_SKEW_MS);
-        let millis = u64::try_from(millis).ok()?;
-        // UUIDv7: 48 bits of milliseconds come first.
-        let [0, 0, head @ ..] = millis.to_be_bytes() else {
-            return None;
-        };
-        let mut id = [0; 16];
-        id.iter_mut().zip(head).for_each(|(to, from)| *to = from);
-        Some(id)
+        self.to.map(|to| first_id(to.0.saturating_add(ID_SKEW_MS)))
     }
+}
+
+/// The lowest id that can be made at an instant. UUIDv7: 48 bits of milliseconds come first.
+fn first_id(millis: i64) -> Cursor {
+    let highest = (1 << 48) - 1;
+    let millis = u64::try_from(millis).unwrap_or(0).min(highest);
+    let [_, _, time @ ..] = millis.to_be_bytes();
+    let mut id = Cursor::default();
+    id.iter_mut().zip(time).for_each(|(to, from)| *to = from);
+    id
+}
+
+/// When an id was made, going by the id.
+fn made_at(id: Cursor) -> i64 {
+    id.iter()
+        .take(6)
+        .fold(0, |millis, byte| (millis << 8) | i64::from(*byte))
 }
 
 fn both(first: Take, second: bool) -> Take {
@@ -209,7 +218,7 @@ impl Query {
     }
 
     /// Print jobs of a POS transaction, oldest first. Nothing is printed of a POS transaction
-    /// before it exists, so that the scan begins at its own id.
+    /// before it exists, so that the scan begins where its own id was made.
     ///
     /// # Errors
     /// [`QueryFault`].
@@ -220,7 +229,8 @@ impl Query {
         slice: Slice,
     ) -> Result<Listed<PrintJob>, QueryFault> {
         let prefix = key::of_merchant(key::PRINT_JOB, merchant_id);
-        let start = slice.after.unwrap_or(pos_id.bytes());
+        let earliest = first_id(made_at(pos_id.bytes()).saturating_sub(ID_SKEW_MS));
+        let start = slice.after.unwrap_or(earliest);
         let range = Range {
             after: Some(with_id(&prefix, start)),
             prefix,
@@ -285,4 +295,41 @@ fn with_id(prefix: &[u8], id: Cursor) -> Vec<u8> {
 /// Every listed key ends with its id.
 fn id_of(key: &[u8]) -> Option<Cursor> {
     key.last_chunk().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_bound_a_scan_in_time() {
+        let at = 1_700_000_000_000;
+        assert_eq!(made_at(first_id(at)), at);
+        assert!(first_id(at) < first_id(at + 1));
+        assert_eq!(first_id(-5), [0; 16]);
+        assert_eq!(made_at(first_id(i64::MAX)), (1 << 48) - 1);
+        let far_past = Created {
+            from: None,
+            to: Some(Timestamp(i64::MIN)),
+        };
+        assert_eq!(far_past.upper_id(), Some([0; 16]));
+        assert_eq!(Created::default().upper_id(), None);
+    }
+
+    #[test]
+    fn both_ends_of_a_time_range_are_in_it() {
+        let created = Created {
+            from: Some(Timestamp(1_000_000)),
+            to: Some(Timestamp(2_000_000)),
+        };
+        for (at, take) in [
+            (2_000_001, Take::No),
+            (2_000_000, Take::Yes),
+            (1_000_000, Take::Yes),
+            (999_999, Take::No),
+            (1_000_000 - ID_SKEW_MS - 1, Take::Stop),
+        ] {
+            assert_eq!(created.take(Timestamp(at)), take, "{at}");
+        }
+    }
 }

@@ -107,3 +107,96 @@ fn fetch(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::merchant::Partner;
+    use crate::domain::permission::Allowlist;
+    use crate::domain::time::Timestamp;
+    use crate::owner::key;
+    use crate::query::fake::FakeStore;
+
+    fn store(partners: u128) -> FakeStore {
+        let store = FakeStore::default();
+        for number in 0..partners {
+            let id = protocol::id::PartnerId::from_uuid(Uuid::from_u128(number));
+            let partner = Partner {
+                id,
+                name: number.to_string(),
+                allowlist: Allowlist::of([]),
+                created_at: Timestamp(0),
+                updated_at: Timestamp(0),
+            };
+            store.put(key::partner(id), &partner);
+        }
+        store
+    }
+
+    fn walk(
+        store: &FakeStore,
+        direction: Direction,
+        limit: usize,
+        take: impl Fn(&Partner) -> Take,
+    ) -> (Vec<u32>, usize) {
+        let mut range = Range {
+            prefix: key::space(key::PARTNER),
+            direction,
+            after: None,
+        };
+        let (mut found, mut pages) = (Vec::new(), 0);
+        loop {
+            let page = read(store, &range, limit, &take).unwrap();
+            assert!(page.items.len() <= limit);
+            let numbers = page
+                .items
+                .iter()
+                .map(|one| one.name.parse::<u32>().unwrap());
+            found.extend(numbers);
+            pages += 1;
+            match page.next {
+                Some(next) => range.after = Some(next),
+                None => return (found, pages),
+            }
+        }
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_gap_or_repeat() {
+        let store = store(10);
+        for (limit, pages) in [(1, 10), (3, 4), (5, 2), (9, 2), (10, 1), (100, 1)] {
+            let forward = walk(&store, Direction::Forward, limit, |_| Take::Yes);
+            assert_eq!(forward, ((0..10).collect(), pages), "limit {limit}");
+            let backward = walk(&store, Direction::Backward, limit, |_| Take::Yes);
+            assert_eq!(backward, ((0..10).rev().collect(), pages), "limit {limit}");
+        }
+        assert_eq!(
+            walk(&self::store(0), Direction::Forward, 5, |_| Take::Yes),
+            (vec![], 1)
+        );
+    }
+
+    #[test]
+    fn a_filter_that_finds_little_keeps_pages_cheap() {
+        let store = store(4_100);
+        let wanted = |partner: &Partner| match partner.name.as_str() {
+            "0" | "4099" => Take::Yes,
+            _ => Take::No,
+        };
+        let (found, pages) = walk(&store, Direction::Backward, 25, wanted);
+        assert_eq!((found, pages), (vec![4_099, 0], 3));
+    }
+
+    #[test]
+    fn a_scan_stops_where_it_is_told_to() {
+        let store = store(600);
+        let recent = |partner: &Partner| match partner.name.parse::<u32>() {
+            Ok(number) if number >= 590 => Take::Yes,
+            _ => Take::Stop,
+        };
+        let (found, pages) = walk(&store, Direction::Backward, 100, recent);
+        assert_eq!((found.len(), pages), (10, 1));
+    }
+}

@@ -15,6 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::checkpoint::{CheckpointTrouble, Checkpointer, Progress};
 use super::committer::{Counters, Fatal, Poison, read_head};
 use super::disk::{Disk, RealDisk};
+use super::fold::FoldedState;
 use super::follow::Follower;
 use super::queue::Queue;
 use super::range::{self, RESERVED_SPACE};
@@ -107,7 +108,7 @@ pub struct StoreStats {
 pub struct DiskStore {
     incarnation: IncarnationId,
     queue: Arc<Queue>,
-    state: Arc<dyn State>,
+    state: Arc<FoldedState>,
     follower: Follower,
     progress: Arc<Progress>,
     spares: Arc<Spares>,
@@ -121,6 +122,7 @@ pub struct DiskStore {
 struct Running {
     committer: JoinHandle<()>,
     spares: JoinHandle<()>,
+    fold: JoinHandle<()>,
     checkpoints: JoinHandle<Checkpointer>,
 }
 
@@ -194,7 +196,17 @@ impl DiskStore {
         every: Duration,
     ) -> Result<(), OpenError> {
         let spares = Arc::clone(&self.spares);
+        // Before the committer can wait for either.
+        spares.begin_attending();
+        self.state.begin_attending();
         let spares = spawn("store-segments", move || spares.attend())?;
+        let (state, poison) = (Arc::clone(&self.state), Arc::clone(&self.poison));
+        let fold = spawn("store-fold", move || {
+            if catch_unwind(AssertUnwindSafe(|| state.attend(&poison))).is_err() {
+                state.fail("fold panicked");
+                poison.spread("fold panicked".to_owned());
+            }
+        })?;
         let (queue, poison) = (Arc::clone(&self.queue), Arc::clone(&self.poison));
         let lock = self.lock.clone();
         let committer = spawn("store-committer", move || {
@@ -217,6 +229,7 @@ impl DiskStore {
         *running = Some(Running {
             committer,
             spares,
+            fold,
             checkpoints,
         });
         Ok(())
@@ -261,6 +274,7 @@ impl DiskStore {
             // The last owner let go inside a completion: nobody can wait for this thread.
             self.progress.close();
             self.spares.close();
+            self.state.close();
             return Ok(());
         }
         let ended = running.committer.join();
@@ -268,6 +282,8 @@ impl DiskStore {
         self.spares.close();
         let ended = running.spares.join().and(ended);
         let checkpointer = running.checkpoints.join();
+        self.state.close();
+        let ended = running.fold.join().and(ended);
         let (Ok(()), Ok(mut checkpointer)) = (ended, checkpointer) else {
             return Err("a thread of the store panicked".to_owned());
         };

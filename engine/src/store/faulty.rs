@@ -18,8 +18,12 @@ pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        // A state of zero would stay zero.
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        // A state of zero would stay zero, and the first numbers of like seeds are alike.
+        let mut random = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        for _ in 0..8 {
+            random.next();
+        }
+        random
     }
 
     pub(crate) fn next(&mut self) -> u64 {
@@ -384,28 +388,41 @@ impl Disk for FaultyDisk {
 }
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+type Batch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 #[derive(Default)]
 struct Maps {
     current: Map,
     durable: Map,
+    /// Batches applied since the last flush.
+    unflushed: Vec<Batch>,
     broken: bool,
     set_aside: u32,
 }
 
+fn put_all(map: &mut Map, batch: Batch) {
+    for (key, value) in batch {
+        match value {
+            Some(value) => map.insert(key, value),
+            None => map.remove(&key),
+        };
+    }
+}
+
 /// A state in memory that survives like a database which writes at any time: a power cut leaves
-/// either what was flushed or what was applied.
+/// what was flushed and some of the batches after it, in order.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryHome(Arc<Mutex<Maps>>);
 
 impl MemoryHome {
     pub(crate) fn power_cut(&self, random: &mut Random) {
         let mut maps = self.0.lock().unwrap();
-        if random.one_in(2) {
-            maps.current = maps.durable.clone();
-        } else {
-            maps.durable = maps.current.clone();
+        let unflushed = std::mem::take(&mut maps.unflushed);
+        let kept = random.below(u64::try_from(unflushed.len()).unwrap() + 1);
+        for batch in unflushed.into_iter().take(usize::try_from(kept).unwrap()) {
+            put_all(&mut maps.durable, batch);
         }
+        maps.current = maps.durable.clone();
     }
 
     /// Makes the next open find it damaged.
@@ -462,19 +479,18 @@ impl State for MemoryHome {
     }
 
     fn apply(&self, changes: &mut dyn Iterator<Item = Change<'_>>) -> Result<(), String> {
-        let current = &mut self.0.lock().unwrap().current;
-        for (key, value) in changes {
-            match value {
-                Some(value) => current.insert(key.to_vec(), value.to_vec()),
-                None => current.remove(key),
-            };
-        }
+        let owned = |(key, value): Change<'_>| (key.to_vec(), value.map(<[u8]>::to_vec));
+        let batch: Batch = changes.map(owned).collect();
+        let mut maps = self.0.lock().unwrap();
+        put_all(&mut maps.current, batch.clone());
+        maps.unflushed.push(batch);
         Ok(())
     }
 
     fn flush(&self) -> Result<(), String> {
         let mut maps = self.0.lock().unwrap();
         maps.durable = maps.current.clone();
+        maps.unflushed.clear();
         Ok(())
     }
 }

@@ -273,6 +273,8 @@ pub(crate) struct Spares {
     limits: SpareLimits,
     state: Mutex<SpareState>,
     changed: Condvar,
+    /// Held by who prepares one.
+    turn: Mutex<()>,
 }
 
 impl Spares {
@@ -295,6 +297,7 @@ impl Spares {
             limits,
             state: Mutex::new(state),
             changed: Condvar::new(),
+            turn: Mutex::default(),
         }
     }
 
@@ -348,6 +351,7 @@ impl Spares {
 
     /// Looks at the free space, and prepares a spare unless one is ready.
     pub(crate) fn replenish(&self) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         // When the file system does not say, preparing the next segment will.
         let free = self.disk.free_bytes().unwrap_or(u64::MAX);
         let generation = {
@@ -375,25 +379,12 @@ impl Spares {
 
     fn prepare(&self, generation: u64) -> io::Result<Spare> {
         let length = self.limits.segment_bytes;
-        let recycled = format!("{LOG}/{RECYCLED}");
         let unfinished = format!("{LOG}/{}{UNFINISHED}", name(generation));
-        let file = match self.disk.open(&recycled) {
-            // Its old batches have a lower generation and are not taken for new ones.
-            Ok(file) if file.length()? == length => {
-                self.disk.rename(&recycled, &path(LOG, generation))?;
-                file
-            }
-            _ => {
-                let file = self.disk.create(&unfinished)?;
-                if let Err(error) = file.allocate(length).and_then(|()| file.sync()) {
-                    // Gives back the part that it got; if even that fails, the next start does.
-                    drop(self.disk.remove(&unfinished));
-                    return Err(error);
-                }
-                self.disk.rename(&unfinished, &path(LOG, generation))?;
-                file
-            }
+        let file = match self.claim_recycled(&unfinished)? {
+            Some(file) => file,
+            None => self.allocate(&unfinished)?,
         };
+        self.disk.rename(&unfinished, &path(LOG, generation))?;
         self.disk.sync_directory(LOG)?;
         Ok(Spare {
             generation,
@@ -402,9 +393,39 @@ impl Spares {
         })
     }
 
+    /// A file that was used before, under its new name. Its old batches have a lower generation and
+    /// are not taken for new ones.
+    fn claim_recycled(&self, claimed: &str) -> io::Result<Option<Box<dyn DiskFile>>> {
+        // Renamed before it is opened: a checkpoint may put another file under the old name at any
+        // time, and what is opened must be what gets the name of a segment.
+        match self.disk.rename(&format!("{LOG}/{RECYCLED}"), claimed) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            outcome => outcome?,
+        }
+        let file = self.disk.open(claimed)?;
+        Ok((file.length()? == self.limits.segment_bytes).then_some(file))
+    }
+
+    fn allocate(&self, unfinished: &str) -> io::Result<Box<dyn DiskFile>> {
+        let file = self.disk.create(unfinished)?;
+        if let Err(error) = file
+            .allocate(self.limits.segment_bytes)
+            .and_then(|()| file.sync())
+        {
+            // Gives back the part that it got; if even that fails, the next start does.
+            drop(self.disk.remove(unfinished));
+            return Err(error);
+        }
+        Ok(file)
+    }
+
+    /// Takes over the preparing; whoever needs a spare waits from now on.
+    pub(crate) fn begin_attending(&self) {
+        self.lock().attended = true;
+    }
+
     /// Prepares spares until [`Spares::close`]; the body of a thread.
     pub(crate) fn attend(&self) {
-        self.lock().attended = true;
         loop {
             let wanted = {
                 let state = self.lock();

@@ -10,6 +10,7 @@ use protocol::id::IncarnationId;
 use super::checkpoint::{Checkpointer, Progress};
 use super::committer::{Committer, Counters, number};
 use super::disk::Disk;
+use super::fold::FoldedState;
 use super::follow::Follower;
 use super::frame::{Frame, HEADER_BYTES, LogId};
 use super::identity::Identity;
@@ -20,8 +21,8 @@ use super::state::{APPLIED_KEY, Change, LOG_KEY, State, StateHome, StateTrouble,
 use super::verify::{read_checkpoint, segments};
 use super::{COMMIT_BYTES_MAX, OpenError, StoreConfig};
 
-/// Rows that one application during replay gathers (arbitrary, bounded).
-const REPLAY_CHANGES_MAX: usize = 4096;
+/// Changes after which replay applies what it has gathered: what the state takes best, see `fold`.
+const REPLAY_CHANGES_MAX: usize = 256;
 
 /// A store without its threads.
 pub(crate) struct Parts {
@@ -30,7 +31,7 @@ pub(crate) struct Parts {
     pub(crate) checkpointer: Checkpointer,
     pub(crate) spares: Arc<Spares>,
     pub(crate) progress: Arc<Progress>,
-    pub(crate) state: Arc<dyn State>,
+    pub(crate) state: Arc<FoldedState>,
     pub(crate) follower: Follower,
     pub(crate) counters: Arc<Counters>,
 }
@@ -350,6 +351,8 @@ fn assemble(
         catalogue,
         spares,
     } = opened;
+    let state = Arc::new(FoldedState::new(state));
+    let rows: Arc<dyn State> = Arc::<FoldedState>::clone(&state);
     let counters = Arc::new(Counters::default());
     // The beginning of the epoch.
     counters.syncs.store(1, Ordering::Relaxed);
@@ -360,7 +363,7 @@ fn assemble(
     let follower = Follower::new(identity.log, Arc::clone(&catalogue));
     let committer = Committer::new(
         end,
-        Arc::clone(&state),
+        Arc::clone(&rows),
         Arc::clone(&progress),
         Arc::clone(&counters),
         config.reserve_bytes,
@@ -369,7 +372,7 @@ fn assemble(
     let checkpointer = Checkpointer {
         disk,
         log: identity.log,
-        state: Arc::clone(&state),
+        state: rows,
         progress: Arc::clone(&progress),
         catalogue,
         counters: Arc::clone(&counters),

@@ -8,6 +8,7 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::range::{KeyRange, RESERVED_SPACE};
 use super::{KeyValue, StreamId};
@@ -72,6 +73,10 @@ pub(crate) struct SledHome {
 }
 
 const DIRECTORY: &str = "sled";
+/// sled's threads hold its file's lock for a moment after it was closed, so a store that is opened
+/// again in the same process tries for about a second (arbitrary, bounded).
+const LOCK_ATTEMPTS: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 impl SledHome {
     /// `sled/` in the store's directory.
@@ -105,6 +110,20 @@ impl SledHome {
         Ok(())
     }
 
+    fn attempt(&self) -> Result<Arc<dyn State>, StateTrouble> {
+        // sled panics on some damaged files (spacejam/sled #1387).
+        match catch_unwind(AssertUnwindSafe(|| self.open_sled())) {
+            Ok(Ok(state)) => Ok(Arc::new(state)),
+            Ok(Err(sled::Error::Io(error))) if !is_damage(&error) => {
+                Err(StateTrouble::Unavailable(error.to_string()))
+            }
+            Ok(Err(error)) => Err(StateTrouble::Broken(error.to_string())),
+            Err(_) => Err(StateTrouble::Broken(
+                "sled panicked while opening".to_owned(),
+            )),
+        }
+    }
+
     fn open_sled(&self) -> Result<SledState, sled::Error> {
         let database = sled::Config::new()
             .path(self.directory())
@@ -125,15 +144,14 @@ impl StateHome for SledHome {
     fn open(&self) -> Result<Arc<dyn State>, StateTrouble> {
         let unavailable = |error: io::Error| StateTrouble::Unavailable(error.to_string());
         self.remove_half_snapshots().map_err(unavailable)?;
-        // sled panics on some damaged files (spacejam/sled #1387).
-        match catch_unwind(AssertUnwindSafe(|| self.open_sled())) {
-            Ok(Ok(state)) => Ok(Arc::new(state)),
-            Ok(Err(sled::Error::Io(error))) if !is_damage(&error) => Err(unavailable(error)),
-            Ok(Err(error)) => Err(StateTrouble::Broken(error.to_string())),
-            Err(_) => Err(StateTrouble::Broken(
-                "sled panicked while opening".to_owned(),
-            )),
+        for _ in 1..LOCK_ATTEMPTS {
+            match self.attempt() {
+                // Not damage, so most likely the lock.
+                Err(StateTrouble::Unavailable(_)) => std::thread::park_timeout(LOCK_PAUSE),
+                outcome => return outcome,
+            }
         }
+        self.attempt()
     }
 
     fn set_aside(&self) -> io::Result<String> {

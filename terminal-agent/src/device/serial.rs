@@ -142,3 +142,81 @@ async fn write<E>(
     }
     io::ErrorKind::BrokenPipe.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::symlink;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    use super::*;
+
+    /// The device's end of a pseudo-terminal, and where the agent's end is.
+    fn pseudo_terminal() -> (File, PathBuf) {
+        let device: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&device).unwrap();
+        unlockpt(&device).unwrap();
+        let name = ptsname(&device, Vec::new()).unwrap();
+        (
+            File::from(device),
+            PathBuf::from(name.into_string().unwrap()),
+        )
+    }
+
+    async fn opened(events: &mut mpsc::Receiver<PortEvent>) -> mpsc::Sender<Vec<u8>> {
+        match events.recv().await {
+            Some(PortEvent::Opened(writes)) => writes,
+            other => panic!("not opened: {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_behind_a_link_carries_bytes_disappears_and_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("reader");
+        let (mut device, name) = pseudo_terminal();
+        symlink(&name, &path).unwrap();
+        let (events_tx, mut events) = mpsc::channel(16);
+        let settings = PortSettings {
+            path: path.clone(),
+            baud: 115_200,
+        };
+        let agent = tokio::spawn(run(settings, events_tx, |event| event));
+
+        let writes = opened(&mut events).await;
+        device.write_all(b"\x00\x0D\x11\x13\xFF").unwrap();
+        let mut heard = Vec::new();
+        while heard.len() < 5 {
+            match events.recv().await {
+                Some(PortEvent::Bytes(bytes)) => heard.extend(bytes),
+                other => panic!("no bytes: {other:?}"),
+            }
+        }
+        assert_eq!(
+            heard, b"\x00\x0D\x11\x13\xFF",
+            "a serial line changes nothing"
+        );
+        writes.send(b"\n\x03".to_vec()).await.unwrap();
+        assert!(matches!(events.recv().await, Some(PortEvent::Written(2))));
+        let mut said = [0; 2];
+        device.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"\n\x03");
+
+        drop(device);
+        let closed = events.recv().await;
+        assert!(matches!(closed, Some(PortEvent::Closed)), "{closed:?}");
+        assert!(
+            writes.is_closed(),
+            "nothing is written for an earlier opening"
+        );
+        let (device, name) = pseudo_terminal();
+        std::fs::remove_file(&path).unwrap();
+        symlink(&name, &path).unwrap();
+        opened(&mut events).await;
+        drop(device);
+        agent.abort();
+    }
+}

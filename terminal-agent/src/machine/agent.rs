@@ -24,6 +24,15 @@
 //!  Concluded or AttemptClosed: any state ─► unknown
 //! ```
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::float_arithmetic
+    )
+)]
+
 mod attempt;
 mod control;
 mod device;
@@ -41,9 +50,9 @@ pub use message::{
     Output, TipKey,
 };
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use protocol::id::{PosTransactionId, RequestId};
+use protocol::id::{AttemptId, PosTransactionId, RequestId};
 use protocol::link::{RejectReason, ToAgent, ToEngine};
 
 use crate::machine::record::{JournalEntry, JournalState};
@@ -68,6 +77,8 @@ pub struct Agent {
     waiters: BTreeMap<RequestId, Vec<ControlId>>,
     /// Sales that were asked for at this till since it started, and when.
     starts: BTreeMap<RequestId, u64>,
+    /// Attempts that were begun since the agent started.
+    attempts: BTreeSet<AttemptId>,
     link: LinkSide,
     reader: ReaderSide,
     printer: PrintSide,
@@ -95,6 +106,7 @@ impl Agent {
             works,
             waiters: BTreeMap::new(),
             starts: BTreeMap::new(),
+            attempts: BTreeSet::new(),
             link: LinkSide::default(),
             reader: ReaderSide::default(),
             printer: PrintSide::default(),
@@ -200,9 +212,17 @@ impl Agent {
             };
             self.reject_fault(*pos_id, out);
         }
-        let waiters = std::mem::take(&mut self.waiters);
-        for control in waiters.into_values().flatten() {
-            self.answer_fault(control, out);
+        for (request_id, waiters) in std::mem::take(&mut self.waiters) {
+            // What the journal holds was sent, and its answer cannot be waited for any more.
+            let refusal = if self.journal.request(request_id).is_some() {
+                ControlRefusal::OutcomeUnknown
+            } else {
+                ControlRefusal::JournalFault
+            };
+            for control in waiters {
+                let reply = ControlReply::Refused(refusal);
+                out.push(Output::ControlAnswer(control, reply));
+            }
         }
         out.push(Output::Show(Screen::OutOfOrder {
             reason: "journal_fault".to_owned(),

@@ -4,6 +4,15 @@
 //! the journal in memory. Never holds card data: `Sent` carries none, and a completion's data is
 //! the reader's final TLVs, in which card data is masked or encrypted.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::float_arithmetic
+    )
+)]
+
 use std::collections::BTreeMap;
 
 use protocol::id::{AttemptId, JournalId, PosTransactionId, PrintJobId, RequestId};

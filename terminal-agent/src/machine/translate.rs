@@ -1,6 +1,15 @@
 //! Between the agent machine's words and those of the two device machines. No state, no rules
 //! beyond what a word of one side means on the other.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::float_arithmetic
+    )
+)]
+
 use protocol::link::{AttemptEnd, PaperState, PrintState, ReaderState};
 use protocol::printer::{PaperState as PrinterPaper, PrinterStatus};
 use protocol::reader::command::Interfaces;

@@ -45,7 +45,9 @@ impl MerchantOwner {
     ) {
         work.happened(event, &terminal.id);
         work.put(key::terminal(self.id(), terminal.id), terminal);
-        work.effect(Effect::Publish(AccessChange::Terminal(Box::new(terminal.clone()))));
+        work.effect(Effect::Publish(AccessChange::Terminal(Box::new(
+            terminal.clone(),
+        ))));
     }
 
     pub(super) fn create_pairing_code(
@@ -72,13 +74,18 @@ impl MerchantOwner {
         };
         self.save_pairing_code(work, "pairing_code.created", &row);
         let resource = row.id.to_string();
-        Ok(Outcome::Done(Answer::PairingCodeCreated(Box::new(row), code), resource))
+        Ok(Outcome::Done(
+            Answer::PairingCodeCreated(Box::new(row), code),
+            resource,
+        ))
     }
 
     fn save_pairing_code(&self, work: &mut MerchantWork<'_>, event: &str, code: &PairingCode) {
         work.happened(event, &code.id);
         work.put(key::pairing_code(self.id(), code.id), code);
-        work.effect(Effect::Publish(AccessChange::PairingCode(Box::new(code.clone()))));
+        work.effect(Effect::Publish(AccessChange::PairingCode(Box::new(
+            code.clone(),
+        ))));
     }
 
     /// Pairs a till. The same code with the same key is answered again, because the first answer
@@ -90,8 +97,12 @@ impl MerchantOwner {
     ) -> Answered {
         let invalid = || Ok(Rejection::PairingCodeInvalid.into());
         let row_key = key::pairing_code(self.id(), redeem.code_id);
-        let Some(mut code) = work.get::<PairingCode>(&row_key)? else { return invalid() };
-        let Some(mut terminal) = self.terminal(work, code.terminal_id)? else { return invalid() };
+        let Some(mut code) = work.get::<PairingCode>(&row_key)? else {
+            return invalid();
+        };
+        let Some(mut terminal) = self.terminal(work, code.terminal_id)? else {
+            return invalid();
+        };
         let is_repeat = code.redeemed.map(|(key, _)| key) == Some(redeem.device_key);
         if (code.redeemed.is_some() || work.now >= code.expires_at) && !is_repeat {
             return invalid();
@@ -105,9 +116,15 @@ impl MerchantOwner {
             let answer = Answer::Paired(Box::new(terminal), Box::new(self.merchant.clone()));
             return Ok(Outcome::Done(answer, resource));
         }
-        let running = self.open.values().find(|pos| pos.terminal_id == terminal.id);
+        let running = self
+            .open
+            .values()
+            .find(|pos| pos.terminal_id == terminal.id);
         if let Some(running) = running {
-            return Ok(Rejection::TerminalHasOpenWork { running: running.id }.into());
+            return Ok(Rejection::TerminalHasOpenWork {
+                running: running.id,
+            }
+            .into());
         }
         code.redeemed = Some((redeem.device_key, work.now));
         terminal.device_key = Some(redeem.device_key);
@@ -150,7 +167,9 @@ impl MerchantOwner {
     fn save_api_key(&self, work: &mut MerchantWork<'_>, event: &str, api_key: &ApiKey) {
         work.happened(event, &api_key.id);
         work.put(key::api_key(self.id(), api_key.id), api_key);
-        work.effect(Effect::Publish(AccessChange::ApiKey(Box::new(api_key.clone()))));
+        work.effect(Effect::Publish(AccessChange::ApiKey(Box::new(
+            api_key.clone(),
+        ))));
     }
 
     pub(super) fn revoke_api_key(
@@ -166,6 +185,9 @@ impl MerchantOwner {
             self.save_api_key(work, "api_key.revoked", &api_key);
         }
         let resource = api_key.id.to_string();
-        Ok(Outcome::Done(Answer::ApiKeyRevoked(Box::new(api_key)), resource))
+        Ok(Outcome::Done(
+            Answer::ApiKeyRevoked(Box::new(api_key)),
+            resource,
+        ))
     }
 }

@@ -98,7 +98,10 @@ impl Bench {
             created_at: T0,
         };
         let rows = vec![
-            Row { key: key::merchant(merchant.id), value: Some(merchant.to_bytes()) },
+            Row {
+                key: key::merchant(merchant.id),
+                value: Some(merchant.to_bytes()),
+            },
             Row {
                 key: key::terminal(merchant.id, terminal.id),
                 value: Some(terminal.to_bytes()),
@@ -107,17 +110,20 @@ impl Bench {
         let commit = Commit {
             stream: StreamId([0xFE; 17]),
             expected_seq: 0,
-            records: vec![Record { event: Vec::new(), rows }],
+            records: vec![Record {
+                event: Vec::new(),
+                rows,
+            }],
             urgency: Urgency::New,
         };
-        self.store.commit(commit, Box::new(|fate| assert!(fate.is_ok())));
+        self.store
+            .commit(commit, Box::new(|fate| assert!(fate.is_ok())));
         self.store.sync();
     }
 
     /// Drops the owner with everything that was in flight and loads it anew.
     pub(super) fn restart(&mut self) {
-        self.owner =
-            MerchantOwner::load(self.merchant_id, Limits::default(), &self.store).unwrap();
+        self.owner = MerchantOwner::load(self.merchant_id, Limits::default(), &self.store).unwrap();
         self.feed(Input::Resume);
         self.settle();
     }
@@ -125,14 +131,21 @@ impl Bench {
     /// Gives one input without making anything durable.
     pub(super) fn feed(&mut self, input: Input<MerchantInput>) {
         let mut out = Vec::new();
-        let mut around =
-            Surroundings { now: self.now, ids: &mut self.ids, rows: &self.store };
-        self.owner.as_mut().unwrap().handle(input, &mut around, &mut out);
+        let mut around = Surroundings {
+            now: self.now,
+            ids: &mut self.ids,
+            rows: &self.store,
+        };
+        self.owner
+            .as_mut()
+            .unwrap()
+            .handle(input, &mut around, &mut out);
         for output in out {
             match output {
                 Output::Commit(commit) => {
                     let fates = self.fates.0.clone();
-                    self.store.commit(commit, Box::new(move |fate| fates.send(fate).unwrap()));
+                    self.store
+                        .commit(commit, Box::new(move |fate| fates.send(fate).unwrap()));
                 }
                 Output::Effect(effect) => self.effects.push(effect),
                 Output::Discard(fault) => panic!("owner discarded: {fault}"),
@@ -144,7 +157,9 @@ impl Bench {
     pub(super) fn settle(&mut self) {
         loop {
             self.store.sync();
-            let Ok(fate) = self.fates.1.try_recv() else { return };
+            let Ok(fate) = self.fates.1.try_recv() else {
+                return;
+            };
             self.feed(Input::Committed(fate.unwrap()));
         }
     }
@@ -156,16 +171,22 @@ impl Bench {
 
     pub(super) fn said(&mut self, message: ToEngine) {
         let event = TerminalEvent::Said(message);
-        self.input(MerchantInput::Terminal { terminal_id: self.terminal_id, event });
+        self.input(MerchantInput::Terminal {
+            terminal_id: self.terminal_id,
+            event,
+        });
     }
 
-    pub(super) fn link_up(
-        &mut self,
-        journal_id: JournalId,
-        open: Vec<protocol::link::Digest>,
-    ) {
-        let event = TerminalEvent::Up { journal_id, open, prints: Vec::new() };
-        self.input(MerchantInput::Terminal { terminal_id: self.terminal_id, event });
+    pub(super) fn link_up(&mut self, journal_id: JournalId, open: Vec<protocol::link::Digest>) {
+        let event = TerminalEvent::Up {
+            journal_id,
+            open,
+            prints: Vec::new(),
+        };
+        self.input(MerchantInput::Terminal {
+            terminal_id: self.terminal_id,
+            event,
+        });
     }
 
     pub(super) fn pass(&mut self, ms: u64) {
@@ -187,7 +208,11 @@ impl Bench {
     ) -> Option<Result<Reply, Rejection>> {
         let caller = self.caller();
         let claim = key.map(|key| claim(key, &format!("{request:?}")));
-        self.input(MerchantInput::Ask(Ask { caller, claim, request }));
+        self.input(MerchantInput::Ask(Ask {
+            caller,
+            claim,
+            request,
+        }));
         self.answer(caller)
     }
 
@@ -219,7 +244,11 @@ impl Bench {
     }
 
     pub(super) fn pos(&self, pos_id: PosTransactionId) -> PosTransaction {
-        let bytes = self.store.get(&key::pos(self.merchant_id, pos_id)).unwrap().unwrap();
+        let bytes = self
+            .store
+            .get(&key::pos(self.merchant_id, pos_id))
+            .unwrap()
+            .unwrap();
         PosTransaction::from_bytes(&bytes).unwrap()
     }
 
@@ -228,7 +257,11 @@ impl Bench {
         pos_id: PosTransactionId,
     ) -> crate::domain::transaction::Transaction {
         let id = self.pos(pos_id).current_transaction().unwrap();
-        let bytes = self.store.get(&key::transaction(self.merchant_id, id)).unwrap().unwrap();
+        let bytes = self
+            .store
+            .get(&key::transaction(self.merchant_id, id))
+            .unwrap()
+            .unwrap();
         crate::domain::transaction::Transaction::from_bytes(&bytes).unwrap()
     }
 
@@ -243,14 +276,24 @@ impl Bench {
 
     pub(super) fn completed(&mut self, pos_id: PosTransactionId, chip: ChipOutcome) {
         let attempt_id = self.attempt(pos_id);
-        let completion = Completion { pos_id, attempt_id, chip, data: Vec::new() };
+        let completion = Completion {
+            pos_id,
+            attempt_id,
+            chip,
+            data: Vec::new(),
+        };
         self.said(ToEngine::Completed(completion));
     }
 
     pub(super) fn host(&mut self, pos_id: PosTransactionId, answer: AuthorizationAnswer) {
-        let Some(transaction_id) = self.pos(pos_id).current_transaction() else { return };
+        let Some(transaction_id) = self.pos(pos_id).current_transaction() else {
+            return;
+        };
         let answer = AcquirerAnswer::Authorization(answer);
-        self.input(MerchantInput::Acquirer { transaction_id, answer });
+        self.input(MerchantInput::Acquirer {
+            transaction_id,
+            answer,
+        });
     }
 
     /// An approved sale.
@@ -281,7 +324,13 @@ pub(super) fn euros(minor: i64) -> Money {
 
 pub(super) fn card(pos_id: PosTransactionId, attempt_id: AttemptId) -> CardReport {
     let data = hex::decode(TAP).unwrap();
-    CardReport { pos_id, attempt_id, amount: euros(1234), data, chip_waits: false }
+    CardReport {
+        pos_id,
+        attempt_id,
+        amount: euros(1234),
+        data,
+        chip_waits: false,
+    }
 }
 
 pub(super) fn host_result(code: &str) -> HostResult {
@@ -301,7 +350,10 @@ pub(super) fn approval() -> AuthorizationAnswer {
 }
 
 pub(super) fn decline() -> AuthorizationAnswer {
-    AuthorizationAnswer::Declined { host: host_result("05"), issuer_data: Vec::new() }
+    AuthorizationAnswer::Declined {
+        host: host_result("05"),
+        issuer_data: Vec::new(),
+    }
 }
 
 pub(super) fn claim(key: &str, body: &str) -> ClaimRequest {
@@ -309,6 +361,9 @@ pub(super) fn claim(key: &str, body: &str) -> ClaimRequest {
     ClaimRequest {
         key: ClaimKey(Sha256::digest(key).into()),
         fingerprint: Fingerprint(Sha256::digest(body).into()),
-        render: |answer| StoredAnswer { status: 200, body: format!("{answer:?}").into_bytes() },
+        render: |answer| StoredAnswer {
+            status: 200,
+            body: format!("{answer:?}").into_bytes(),
+        },
     }
 }

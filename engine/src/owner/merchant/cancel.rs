@@ -26,9 +26,13 @@ impl MerchantOwner {
     ) -> Answered {
         let found = self.pos(work, cancel.pos_id)?;
         let is_visible = |pos: &PosTransaction| {
-            cancel.asked_by.is_none_or(|terminal_id| terminal_id == pos.terminal_id)
+            cancel
+                .asked_by
+                .is_none_or(|terminal_id| terminal_id == pos.terminal_id)
         };
-        let Some(pos) = found.filter(is_visible) else { return Ok(Rejection::NotFound.into()) };
+        let Some(pos) = found.filter(is_visible) else {
+            return Ok(Rejection::NotFound.into());
+        };
         let resource = pos.id.to_string();
         if !self.note_cancel(work, &pos, &cancel)? {
             self.wait(caller, claim, Wanted::Verdict(pos.id), cancel.wait_until);
@@ -47,7 +51,9 @@ impl MerchantOwner {
     ) -> Result<bool, crate::store::ReadFault> {
         let mut pos = pos.clone();
         let is_stronger = cancel.if_too_late == IfTooLate::Void
-            && pos.cancel.is_some_and(|known| known.if_too_late == IfTooLate::Keep);
+            && pos
+                .cancel
+                .is_some_and(|known| known.if_too_late == IfTooLate::Keep);
         if let Some(known) = pos.cancel
             && !is_stronger
         {
@@ -91,7 +97,11 @@ impl MerchantOwner {
         cancel: &CancelPos,
     ) {
         let is_till = cancel.asked_by.is_some();
-        let reason = if is_till { Reason::CashierCanceled } else { Reason::PosCanceled };
+        let reason = if is_till {
+            Reason::CashierCanceled
+        } else {
+            Reason::PosCanceled
+        };
         set_verdict(&mut pos, Verdict::Canceled);
         self.send(work, pos.terminal_id, ToAgent::Stop { pos_id: pos.id });
         self.close(work, end_attempt(pos, reason), PosStatus::Canceled, reason);

@@ -32,7 +32,11 @@ pub(super) type Answered = Result<Outcome, ReadFault>;
 
 impl MerchantOwner {
     pub(super) fn ask(&mut self, ask: Ask, work: &mut MerchantWork<'_>) -> Decided {
-        let Ask { caller, claim, request } = ask;
+        let Ask {
+            caller,
+            claim,
+            request,
+        } = ask;
         if let Some(claim) = &claim
             && let Some(found) = work.get::<Claim>(&key::claim(self.id(), claim.key))?
         {
@@ -69,22 +73,31 @@ impl MerchantOwner {
             }
             Request::CancelPos(cancel) => self.cancel_pos(work, caller, claim, cancel),
             Request::PrintReceipt(print) => self.print_receipt(work, print),
-            Request::AdjustTip { target, tip, wait_until } => {
-                self.adjust_tip(work, caller, claim, target, tip, wait_until)
-            }
-            Request::Void { transaction_id, wait_until } => {
-                self.void(work, caller, claim, transaction_id, wait_until)
-            }
-            Request::CreateTerminal { label, serial_number } => {
-                Ok(self.create_terminal(work, label, serial_number))
-            }
-            Request::CreatePairingCode { terminal_id, life_s, code } => {
-                self.create_pairing_code(work, terminal_id, life_s, code)
-            }
+            Request::AdjustTip {
+                target,
+                tip,
+                wait_until,
+            } => self.adjust_tip(work, caller, claim, target, tip, wait_until),
+            Request::Void {
+                transaction_id,
+                wait_until,
+            } => self.void(work, caller, claim, transaction_id, wait_until),
+            Request::CreateTerminal {
+                label,
+                serial_number,
+            } => Ok(self.create_terminal(work, label, serial_number)),
+            Request::CreatePairingCode {
+                terminal_id,
+                life_s,
+                code,
+            } => self.create_pairing_code(work, terminal_id, life_s, code),
             Request::RedeemPairingCode(redeem) => self.redeem_pairing_code(work, redeem),
-            Request::CreateApiKey { label, scopes, expires_at, secret } => {
-                Ok(self.create_api_key(work, label, scopes, expires_at, secret))
-            }
+            Request::CreateApiKey {
+                label,
+                scopes,
+                expires_at,
+                secret,
+            } => Ok(self.create_api_key(work, label, scopes, expires_at, secret)),
             Request::RevokeApiKey { key_id } => self.revoke_api_key(work, key_id),
         }
     }
@@ -103,11 +116,12 @@ impl MerchantOwner {
         } else if let Some(answer) = found.answer {
             Ok(Reply::Replayed(answer))
         } else {
-            self.present_result(work, request, found.resource)?.map(|answer| {
-                // The first caller is gone and so is its answer: this one becomes the answer.
-                store_answer(work, self.merchant.id, claim, &answer);
-                Reply::Fresh(answer)
-            })
+            self.present_result(work, request, found.resource)?
+                .map(|answer| {
+                    // The first caller is gone and so is its answer: this one becomes the answer.
+                    store_answer(work, self.merchant.id, claim, &answer);
+                    Reply::Fresh(answer)
+                })
         };
         reply(work, caller, answer);
         Ok(())
@@ -142,7 +156,11 @@ impl MerchantOwner {
                 .map(|transaction| {
                     let is_set = transaction.tip_revisions.iter().any(|one| one.tip == tip);
                     let refusal = refused(&transaction);
-                    if is_set { Ok(Answer::TipAdjusted(Box::new(transaction))) } else { Err(refusal) }
+                    if is_set {
+                        Ok(Answer::TipAdjusted(Box::new(transaction)))
+                    } else {
+                        Err(refusal)
+                    }
                 }),
             _ => None,
         };

@@ -26,7 +26,9 @@ impl MerchantOwner {
         transaction_id: TransactionId,
         answer: AcquirerAnswer,
     ) -> Decided {
-        let Some(transaction) = self.transaction(work, transaction_id)? else { return Ok(()) };
+        let Some(transaction) = self.transaction(work, transaction_id)? else {
+            return Ok(());
+        };
         match answer {
             AcquirerAnswer::Authorization(answer) => self.authorized(work, transaction, answer),
             AcquirerAnswer::Reversal(answer) => self.reversal_answered(work, transaction, answer),
@@ -55,9 +57,15 @@ impl MerchantOwner {
             // The commit of the reversal is irrevocable; a word from before it changes nothing.
             _ => return Ok(()),
         }
-        let Some(pos) = self.pos(work, transaction.pos_id)? else { return Ok(()) };
+        let Some(pos) = self.pos(work, transaction.pos_id)? else {
+            return Ok(());
+        };
         match answer {
-            AuthorizationAnswer::Approved { amount, host, issuer_data } => {
+            AuthorizationAnswer::Approved {
+                amount,
+                host,
+                issuer_data,
+            } => {
                 transaction.host = Some(host);
                 transaction.authorized = Some(amount);
                 self.host_approved(work, pos, transaction, issuer_data);
@@ -85,7 +93,11 @@ impl MerchantOwner {
             self.undo(work, pos, transaction, Reason::PartialNotAccepted);
             return;
         }
-        pos.enter(Stage::Confirming, Some(work.now.plus_ms(self.limits.confirm_ms)), work.now);
+        pos.enter(
+            Stage::Confirming,
+            Some(work.now.plus_ms(self.limits.confirm_ms)),
+            work.now,
+        );
         set_attempt(&mut pos, AttemptState::Confirming);
         transaction.state = TransactionState::Confirming;
         transaction.touch(work.now);
@@ -111,7 +123,11 @@ impl MerchantOwner {
         self.save_transaction(work, "transaction.declined", transaction.clone());
         if self.may_try_again(&pos, work.now) {
             // The terminal tells the chip and then asks for the next card by its completion.
-            pos.enter(Stage::AwaitingCard, Some(work.now.plus_ms(self.limits.tell_ms)), work.now);
+            pos.enter(
+                Stage::AwaitingCard,
+                Some(work.now.plus_ms(self.limits.tell_ms)),
+                work.now,
+            );
             self.save_pos(work, "pos_transaction.attempt_declined", pos);
         } else {
             self.close(work, pos, PosStatus::Declined, Reason::HostDeclined);
@@ -142,7 +158,9 @@ impl MerchantOwner {
         mut pos: PosTransaction,
         chip_data: &[u8],
     ) -> Decided {
-        let Some(mut transaction) = self.current_transaction(work, &pos)? else { return Ok(()) };
+        let Some(mut transaction) = self.current_transaction(work, &pos)? else {
+            return Ok(());
+        };
         set_attempt(&mut pos, AttemptState::Approved);
         transaction.state = TransactionState::Approved;
         transaction.reason = Some(Reason::Approved);
@@ -245,10 +263,14 @@ impl MerchantOwner {
 
     /// Sends a reversal or an intent once more, unchanged but for the mark of a repeat.
     pub(super) fn send_again(&mut self, work: &mut MerchantWork<'_>, id: TransactionId) {
-        let Some(mut transaction) = self.pending.get(&id).cloned() else { return };
+        let Some(mut transaction) = self.pending.get(&id).cloned() else {
+            return;
+        };
         let now = work.now;
-        let request = if let Some(reversal) =
-            transaction.reversal.as_mut().filter(|one| one.done_at.is_none())
+        let request = if let Some(reversal) = transaction
+            .reversal
+            .as_mut()
+            .filter(|one| one.done_at.is_none())
         {
             reversal.sent_again(now);
             reversal_request(&transaction)
@@ -273,7 +295,9 @@ impl MerchantOwner {
         mut transaction: Transaction,
         answer: IntentAnswer,
     ) {
-        let Some(intent) = transaction.intent.clone() else { return };
+        let Some(intent) = transaction.intent.clone() else {
+            return;
+        };
         match answer {
             IntentAnswer::Acknowledged => {
                 transaction.intent = None;
@@ -331,7 +355,12 @@ impl MerchantOwner {
     ) {
         if let Some(attempt) = pos.current_attempt() {
             let attempt_id = attempt.id;
-            let answer = HostAnswer { pos_id: pos.id, attempt_id, decision, issuer_data };
+            let answer = HostAnswer {
+                pos_id: pos.id,
+                attempt_id,
+                decision,
+                issuer_data,
+            };
             self.send(work, pos.terminal_id, ToAgent::HostAnswer(answer));
         }
     }
@@ -364,7 +393,13 @@ fn request(transaction: &Transaction, tries: u32, action: AcquirerAction) -> Acq
 
 fn reversal_request(transaction: &Transaction) -> AcquirerRequest {
     let tries = transaction.reversal.map_or(1, |reversal| reversal.tries);
-    request(transaction, tries, AcquirerAction::Reverse { amount: transaction.requested })
+    request(
+        transaction,
+        tries,
+        AcquirerAction::Reverse {
+            amount: transaction.requested,
+        },
+    )
 }
 
 /// The request of the transaction's intent.

@@ -25,10 +25,16 @@ impl MerchantOwner {
         open: Vec<Digest>,
         prints: Vec<PrintReport>,
     ) -> Decided {
-        let Some(mut terminal) = self.terminal(work, terminal_id)? else { return Ok(()) };
+        let Some(mut terminal) = self.terminal(work, terminal_id)? else {
+            return Ok(());
+        };
         self.links.insert(terminal_id);
         let prints_known: Vec<PrintJobId> = prints.iter().map(|report| report.job_id).collect();
-        work.effect(Effect::Welcome { terminal_id, label: terminal.label.clone(), prints_known });
+        work.effect(Effect::Welcome {
+            terminal_id,
+            label: terminal.label.clone(),
+            prints_known,
+        });
         let is_same_journal = terminal.journal_id.is_none_or(|known| known == journal_id);
         if terminal.journal_id != Some(journal_id) {
             terminal.journal_id = Some(journal_id);
@@ -50,8 +56,12 @@ impl MerchantOwner {
         for pos in unknown_there {
             self.reconcile_unknown(work, pos, is_same_journal)?;
         }
-        let jobs: Vec<PrintJob> =
-            self.prints.values().filter(|job| job.terminal_id == terminal_id).cloned().collect();
+        let jobs: Vec<PrintJob> = self
+            .prints
+            .values()
+            .filter(|job| job.terminal_id == terminal_id)
+            .cloned()
+            .collect();
         for job in jobs {
             self.send_print(work, &job);
         }
@@ -65,9 +75,17 @@ impl MerchantOwner {
         terminal_id: TerminalId,
         digest: Digest,
     ) -> Decided {
-        let found = self.pos(work, digest.pos_id)?.filter(|pos| pos.terminal_id == terminal_id);
+        let found = self
+            .pos(work, digest.pos_id)?
+            .filter(|pos| pos.terminal_id == terminal_id);
         let Some(pos) = found else {
-            self.send(work, terminal_id, ToAgent::Stop { pos_id: digest.pos_id });
+            self.send(
+                work,
+                terminal_id,
+                ToAgent::Stop {
+                    pos_id: digest.pos_id,
+                },
+            );
             return Ok(());
         };
         if !pos.stage.occupies_terminal() {
@@ -86,7 +104,10 @@ impl MerchantOwner {
             DigestState::Ended(end) if is_current => {
                 self.attempt_ended(work, pos, digest.attempt_id, end);
             }
-            DigestState::Reading | DigestState::Sent | DigestState::Lost | DigestState::Ended(_) => {
+            DigestState::Reading
+            | DigestState::Sent
+            | DigestState::Lost
+            | DigestState::Ended(_) => {
                 return self.catch_up(work, pos);
             }
         }
@@ -95,7 +116,10 @@ impl MerchantOwner {
 
     /// The terminal waits for the next word; what it is depends on the stage only.
     fn catch_up(&mut self, work: &mut MerchantWork<'_>, pos: PosTransaction) -> Decided {
-        match (pos.stage, pos.current_attempt().map(|attempt| attempt.state)) {
+        match (
+            pos.stage,
+            pos.current_attempt().map(|attempt| attempt.state),
+        ) {
             (Stage::Confirming, _) => {
                 // Issuer data is not kept: the chip decides without it, and its word is final.
                 self.send_host_answer(work, &pos, HostDecision::Approved, Vec::new());
@@ -132,8 +156,11 @@ impl MerchantOwner {
         pos: PosTransaction,
         is_same_journal: bool,
     ) -> Decided {
-        let reason =
-            if is_same_journal { Reason::TerminalRestarted } else { Reason::TerminalReplaced };
+        let reason = if is_same_journal {
+            Reason::TerminalRestarted
+        } else {
+            Reason::TerminalReplaced
+        };
         match pos.stage {
             Stage::Offered => self.send(work, pos.terminal_id, ToAgent::Offer(offer(&pos))),
             Stage::SelectingTip | Stage::AwaitingCard => {

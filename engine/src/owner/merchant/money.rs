@@ -10,9 +10,7 @@ use crate::domain::rejection::Rejection;
 use crate::domain::reversal::pause_ms;
 use crate::domain::time::Timestamp;
 use crate::domain::tip;
-use crate::domain::transaction::{
-    Intent, IntentKind, TipRevision, Transaction, TransactionState,
-};
+use crate::domain::transaction::{Intent, IntentKind, TipRevision, Transaction, TransactionState};
 use crate::store::ReadFault;
 
 use super::claim::{Answered, Outcome};
@@ -117,7 +115,11 @@ impl MerchantOwner {
                 self.print_automatically(work, &transaction, Slip::Voided);
             }
             IntentKind::AdjustTip { tip, total } => {
-                transaction.tip_revisions.push(TipRevision { tip, total, at: work.now });
+                transaction.tip_revisions.push(TipRevision {
+                    tip,
+                    total,
+                    at: work.now,
+                });
                 self.save_transaction(work, "transaction.tip_adjusted", transaction);
             }
         }
@@ -146,7 +148,9 @@ impl MerchantOwner {
         transaction: &Transaction,
         verdict: Verdict,
     ) {
-        let Ok(Some(mut pos)) = self.pos(work, transaction.pos_id) else { return };
+        let Ok(Some(mut pos)) = self.pos(work, transaction.pos_id) else {
+            return;
+        };
         if let Some(cancel) = &mut pos.cancel
             && cancel.verdict.is_none()
             && pos.stage == Stage::Closed
@@ -169,6 +173,9 @@ pub(super) fn void_refusal(transaction: &Transaction) -> Option<Rejection> {
         TransactionState::Voided | TransactionState::Reversed => {
             Some(Rejection::AlreadyProcessed { id })
         }
-        state => Some(Rejection::TransactionState { id, state: state.code() }),
+        state => Some(Rejection::TransactionState {
+            id,
+            state: state.code(),
+        }),
     }
 }

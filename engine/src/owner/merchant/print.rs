@@ -32,13 +32,15 @@ impl MerchantOwner {
         let Some(transaction) = self.last_transaction(work, &pos)? else {
             return Ok(Rejection::NoReceipt.into());
         };
-        Ok(match self.queue_print(work, &transaction, print.copy, terminal_id)? {
-            Some(job) => {
-                let resource = job.id.to_string();
-                Outcome::Done(Answer::PrintQueued(Box::new(job)), resource)
-            }
-            None => Rejection::NoReceipt.into(),
-        })
+        Ok(
+            match self.queue_print(work, &transaction, print.copy, terminal_id)? {
+                Some(job) => {
+                    let resource = job.id.to_string();
+                    Outcome::Done(Answer::PrintQueued(Box::new(job)), resource)
+                }
+                None => Rejection::NoReceipt.into(),
+            },
+        )
     }
 
     /// Prints the copies that the rules want, as far as they can be made: a receipt that cannot be
@@ -64,7 +66,11 @@ impl MerchantOwner {
         work: &MerchantWork<'_>,
         pos: &PosTransaction,
     ) -> Result<Option<Transaction>, ReadFault> {
-        let id = pos.attempts.iter().rev().find_map(|attempt| attempt.transaction_id);
+        let id = pos
+            .attempts
+            .iter()
+            .rev()
+            .find_map(|attempt| attempt.transaction_id);
         id.map_or(Ok(None), |id| self.transaction(work, id))
     }
 
@@ -80,8 +86,14 @@ impl MerchantOwner {
         };
         let mark = self.copy_mark(transaction, copy);
         let is_duplicate = work.exists(&mark)?;
-        let source = Source { merchant: &self.merchant, terminal: &terminal, transaction };
-        let Some(receipt) = receipt::make(&source, copy, is_duplicate) else { return Ok(None) };
+        let source = Source {
+            merchant: &self.merchant,
+            terminal: &terminal,
+            transaction,
+        };
+        let Some(receipt) = receipt::make(&source, copy, is_duplicate) else {
+            return Ok(None);
+        };
         let job = PrintJob {
             id: PrintJobId::from_uuid(work.id()),
             merchant_id: self.id(),
@@ -90,7 +102,9 @@ impl MerchantOwner {
             copy,
             is_duplicate,
             receipt: Some(receipt),
-            state: PrintState::Queued { held_by: String::new() },
+            state: PrintState::Queued {
+                held_by: String::new(),
+            },
             created_at: work.now,
             updated_at: work.now,
         };
@@ -121,7 +135,11 @@ impl MerchantOwner {
 
     pub(super) fn send_print(&self, work: &mut MerchantWork<'_>, job: &PrintJob) {
         if let Some(receipt) = job.receipt.clone() {
-            let command = PrintCommand { job_id: job.id, receipt, open_drawer: false };
+            let command = PrintCommand {
+                job_id: job.id,
+                receipt,
+                open_drawer: false,
+            };
             self.send(work, job.terminal_id, ToAgent::Print(Box::new(command)));
         }
     }
@@ -151,13 +169,19 @@ impl MerchantOwner {
         terminal_id: TerminalId,
         report: &PrintReport,
     ) -> Decided {
-        let Some(mut job) = self.prints.get(&report.job_id).cloned() else { return Ok(()) };
+        let Some(mut job) = self.prints.get(&report.job_id).cloned() else {
+            return Ok(());
+        };
         if job.terminal_id != terminal_id || job.state == report.state {
             return Ok(());
         }
         job.state = report.state.clone();
         job.updated_at = work.now;
-        let event = if job.state.is_final() { "print_job.ended" } else { "print_job.moved" };
+        let event = if job.state.is_final() {
+            "print_job.ended"
+        } else {
+            "print_job.moved"
+        };
         self.save_print(work, event, job);
         Ok(())
     }

@@ -1,25 +1,19 @@
 //! Rules of a merchant's owner that the table of transitions does not show.
 
 use protocol::id::JournalId;
-use protocol::link::{
-    AttemptEnd, ChipOutcome, Digest, DigestState, PosStatus, ToAgent, ToEngine,
-};
+use protocol::link::{AttemptEnd, ChipOutcome, Digest, DigestState, PosStatus, ToAgent, ToEngine};
 use uuid::Uuid;
 
 use super::bench::{Bench, T0, approval, decline, euros};
 use super::{Effect, MerchantInput};
-use crate::acquirer::{
-    AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer,
-};
+use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer};
 use crate::domain::pos::{IfTooLate, Stage, Verdict};
 use crate::domain::reason::Reason;
 use crate::domain::rejection::Rejection;
 use crate::domain::reversal::ReversalAnswer;
 use crate::domain::transaction::TransactionState;
 use crate::owner::machine::Input;
-use crate::owner::request::{
-    Answer, Ask, CancelPos, Reply, Request, TransactionTarget,
-};
+use crate::owner::request::{Answer, Ask, CancelPos, Reply, Request, TransactionTarget};
 
 fn reversals(bench: &Bench) -> usize {
     let is_reversal = |effect: &&Effect| {
@@ -41,9 +35,17 @@ fn nothing_leaves_before_its_commit() {
     let mut bench = Bench::new();
     let caller = bench.caller();
     let request = bench.start_request(false);
-    let ask = Ask { caller, claim: None, request };
+    let ask = Ask {
+        caller,
+        claim: None,
+        request,
+    };
     bench.feed(Input::Outside(MerchantInput::Ask(ask)));
-    assert_eq!(bench.effects, [], "an effect left before the commit was durable");
+    assert_eq!(
+        bench.effects,
+        [],
+        "an effect left before the commit was durable"
+    );
     bench.settle();
     assert!(bench.answer(caller).is_some());
     assert!(matches!(bench.sent().as_slice(), [ToAgent::Offer(_)]));
@@ -55,14 +57,26 @@ fn the_same_key_gives_the_same_answer_and_one_transaction() {
     let request = bench.start_request(false);
     let pos_id = started(bench.ask(Some("k"), request.clone()));
     let replay = bench.ask(Some("k"), request.clone());
-    let Some(Ok(Reply::Replayed(stored))) = &replay else { panic!("no replay: {replay:?}") };
+    let Some(Ok(Reply::Replayed(stored))) = &replay else {
+        panic!("no replay: {replay:?}")
+    };
     assert!(String::from_utf8_lossy(&stored.body).contains(&pos_id.to_string()));
     bench.restart();
-    assert_eq!(bench.ask(Some("k"), request), replay, "another answer after a restart");
+    assert_eq!(
+        bench.ask(Some("k"), request),
+        replay,
+        "another answer after a restart"
+    );
     let other = bench.start_request(true);
-    assert_eq!(bench.ask(Some("k"), other), Some(Err(Rejection::IdempotencyConflict)));
-    let offers =
-        bench.sent().iter().filter(|message| matches!(message, ToAgent::Offer(_))).count();
+    assert_eq!(
+        bench.ask(Some("k"), other),
+        Some(Err(Rejection::IdempotencyConflict))
+    );
+    let offers = bench
+        .sent()
+        .iter()
+        .filter(|message| matches!(message, ToAgent::Offer(_)))
+        .count();
     assert_eq!(offers, 1);
 }
 
@@ -73,13 +87,19 @@ fn two_requests_with_one_key_at_the_same_time_are_one() {
     let callers = [bench.caller(), bench.caller()];
     for caller in callers {
         let claim = Some(super::bench::claim("k", "body"));
-        let ask = Ask { caller, claim, request: request.clone() };
+        let ask = Ask {
+            caller,
+            claim,
+            request: request.clone(),
+        };
         bench.feed(Input::Outside(MerchantInput::Ask(ask)));
     }
     bench.settle();
     let first = started(bench.answer(callers[0]));
     let second = bench.answer(callers[1]);
-    let Some(Ok(Reply::Replayed(stored))) = second else { panic!("not replayed: {second:?}") };
+    let Some(Ok(Reply::Replayed(stored))) = second else {
+        panic!("not replayed: {second:?}")
+    };
     assert!(String::from_utf8_lossy(&stored.body).contains(&first.to_string()));
 }
 
@@ -91,7 +111,10 @@ fn one_terminal_runs_one_transaction_and_a_refusal_burns_no_key() {
     let refused = bench.ask(Some("k"), request.clone());
     assert_eq!(refused, Some(Err(Rejection::TerminalBusy { running })));
     bench.pass(6_000);
-    assert_eq!(bench.pos(running).reason(), Some(Reason::TerminalUnreachable));
+    assert_eq!(
+        bench.pos(running).reason(),
+        Some(Reason::TerminalUnreachable)
+    );
     started(bench.ask(Some("k"), request));
 }
 
@@ -100,7 +123,10 @@ fn a_terminal_without_link_is_refused_at_once() {
     let mut bench = Bench::new();
     bench.restart();
     let request = bench.start_request(false);
-    assert_eq!(bench.ask(Some("k"), request), Some(Err(Rejection::TerminalOffline)));
+    assert_eq!(
+        bench.ask(Some("k"), request),
+        Some(Err(Rejection::TerminalOffline))
+    );
 }
 
 #[test]
@@ -115,7 +141,10 @@ fn a_declined_card_is_followed_by_another_until_attempts_run_out() {
         bench.completed(pos_id, ChipOutcome::Refused);
     }
     let pos = bench.pos(pos_id);
-    assert_eq!((pos.status(), pos.reason()), (PosStatus::Declined, Some(Reason::HostDeclined)));
+    assert_eq!(
+        (pos.status(), pos.reason()),
+        (PosStatus::Declined, Some(Reason::HostDeclined))
+    );
 }
 
 #[test]
@@ -125,7 +154,12 @@ fn card_data_after_the_expiry_is_never_authorized() {
     bench.said(ToEngine::Accept { pos_id });
     bench.now = bench.now.plus_ms(60_001);
     bench.tap(pos_id);
-    assert!(bench.sent().iter().any(|one| matches!(one, ToAgent::AttemptClosed { .. })));
+    assert!(
+        bench
+            .sent()
+            .iter()
+            .any(|one| matches!(one, ToAgent::AttemptClosed { .. }))
+    );
     assert_eq!(bench.pos(pos_id).stage, Stage::AwaitingCard);
     assert!(bench.pos(pos_id).current_transaction().is_none());
 }
@@ -148,16 +182,30 @@ fn an_unknown_outcome_is_reversed_until_acknowledged_across_restarts() {
         answer: AcquirerAnswer::Reversal(answer),
     };
     bench.input(answer(ReversalAnswer::OriginalNotFound));
-    assert_eq!(bench.pos(pos_id).status(), PosStatus::InDoubt, "provisional");
+    assert_eq!(
+        bench.pos(pos_id).status(),
+        PosStatus::InDoubt,
+        "provisional"
+    );
     bench.pass(60_000);
     bench.input(answer(ReversalAnswer::OriginalNotFound));
     assert_eq!(bench.pos(pos_id).status(), PosStatus::Reversed);
     assert_eq!(bench.pos(pos_id).reason(), Some(Reason::EngineRestarted));
     let late = AcquirerAnswer::Authorization(approval());
-    bench.input(MerchantInput::Acquirer { transaction_id, answer: late });
-    assert_eq!(bench.transaction_of(pos_id).state, TransactionState::Reversing, "late approval");
+    bench.input(MerchantInput::Acquirer {
+        transaction_id,
+        answer: late,
+    });
+    assert_eq!(
+        bench.transaction_of(pos_id).state,
+        TransactionState::Reversing,
+        "late approval"
+    );
     bench.input(answer(ReversalAnswer::Acknowledged));
-    assert_eq!(bench.transaction_of(pos_id).state, TransactionState::Reversed);
+    assert_eq!(
+        bench.transaction_of(pos_id).state,
+        TransactionState::Reversed
+    );
 }
 
 #[test]
@@ -167,9 +215,13 @@ fn less_than_asked_is_reversed_unless_accepted() {
     bench.said(ToEngine::Accept { pos_id });
     bench.tap(pos_id);
     let answer = match approval() {
-        AuthorizationAnswer::Approved { host, issuer_data, .. } => {
-            AuthorizationAnswer::Approved { amount: euros(1000), host, issuer_data }
-        }
+        AuthorizationAnswer::Approved {
+            host, issuer_data, ..
+        } => AuthorizationAnswer::Approved {
+            amount: euros(1000),
+            host,
+            issuer_data,
+        },
         other => other,
     };
     bench.host(pos_id, answer);
@@ -193,18 +245,28 @@ fn a_cancel_during_authorization_gets_the_verdict_of_the_outcome() {
             asked_by: None,
             wait_until: bench.now.plus_ms(5_000),
         };
-        assert_eq!(bench.ask(Some("c"), Request::CancelPos(cancel)), None, "answered too early");
+        assert_eq!(
+            bench.ask(Some("c"), Request::CancelPos(cancel)),
+            None,
+            "answered too early"
+        );
         bench.host(pos_id, approval());
         bench.completed(pos_id, chip);
         if chip == ChipOutcome::Refused {
             let transaction_id = bench.transaction_of(pos_id).id;
             let answer = AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged);
-            bench.input(MerchantInput::Acquirer { transaction_id, answer });
+            bench.input(MerchantInput::Acquirer {
+                transaction_id,
+                answer,
+            });
         }
         let known = bench.pos(pos_id).cancel.unwrap().verdict;
         assert_eq!(known, Some(verdict));
         let again = bench.ask(None, Request::CancelPos(cancel));
-        assert!(matches!(again, Some(Ok(Reply::Fresh(Answer::Canceled(_))))), "{again:?}");
+        assert!(
+            matches!(again, Some(Ok(Reply::Fresh(Answer::Canceled(_))))),
+            "{again:?}"
+        );
     }
 }
 
@@ -221,8 +283,14 @@ fn a_cancel_after_approval_can_void() {
     assert_eq!(bench.ask(None, Request::CancelPos(cancel)), None);
     let transaction_id = bench.transaction_of(pos_id).id;
     let answer = AcquirerAnswer::Intent(IntentAnswer::Acknowledged);
-    bench.input(MerchantInput::Acquirer { transaction_id, answer });
-    assert_eq!(bench.pos(pos_id).cancel.unwrap().verdict, Some(Verdict::TooLateVoided));
+    bench.input(MerchantInput::Acquirer {
+        transaction_id,
+        answer,
+    });
+    assert_eq!(
+        bench.pos(pos_id).cancel.unwrap().verdict,
+        Some(Verdict::TooLateVoided)
+    );
     assert_eq!(bench.transaction_of(pos_id).state, TransactionState::Voided);
 }
 
@@ -238,26 +306,42 @@ fn a_tip_is_bounded_repeated_and_recorded() {
     };
     let too_much = adjust(&bench, 248);
     let limit = euros(247);
-    assert_eq!(bench.ask(None, too_much), Some(Err(Rejection::TipLimitExceeded { limit })));
+    assert_eq!(
+        bench.ask(None, too_much),
+        Some(Err(Rejection::TipLimitExceeded { limit }))
+    );
     let request = adjust(&bench, 200);
     assert_eq!(bench.ask(Some("t"), request.clone()), None);
     let in_progress = bench.ask(Some("t"), request.clone());
-    assert!(matches!(in_progress, Some(Err(Rejection::IdempotencyInProgress { .. }))));
+    assert!(matches!(
+        in_progress,
+        Some(Err(Rejection::IdempotencyInProgress { .. }))
+    ));
     bench.restart();
     let transaction_id = bench.transaction_of(pos_id).id;
     let answer = AcquirerAnswer::Intent(IntentAnswer::Acknowledged);
-    bench.input(MerchantInput::Acquirer { transaction_id, answer });
+    bench.input(MerchantInput::Acquirer {
+        transaction_id,
+        answer,
+    });
     assert_eq!(bench.transaction_of(pos_id).total(), euros(1434));
     let after = bench.ask(Some("t"), request.clone());
-    assert!(matches!(after, Some(Ok(Reply::Fresh(Answer::TipAdjusted(_))))), "{after:?}");
-    assert!(matches!(bench.ask(Some("t"), request), Some(Ok(Reply::Replayed(_)))));
+    assert!(
+        matches!(after, Some(Ok(Reply::Fresh(Answer::TipAdjusted(_))))),
+        "{after:?}"
+    );
+    assert!(matches!(
+        bench.ask(Some("t"), request),
+        Some(Ok(Reply::Replayed(_)))
+    ));
 }
 
 #[test]
 fn a_replaced_installation_loses_its_open_work() {
-    for (stage, status) in
-        [(Stage::AwaitingCard, PosStatus::Failed), (Stage::Confirming, PosStatus::InDoubt)]
-    {
+    for (stage, status) in [
+        (Stage::AwaitingCard, PosStatus::Failed),
+        (Stage::Confirming, PosStatus::InDoubt),
+    ] {
         let mut bench = Bench::new();
         let pos_id = bench.start(false);
         bench.said(ToEngine::Accept { pos_id });
@@ -281,10 +365,32 @@ fn a_digest_is_reconciled_before_new_work() {
     bench.host(pos_id, approval());
     let attempt_id = Some(bench.attempt(pos_id));
     bench.effects.clear();
-    bench.link_up(journal_id, vec![Digest { pos_id, attempt_id, state: DigestState::Sent }]);
-    assert!(matches!(bench.effects.first(), Some(Effect::Welcome { .. })));
-    assert!(bench.sent().iter().any(|one| matches!(one, ToAgent::HostAnswer(_))));
-    bench.link_up(journal_id, vec![Digest { pos_id, attempt_id, state: DigestState::Lost }]);
+    bench.link_up(
+        journal_id,
+        vec![Digest {
+            pos_id,
+            attempt_id,
+            state: DigestState::Sent,
+        }],
+    );
+    assert!(matches!(
+        bench.effects.first(),
+        Some(Effect::Welcome { .. })
+    ));
+    assert!(
+        bench
+            .sent()
+            .iter()
+            .any(|one| matches!(one, ToAgent::HostAnswer(_)))
+    );
+    bench.link_up(
+        journal_id,
+        vec![Digest {
+            pos_id,
+            attempt_id,
+            state: DigestState::Lost,
+        }],
+    );
     assert_eq!(bench.pos(pos_id).reason(), Some(Reason::TerminalRestarted));
     assert_eq!(bench.pos(pos_id).status(), PosStatus::InDoubt);
 }
@@ -301,7 +407,14 @@ fn a_restart_of_the_engine_alone_changes_nothing_before_the_grace() {
     bench.pass(29_000);
     assert_eq!(bench.pos(pos_id).stage, Stage::AwaitingCard);
     let state = DigestState::Ended(AttemptEnd::CustomerTimeout);
-    bench.link_up(journal_id, vec![Digest { pos_id, attempt_id: Some(attempt_id), state }]);
+    bench.link_up(
+        journal_id,
+        vec![Digest {
+            pos_id,
+            attempt_id: Some(attempt_id),
+            state,
+        }],
+    );
     assert_eq!(bench.pos(pos_id).reason(), Some(Reason::CustomerTimeout));
 }
 
@@ -322,8 +435,18 @@ fn receipts_print_after_approval_and_reprints_say_duplicate() {
             .collect()
     };
     let first = printed(&bench);
-    assert_eq!(first.iter().map(|(duplicate, _)| *duplicate).collect::<Vec<_>>(), [false, false]);
-    assert!(first.iter().all(|(_, text)| text.contains("APPROVED") && text.contains("EUR 12.34")));
+    assert_eq!(
+        first
+            .iter()
+            .map(|(duplicate, _)| *duplicate)
+            .collect::<Vec<_>>(),
+        [false, false]
+    );
+    assert!(
+        first
+            .iter()
+            .all(|(_, text)| text.contains("APPROVED") && text.contains("EUR 12.34"))
+    );
     let reprint = Request::PrintReceipt(crate::owner::request::PrintReceipt {
         pos_id,
         copy: protocol::receipt::Copy::Customer,
@@ -332,6 +455,10 @@ fn receipts_print_after_approval_and_reprints_say_duplicate() {
     bench.effects.clear();
     bench.ask(None, reprint);
     let again = printed(&bench);
-    assert!(again.iter().all(|(duplicate, text)| *duplicate && text.contains("DUPLICATE")));
+    assert!(
+        again
+            .iter()
+            .all(|(duplicate, text)| *duplicate && text.contains("DUPLICATE"))
+    );
     assert_eq!(again.len(), 1);
 }

@@ -28,11 +28,15 @@ impl MerchantOwner {
         if terminal.device_key.is_none() {
             return Ok(Rejection::TerminalNotPaired.into());
         }
-        let running = self.open.values().find(|pos| {
-            pos.terminal_id == start.terminal_id && pos.stage.occupies_terminal()
-        });
+        let running = self
+            .open
+            .values()
+            .find(|pos| pos.terminal_id == start.terminal_id && pos.stage.occupies_terminal());
         if let Some(running) = running {
-            return Ok(Rejection::TerminalBusy { running: running.id }.into());
+            return Ok(Rejection::TerminalBusy {
+                running: running.id,
+            }
+            .into());
         }
         if !self.links.contains(&start.terminal_id) {
             return Ok(Rejection::TerminalOffline.into());
@@ -53,15 +57,18 @@ impl MerchantOwner {
             return Err(Rejection::AmountTooSmall { min_minor: 1 });
         }
         if amount.minor() > self.limits.amount_max {
-            return Err(Rejection::AmountTooLarge { max_minor: self.limits.amount_max });
+            return Err(Rejection::AmountTooLarge {
+                max_minor: self.limits.amount_max,
+            });
         }
         let reference = start.reference.as_deref().unwrap_or("x");
         let is_printable = reference.chars().all(|letter| !letter.is_control());
-        if reference.is_empty()
-            || reference.chars().count() > REFERENCE_LENGTH_MAX
-            || !is_printable
+        if reference.is_empty() || reference.chars().count() > REFERENCE_LENGTH_MAX || !is_printable
         {
-            return Err(Rejection::invalid("reference", "1 to 36 printable characters"));
+            return Err(Rejection::invalid(
+                "reference",
+                "1 to 36 printable characters",
+            ));
         }
         start.tip_prompt.as_ref().map_or(Ok(()), tip::check_prompt)
     }
@@ -106,7 +113,10 @@ impl MerchantOwner {
                 self.wait(caller, None, Wanted::End(pos_id), until);
                 Ok(Outcome::Waits(pos_id.to_string()))
             }
-            _ => Ok(Outcome::Done(Answer::Pos(Box::new(pos)), pos_id.to_string())),
+            _ => Ok(Outcome::Done(
+                Answer::Pos(Box::new(pos)),
+                pos_id.to_string(),
+            )),
         }
     }
 
@@ -117,8 +127,14 @@ impl MerchantOwner {
             return;
         };
         // The terminal counts the prompt's time itself; the grace covers the way there and back.
-        let life_ms = u64::from(prompt.timeout_s).saturating_mul(1_000).saturating_add(10_000);
-        pos.enter(Stage::SelectingTip, Some(work.now.plus_ms(life_ms)), work.now);
+        let life_ms = u64::from(prompt.timeout_s)
+            .saturating_mul(1_000)
+            .saturating_add(10_000);
+        pos.enter(
+            Stage::SelectingTip,
+            Some(work.now.plus_ms(life_ms)),
+            work.now,
+        );
         self.send_tip_prompt(work, &pos);
         self.save_pos(work, "pos_transaction.accepted", pos);
     }
@@ -126,7 +142,15 @@ impl MerchantOwner {
     pub(super) fn send_tip_prompt(&self, work: &mut MerchantWork<'_>, pos: &PosTransaction) {
         if let Some(prompt) = pos.tip_prompt.clone() {
             let (pos_id, amount) = (pos.id, pos.base);
-            self.send(work, pos.terminal_id, ToAgent::SelectTip { pos_id, amount, prompt });
+            self.send(
+                work,
+                pos.terminal_id,
+                ToAgent::SelectTip {
+                    pos_id,
+                    amount,
+                    prompt,
+                },
+            );
         }
     }
 
@@ -137,7 +161,9 @@ impl MerchantOwner {
             return;
         };
         let expires_at = work.now.plus_ms(self.limits.attempt_ms);
-        let number = u32::try_from(pos.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let number = u32::try_from(pos.attempts.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
         pos.attempts.push(Attempt {
             id: AttemptId::from_uuid(work.id()),
             number,
@@ -148,7 +174,11 @@ impl MerchantOwner {
             transaction_id: None,
         });
         // Card data that left the till just before the expiry is still on its way.
-        pos.enter(Stage::AwaitingCard, Some(expires_at.plus_ms(2_000)), work.now);
+        pos.enter(
+            Stage::AwaitingCard,
+            Some(expires_at.plus_ms(2_000)),
+            work.now,
+        );
         self.send_grant(work, &pos);
         self.save_pos(work, "pos_transaction.attempt_granted", pos);
     }

@@ -28,7 +28,10 @@ fn brought_to(stage: Stage) -> (Bench, PosTransactionId) {
     if step(&mut bench, Stage::SelectingTip) {
         return (bench, pos_id);
     }
-    bench.said(ToEngine::TipChosen { pos_id, choice: TipChoice::None });
+    bench.said(ToEngine::TipChosen {
+        pos_id,
+        choice: TipChoice::None,
+    });
     if step(&mut bench, Stage::AwaitingCard) {
         return (bench, pos_id);
     }
@@ -52,13 +55,24 @@ fn pull(bench: &mut Bench, pos_id: PosTransactionId, trigger: Trigger) {
     let attempt_id = bench
         .pos(pos_id)
         .current_attempt()
-        .map_or(protocol::id::AttemptId::from_uuid(Uuid::nil()), |attempt| attempt.id);
+        .map_or(protocol::id::AttemptId::from_uuid(Uuid::nil()), |attempt| {
+            attempt.id
+        });
     let transaction_id = bench
         .pos(pos_id)
         .current_transaction()
         .unwrap_or(protocol::id::TransactionId::from_uuid(Uuid::nil()));
-    let complete = |chip| Completion { pos_id, attempt_id, chip, data: Vec::new() };
-    let end = |end| ToEngine::AttemptEnded { pos_id, attempt_id: Some(attempt_id), end };
+    let complete = |chip| Completion {
+        pos_id,
+        attempt_id,
+        chip,
+        data: Vec::new(),
+    };
+    let end = |end| ToEngine::AttemptEnded {
+        pos_id,
+        attempt_id: Some(attempt_id),
+        end,
+    };
     let host = |answer| MerchantInput::Acquirer {
         transaction_id,
         answer: AcquirerAnswer::Authorization(answer),
@@ -66,7 +80,10 @@ fn pull(bench: &mut Bench, pos_id: PosTransactionId, trigger: Trigger) {
     match trigger {
         Trigger::Accept => bench.said(ToEngine::Accept { pos_id }),
         Trigger::Reject => {
-            bench.said(ToEngine::Reject { pos_id, reason: RejectReason::TooLate });
+            bench.said(ToEngine::Reject {
+                pos_id,
+                reason: RejectReason::TooLate,
+            });
         }
         Trigger::TipChosen => {
             let choice = TipChoice::Amount(euros(0));
@@ -94,7 +111,12 @@ fn pull(bench: &mut Bench, pos_id: PosTransactionId, trigger: Trigger) {
 
 fn cancel(bench: &mut Bench, pos_id: PosTransactionId, if_too_late: IfTooLate) {
     let wait_until = bench.now.plus_ms(1_000);
-    let request = Request::CancelPos(CancelPos { pos_id, if_too_late, asked_by: None, wait_until });
+    let request = Request::CancelPos(CancelPos {
+        pos_id,
+        if_too_late,
+        asked_by: None,
+        wait_until,
+    });
     bench.ask(None, request);
 }
 
@@ -113,10 +135,18 @@ fn the_machine_is_the_table() {
                 .map(|(_, _, stage, status)| (*stage, *status));
             walked += usize::from(listed.is_some());
             let expected = listed.unwrap_or((stage, status));
-            assert_eq!((pos.stage, pos.status()), expected, "{stage:?} × {trigger:?}");
+            assert_eq!(
+                (pos.stage, pos.status()),
+                expected,
+                "{stage:?} × {trigger:?}"
+            );
         }
     }
-    assert_eq!(walked, TRANSITIONS.len(), "a listed transition was not walked");
+    assert_eq!(
+        walked,
+        TRANSITIONS.len(),
+        "a listed transition was not walked"
+    );
 }
 
 #[test]
@@ -124,6 +154,10 @@ fn a_closed_transaction_stays_as_it_ended() {
     let (mut bench, pos_id) = brought_to(Stage::Closed);
     for trigger in Trigger::ALL {
         pull(&mut bench, pos_id, trigger);
-        assert_eq!(bench.pos(pos_id).status(), PosStatus::Approved, "{trigger:?}");
+        assert_eq!(
+            bench.pos(pos_id).status(),
+            PosStatus::Approved,
+            "{trigger:?}"
+        );
     }
 }

@@ -5,8 +5,8 @@
 
 use protocol::id::{AttemptId, PosTransactionId, TerminalId, TransactionId};
 use protocol::link::{
-    AttemptEnd, CardReport, ChipOutcome, Completion, Concluded, PosStatus, RejectReason, ToAgent,
-    ToEngine, TipChoice,
+    AttemptEnd, CardReport, ChipOutcome, Completion, Concluded, PosStatus, RejectReason, TipChoice,
+    ToAgent, ToEngine,
 };
 
 use crate::acquirer::{AcquirerAction, AcquirerRequest, SealedCard};
@@ -45,7 +45,11 @@ impl MerchantOwner {
                 }
             }
             ToEngine::Card(report) => self.card_read(work, terminal_id, report)?,
-            ToEngine::AttemptEnded { pos_id, attempt_id, end } => {
+            ToEngine::AttemptEnded {
+                pos_id,
+                attempt_id,
+                end,
+            } => {
                 if let Some(pos) = self.open_at(work, terminal_id, pos_id)? {
                     self.attempt_ended(work, pos, attempt_id, end);
                 }
@@ -65,7 +69,9 @@ impl MerchantOwner {
         terminal_id: TerminalId,
         pos_id: PosTransactionId,
     ) -> Result<Option<PosTransaction>, crate::store::ReadFault> {
-        let found = self.pos(work, pos_id)?.filter(|pos| pos.terminal_id == terminal_id);
+        let found = self
+            .pos(work, pos_id)?
+            .filter(|pos| pos.terminal_id == terminal_id);
         match found {
             Some(pos) if pos.stage.occupies_terminal() => Ok(Some(pos)),
             Some(pos) => {
@@ -79,12 +85,7 @@ impl MerchantOwner {
         }
     }
 
-    fn rejected(
-        &mut self,
-        work: &mut MerchantWork<'_>,
-        pos: PosTransaction,
-        reason: RejectReason,
-    ) {
+    fn rejected(&mut self, work: &mut MerchantWork<'_>, pos: PosTransaction, reason: RejectReason) {
         if !pos.stage.is_before_no_return() {
             return;
         }
@@ -127,14 +128,24 @@ impl MerchantOwner {
     ) -> Decided {
         let (pos_id, attempt_id) = (report.pos_id, report.attempt_id);
         let Some(pos) = self.open_at(work, terminal_id, pos_id)? else {
-            self.send(work, terminal_id, ToAgent::AttemptClosed { pos_id, attempt_id });
+            self.send(
+                work,
+                terminal_id,
+                ToAgent::AttemptClosed { pos_id, attempt_id },
+            );
             return Ok(());
         };
         if !is_granted(&pos, attempt_id, |attempt| work.now <= attempt.expires_at) {
-            self.send(work, terminal_id, ToAgent::AttemptClosed { pos_id, attempt_id });
+            self.send(
+                work,
+                terminal_id,
+                ToAgent::AttemptClosed { pos_id, attempt_id },
+            );
             return Ok(());
         }
-        let amount = pos.current_attempt().map_or(pos.base, |attempt| attempt.amount);
+        let amount = pos
+            .current_attempt()
+            .map_or(pos.base, |attempt| attempt.amount);
         let read = if report.amount == amount {
             CardSummary::read(&report.data, amount)
         } else {
@@ -147,7 +158,11 @@ impl MerchantOwner {
                     CardError::AmountMismatch => Reason::AmountMismatch,
                     CardError::Malformed | CardError::NotEncrypted => Reason::ReaderFault,
                 };
-                self.send(work, terminal_id, ToAgent::AttemptClosed { pos_id, attempt_id });
+                self.send(
+                    work,
+                    terminal_id,
+                    ToAgent::AttemptClosed { pos_id, attempt_id },
+                );
                 self.close(work, end_attempt(pos, reason), PosStatus::Failed, reason);
             }
         }
@@ -162,10 +177,19 @@ impl MerchantOwner {
         sealed: SealedCard,
     ) {
         let now = work.now;
-        let trace = Trace { number: self.next_trace(), sent_at: now };
+        let trace = Trace {
+            number: self.next_trace(),
+            sent_at: now,
+        };
         let transaction_id = TransactionId::from_uuid(work.id());
-        pos.enter(Stage::Authorizing, Some(now.plus_ms(self.limits.host_ms)), now);
-        let Some(attempt) = pos.current_attempt_mut() else { return };
+        pos.enter(
+            Stage::Authorizing,
+            Some(now.plus_ms(self.limits.host_ms)),
+            now,
+        );
+        let Some(attempt) = pos.current_attempt_mut() else {
+            return;
+        };
         attempt.state = AttemptState::Authorizing;
         attempt.transaction_id = Some(transaction_id);
         let (attempt_id, amount) = (attempt.id, attempt.amount);
@@ -199,7 +223,11 @@ impl MerchantOwner {
             transaction_id,
             trace,
             tries: 1,
-            action: AcquirerAction::Authorize { kind: pos.kind, amount, card: sealed },
+            action: AcquirerAction::Authorize {
+                kind: pos.kind,
+                amount,
+                card: sealed,
+            },
         })));
         self.save_pos(work, "pos_transaction.authorizing", pos);
         work.put(key::counters(self.id()), &self.counters);
@@ -256,13 +284,17 @@ impl MerchantOwner {
         let Some(pos) = self.open_at(work, terminal_id, completion.pos_id)? else {
             return Ok(());
         };
-        let Some(attempt) = pos.current_attempt().filter(|one| one.id == completion.attempt_id)
+        let Some(attempt) = pos
+            .current_attempt()
+            .filter(|one| one.id == completion.attempt_id)
         else {
             return Ok(());
         };
         let (stage, state, chip) = (pos.stage, attempt.state, completion.chip);
         match (stage, state, chip) {
-            (Stage::Confirming, _, ChipOutcome::Agreed) => self.approve(work, pos, &completion.data),
+            (Stage::Confirming, _, ChipOutcome::Agreed) => {
+                self.approve(work, pos, &completion.data)
+            }
             (Stage::Confirming, _, ChipOutcome::Refused) => {
                 self.reverse_confirming(work, pos, Reason::ChipDeclined, &completion.data)
             }
@@ -287,10 +319,15 @@ impl MerchantOwner {
         work: &mut MerchantWork<'_>,
         pos_id: PosTransactionId,
     ) -> Decided {
-        let Some(pos) = self.open.get(&pos_id).cloned() else { return Ok(()) };
+        let Some(pos) = self.open.get(&pos_id).cloned() else {
+            return Ok(());
+        };
         let is_declined = matches!(
             pos.current_attempt(),
-            Some(Attempt { state: AttemptState::Declined, .. })
+            Some(Attempt {
+                state: AttemptState::Declined,
+                ..
+            })
         );
         match pos.stage {
             Stage::Offered => self.give_up(work, pos, Reason::TerminalUnreachable),
@@ -321,9 +358,7 @@ fn is_granted(
 ) -> bool {
     pos.stage == Stage::AwaitingCard
         && pos.current_attempt().is_some_and(|attempt| {
-            attempt.id == attempt_id
-                && attempt.state == AttemptState::Granted
-                && condition(attempt)
+            attempt.id == attempt_id && attempt.state == AttemptState::Granted && condition(attempt)
         })
 }
 
@@ -356,7 +391,10 @@ pub(super) fn concluded(pos: &PosTransaction) -> Concluded {
     Concluded {
         pos_id: pos.id,
         status,
-        reason: pos.reason().map(|reason| reason.code().to_owned()).unwrap_or_default(),
+        reason: pos
+            .reason()
+            .map(|reason| reason.code().to_owned())
+            .unwrap_or_default(),
         amount: pos.total().unwrap_or(pos.base),
         tip: pos.tip,
         transaction_id: match status {

@@ -79,17 +79,26 @@ impl MerchantOwner {
         wanted: Wanted,
         until: Timestamp,
     ) {
-        self.waiters.push(Waiter { caller, claim, wanted, until });
+        self.waiters.push(Waiter {
+            caller,
+            claim,
+            wanted,
+            until,
+        });
     }
 
     /// Answers the callers whose wish this change of a POS transaction fulfils.
-    pub(super) fn settle_pos_waiters(
-        &mut self,
-        work: &mut MerchantWork<'_>,
-        pos: &PosTransaction,
-    ) {
-        for waiter in self.waiters.extract_if(.., |waiter| waiter.wanted.is_reached_by(pos)) {
-            conclude(work, self.merchant.id, &waiter, waiter.wanted.of_pos(pos.clone()));
+    pub(super) fn settle_pos_waiters(&mut self, work: &mut MerchantWork<'_>, pos: &PosTransaction) {
+        for waiter in self
+            .waiters
+            .extract_if(.., |waiter| waiter.wanted.is_reached_by(pos))
+        {
+            conclude(
+                work,
+                self.merchant.id,
+                &waiter,
+                waiter.wanted.of_pos(pos.clone()),
+            );
         }
     }
 
@@ -99,7 +108,10 @@ impl MerchantOwner {
         work: &mut MerchantWork<'_>,
         transaction: &Transaction,
     ) {
-        for waiter in self.waiters.extract_if(.., |waiter| waiter.wanted.is_about(transaction)) {
+        for waiter in self
+            .waiters
+            .extract_if(.., |waiter| waiter.wanted.is_about(transaction))
+        {
             let answer = waiter.wanted.of_transaction(transaction.clone());
             conclude(work, self.merchant.id, &waiter, answer);
         }
@@ -112,9 +124,15 @@ impl MerchantOwner {
         transaction: &Transaction,
         rejection: &Rejection,
     ) {
-        for waiter in self.waiters.extract_if(.., |waiter| waiter.wanted.is_about(transaction)) {
+        for waiter in self
+            .waiters
+            .extract_if(.., |waiter| waiter.wanted.is_about(transaction))
+        {
             let reply = Err(rejection.clone());
-            work.effect(Effect::Answer { caller: waiter.caller, reply });
+            work.effect(Effect::Answer {
+                caller: waiter.caller,
+                reply,
+            });
         }
     }
 
@@ -122,19 +140,24 @@ impl MerchantOwner {
     /// gets the result once there is one.
     pub(super) fn answer_late_waiters(&mut self, work: &mut MerchantWork<'_>) -> Decided {
         let now = work.now;
-        let late: Vec<Waiter> =
-            self.waiters.extract_if(.., |waiter| waiter.until <= now).collect();
+        let late: Vec<Waiter> = self
+            .waiters
+            .extract_if(.., |waiter| waiter.until <= now)
+            .collect();
         for waiter in late {
             let answer = match waiter.wanted {
                 Wanted::End(id) | Wanted::Verdict(id) => {
                     self.pos(work, id)?.map(|pos| waiter.wanted.of_pos(pos))
                 }
-                Wanted::Void(id) | Wanted::Tip(id) => {
-                    self.transaction(work, id)?.map(|one| waiter.wanted.of_transaction(one))
-                }
+                Wanted::Void(id) | Wanted::Tip(id) => self
+                    .transaction(work, id)?
+                    .map(|one| waiter.wanted.of_transaction(one)),
             };
             let reply = answer.map(Reply::Fresh).ok_or(Rejection::NotFound);
-            work.effect(Effect::Answer { caller: waiter.caller, reply });
+            work.effect(Effect::Answer {
+                caller: waiter.caller,
+                reply,
+            });
         }
         Ok(())
     }
@@ -149,5 +172,8 @@ fn conclude(
     if let Some(claim) = &waiter.claim {
         super::claim::store_answer(work, merchant_id, claim, &answer);
     }
-    work.effect(Effect::Answer { caller: waiter.caller, reply: Ok(Reply::Fresh(answer)) });
+    work.effect(Effect::Answer {
+        caller: waiter.caller,
+        reply: Ok(Reply::Fresh(answer)),
+    });
 }

@@ -15,6 +15,9 @@ use crate::machine::screen::Screen;
 const ARC_APPROVED: [u8; 2] = *b"00";
 /// EMV tag 8A: do not honour; the decline that every chip knows. ISO 8583 response code 05.
 const ARC_DECLINED: [u8; 2] = *b"05";
+/// How many attempts are remembered beyond their POS transaction. Arbitrary, bounded: an engine
+/// names an attempt once, and ids are in the order of time.
+const ATTEMPTS_MAX: usize = 256;
 /// The most card data that fits into a frame of the link beside the rest of the report.
 const CARD_BYTES_MAX: usize = 48 * 1024;
 
@@ -52,6 +55,10 @@ impl Agent {
             self.restate(now_ms, pos_id);
             return;
         }
+        if self.attempts.contains(&grant.attempt_id) {
+            self.reject(pos_id, RejectReason::TooLate);
+            return;
+        }
         if !self.may_go(now_ms, pos_id) {
             return;
         }
@@ -59,6 +66,10 @@ impl Agent {
             return;
         };
         let attempt_id = grant.attempt_id;
+        self.attempts.insert(attempt_id);
+        if self.attempts.len() > ATTEMPTS_MAX {
+            self.attempts.pop_first();
+        }
         work.phase = Phase::Starting {
             expires_ms: now_ms.saturating_add(grant.expires_in_ms),
             // The go came in time; what the till itself may add to that is bounded as well.

@@ -118,11 +118,11 @@ pub enum ControlReply {
     Done,
     /// The state of the till.
     Status(Box<AgentStatus>),
-    /// The agent itself refuses; nothing was sent.
+    /// The agent itself refuses; nothing was sent, unless the refusal says otherwise.
     Refused(ControlRefusal),
 }
 
-/// Why the agent refuses by itself.
+/// Why the agent answers by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ControlRefusal {
     /// The link is down.
@@ -146,9 +146,12 @@ pub enum ControlRefusal {
     /// Too many requests without an answer.
     #[error("too many requests are waiting for the engine")]
     TooManyRequests,
-    /// The journal cannot be written.
+    /// The journal cannot be written; nothing was sent.
     #[error("the journal cannot be written; the till is out of order")]
     JournalFault,
+    /// The request was sent, and the till went out of order before the answer came.
+    #[error("the till went out of order before the engine had answered")]
+    OutcomeUnknown,
 }
 
 impl ControlRefusal {
@@ -163,6 +166,7 @@ impl ControlRefusal {
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::JournalFault => "JOURNAL_FAULT",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
         }
     }
 }

@@ -223,7 +223,7 @@ fn the_same_job_is_printed_once() {
     bench.answer(&[0]);
     bench.take_written();
     assert_eq!(bench.job(1, 1), [JobState::Printed]);
-    assert_eq!(bench.take_written(), []);
+    assert_eq!(bench.take_written(), [0u8; 0]);
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn paper_end_within_a_job_holds_it_and_nothing_is_sent_twice() {
     }
     assert_eq!(bench.answer(&[0x10, 0, 0, 0, 0x11]), [JobState::Printing]);
     assert_eq!(bench.answer(&[0]), [JobState::Printed]);
-    assert_eq!(bench.take_written(), []);
+    assert_eq!(bench.take_written(), [0u8; 0]);
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn silence_after_bytes_is_unknown_and_an_old_confirmation_proves_nothing() {
     bench.take_written();
     // The printer was only slow: the confirmation of the lost job comes first.
     assert_eq!(bench.answer(&[0]), []);
-    assert_eq!(bench.take_written(), []);
+    assert_eq!(bench.take_written(), [0u8; 0]);
     assert_eq!(bench.answer(MODEL), []);
     assert_eq!(bench.take_written(), QUERIES);
     assert_eq!(bench.answer(&READY), [JobState::Printing]);
@@ -420,12 +420,16 @@ fn nothing_is_sent_while_the_printer_pauses() {
     bench.job(1, 20);
     assert_eq!(bench.take_written(), QUERIES);
     bench.answer(&READY);
-    assert_eq!(bench.take_written(), [], "queries are still on their way");
+    assert_eq!(
+        bench.take_written(),
+        [0u8; 0],
+        "queries are still on their way"
+    );
     bench.input(Input::Written(QUERIES.len()));
     let first = bench.take_written().len();
     bench.answer(&[0x13]);
     bench.input(Input::Written(first));
-    assert_eq!(bench.take_written(), []);
+    assert_eq!(bench.take_written(), [0u8; 0]);
     bench.answer(&[0x11]);
     assert!(!bench.take_written().is_empty());
 }

@@ -1,0 +1,225 @@
+//! The pipeline in front of every handler, in its fixed order.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::{self, Bytes, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::FutureExt;
+use serde_json::{Map, Value};
+use tracing::Instrument;
+
+use crate::access::operation::Audience;
+use crate::access::principal::Principal;
+use crate::domain::rejection::Rejection;
+use crate::domain::time::Timestamp;
+
+use super::AppState;
+use super::call::{Call, Handled};
+use super::code::{Code, ErrorAnswer};
+use super::envelope::error_response;
+use super::idempotency;
+use super::json;
+use super::route::{Route, Verb};
+
+/// Largest body. The largest form there is has less than 2 KiB.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long a body may take to arrive. Arbitrary, bounded: a slow sender must not hold a place.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+
+/// Answers a request for a route of the table.
+pub(super) async fn answer(
+    state: web::Data<AppState>,
+    route: &'static Route,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let trace_id = state.parts.ids.trace_id();
+    let began_at = state.parts.clock.now();
+    let clock = state.parts.clock.clone();
+    let operation = route.operation;
+    let span = tracing::info_span!("request", %trace_id, operation = operation.name());
+    async move {
+        let work = admitted(state, route, request, payload, began_at);
+        // A panic in one request must not take others with it, and its caller gets an answer.
+        let handled = AssertUnwindSafe(work).catch_unwind().await;
+        let handled = handled.unwrap_or_else(|_| {
+            tracing::error!("the handler panicked");
+            Err(ErrorAnswer::internal())
+        });
+        let response = match handled {
+            Ok(success) => success.into_response(trace_id),
+            Err(error) => error_response(error, trace_id, operation.moves_money()),
+        };
+        let duration_ms = clock.now().since_ms(began_at);
+        tracing::info!(
+            status = response.status().as_u16(),
+            duration_ms,
+            "{} {}",
+            route.verb.name(),
+            route.path
+        );
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Answers a request for a path that is not in the table.
+pub(super) async fn no_such_route(state: web::Data<AppState>) -> HttpResponse {
+    let trace_id = state.parts.ids.trace_id();
+    error_response(Rejection::NotFound.into(), trace_id, false)
+}
+
+/// Answers a request with a method that the path does not have.
+pub(super) async fn method_not_allowed(
+    state: web::Data<AppState>,
+    allowed: String,
+) -> HttpResponse {
+    let trace_id = state.parts.ids.trace_id();
+    let error = ErrorAnswer::new(Code::MethodNotAllowed, "This path has no such method.")
+        .with("allowed", allowed.as_str());
+    let mut response = error_response(error, trace_id, false);
+    if let Ok(allowed) = header::HeaderValue::from_str(&allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
+}
+
+async fn admitted(
+    state: web::Data<AppState>,
+    route: &'static Route,
+    request: HttpRequest,
+    payload: Payload,
+    now: Timestamp,
+) -> Handled {
+    let Some(_place) = state.admission.enter() else {
+        return Err(ErrorAnswer::unavailable());
+    };
+    let caller = authenticate(&state, route, &request, now)?;
+    let merchant_id = caller.as_ref().and_then(Principal::merchant_id);
+    let _merchant_place = match merchant_id {
+        Some(merchant_id) => {
+            let taken = state.merchants.take(merchant_id, now);
+            taken.map_err(ErrorAnswer::rate_limited)?;
+            let place = state.admission.enter_merchant(merchant_id);
+            Some(place.ok_or_else(ErrorAnswer::unavailable)?)
+        }
+        None => None,
+    };
+    if let Some(caller) = &caller {
+        state.parts.guard.authorize(caller, route.operation)?;
+    }
+    let key = idempotency::key(request.headers(), route.idempotency)?;
+    let body = match route.verb {
+        Verb::Get => Value::Null,
+        Verb::Post | Verb::Put => read_body(request.headers(), payload).await?,
+    };
+    let path = request.match_info().iter();
+    let call = Call {
+        route,
+        caller,
+        path: path
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        query: request.query_string().to_owned(),
+        body,
+        key,
+        address: request.peer_addr().map(|address| address.ip()),
+        now,
+        state,
+    };
+    (route.handler)(call).await
+}
+
+fn authenticate(
+    state: &AppState,
+    route: &Route,
+    request: &HttpRequest,
+    now: Timestamp,
+) -> Result<Option<Principal>, ErrorAnswer> {
+    if route.operation.rule().audience == Audience::Public {
+        return Ok(None);
+    }
+    let principal =
+        bearer(request.headers()).and_then(|token| state.parts.guard.authenticate(token, now).ok());
+    if let Some(principal) = principal {
+        return Ok(Some(principal));
+    }
+    if let Some(address) = request.peer_addr() {
+        let taken = state.refused_credentials.take(address.ip(), now);
+        taken.map_err(ErrorAnswer::rate_limited)?;
+    }
+    Err(ErrorAnswer::unauthorized())
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION);
+    let value = values.next()?.to_str().ok()?;
+    // Two credentials: nobody can say which one is meant.
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+async fn read_body(headers: &HeaderMap, payload: Payload) -> Result<Value, ErrorAnswer> {
+    let read = tokio::time::timeout(BODY_WAIT, payload.to_bytes_limited(BODY_BYTES_MAX));
+    let bytes = match read.await {
+        Ok(Ok(Ok(bytes))) => bytes,
+        Ok(Ok(Err(_))) => {
+            return Err(ErrorAnswer::new(
+                Code::BadRequest,
+                "The body did not arrive whole.",
+            ));
+        }
+        Ok(Err(_)) => {
+            return Err(
+                ErrorAnswer::new(Code::PayloadTooLarge, "The body is too large.")
+                    .with("bytes_max", BODY_BYTES_MAX),
+            );
+        }
+        Err(_) => {
+            return Err(ErrorAnswer::new(
+                Code::RequestTimeout,
+                "The body did not arrive in time.",
+            ));
+        }
+    };
+    parse_body(headers, &bytes)
+}
+
+fn parse_body(headers: &HeaderMap, bytes: &Bytes) -> Result<Value, ErrorAnswer> {
+    if bytes.is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    if !is_plain_json(headers) {
+        return Err(ErrorAnswer::new(
+            Code::UnsupportedMediaType,
+            "The body must be application/json, not compressed.",
+        ));
+    }
+    let body = json::parse(bytes)
+        .map_err(|what| ErrorAnswer::new(Code::BadRequest, format!("The body {what}.")))?;
+    if !body.is_object() {
+        return Err(ErrorAnswer::new(
+            Code::BadRequest,
+            "The body is not a JSON object.",
+        ));
+    }
+    Ok(body)
+}
+
+fn is_plain_json(headers: &HeaderMap) -> bool {
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase())
+    };
+    let media_type = text(header::CONTENT_TYPE).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    let is_plain = text(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity");
+    essence == "application/json" && is_plain
+}

@@ -1,0 +1,46 @@
+//! The door to the owners, as handlers see it. A trait, so that the API can be tried without
+//! actors, and so that nothing here assumes that owners live in this process.
+
+use std::fmt;
+
+use futures_util::future::LocalBoxFuture;
+use protocol::id::MerchantId;
+
+use crate::actor::directory::Directory;
+use crate::domain::rejection::Rejection;
+use crate::owner::request::{ClaimRequest, PlatformAnswer, PlatformRequest, Reply, Request};
+
+/// Whom to ask.
+pub trait Owners: fmt::Debug + Send + Sync {
+    /// Asks a merchant's owner and waits for its one answer.
+    fn ask(
+        &self,
+        merchant_id: MerchantId,
+        claim: Option<ClaimRequest>,
+        request: Request,
+    ) -> LocalBoxFuture<'_, Result<Reply, Rejection>>;
+
+    /// Asks the platform's owner.
+    fn ask_platform(
+        &self,
+        request: PlatformRequest,
+    ) -> LocalBoxFuture<'_, Result<PlatformAnswer, Rejection>>;
+}
+
+impl Owners for Directory {
+    fn ask(
+        &self,
+        merchant_id: MerchantId,
+        claim: Option<ClaimRequest>,
+        request: Request,
+    ) -> LocalBoxFuture<'_, Result<Reply, Rejection>> {
+        Box::pin(Self::ask(self, merchant_id, claim, request))
+    }
+
+    fn ask_platform(
+        &self,
+        request: PlatformRequest,
+    ) -> LocalBoxFuture<'_, Result<PlatformAnswer, Rejection>> {
+        Box::pin(Self::ask_platform(self, request))
+    }
+}

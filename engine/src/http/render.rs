@@ -1,0 +1,56 @@
+//! Answers of owners as HTTP status and body: one function for what goes out first and for what
+//! is stored for repeats, so that the two cannot differ in anything but secrets.
+
+use crate::domain::idempotency::StoredAnswer;
+use crate::domain::token::Secret;
+use crate::owner::request::Answer;
+
+use super::envelope::body_of;
+use super::view::access::{ApiKeyView, MintedKeyView};
+use super::view::pos::{PosView, PrintJobView};
+use super::view::terminal::{PairingCodeView, TerminalView};
+use super::view::transaction::TransactionView;
+
+/// An answer as its caller gets it, secrets included.
+pub(super) fn fresh(answer: &Answer) -> StoredAnswer {
+    render(answer, true)
+}
+
+/// An answer as repeats of the request get it: without secrets.
+pub(super) fn stored(answer: &Answer) -> StoredAnswer {
+    render(answer, false)
+}
+
+fn render(answer: &Answer, shows_secrets: bool) -> StoredAnswer {
+    let shown = |secret: &'_ Secret| shows_secrets.then(|| secret.clone());
+    let (status, body) = match answer {
+        Answer::Started(pos) => (201, body_of(&PosView::of(pos))),
+        Answer::Pos(pos) => (200, body_of(&PosView::of(pos))),
+        Answer::Canceled(pos) => {
+            let is_settled = pos.cancel.is_none_or(|cancel| cancel.verdict.is_some());
+            (settled(is_settled), body_of(&PosView::of(pos)))
+        }
+        Answer::PrintQueued(job) => (202, body_of(&PrintJobView::of(job))),
+        Answer::TipAdjusted(transaction) | Answer::Voided(transaction) => (
+            settled(transaction.intent.is_none()),
+            body_of(&TransactionView::of(transaction)),
+        ),
+        Answer::TerminalCreated(terminal) | Answer::Paired(terminal, _) => {
+            (201, body_of(&TerminalView::of(terminal)))
+        }
+        Answer::PairingCodeCreated(code, secret) => {
+            let secret = shown(secret);
+            (201, body_of(&PairingCodeView::of(code, secret.as_ref())))
+        }
+        Answer::ApiKeyCreated(key, secret) => {
+            let secret = shown(secret);
+            (201, body_of(&MintedKeyView::of(key, secret.as_ref())))
+        }
+        Answer::ApiKeyRevoked(key) => (200, body_of(&ApiKeyView::of(key))),
+    };
+    StoredAnswer { status, body }
+}
+
+const fn settled(is_settled: bool) -> u16 {
+    if is_settled { 200 } else { 202 }
+}

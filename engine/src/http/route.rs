@@ -1,0 +1,164 @@
+//! The route table: method, path, operation, idempotency rule, handler. Nothing is served that is
+//! not in it, except the link of terminals.
+
+use actix_web::http::Method;
+use futures_util::future::LocalBoxFuture;
+
+use crate::access::operation::Operation;
+
+use super::call::{Call, Handled};
+use super::idempotency::Idempotency;
+use super::resource::{
+    api_key, general, merchant, pairing, partner, pos, receipt, terminal, transaction,
+};
+
+/// A method that routes use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    /// Reads.
+    Get,
+    /// Makes or moves.
+    Post,
+    /// Replaces.
+    Put,
+}
+
+impl Verb {
+    /// The name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+
+    pub(super) const fn method(self) -> Method {
+        match self {
+            Self::Get => Method::GET,
+            Self::Post => Method::POST,
+            Self::Put => Method::PUT,
+        }
+    }
+}
+
+pub(super) type Handler = fn(Call) -> LocalBoxFuture<'static, Handled>;
+
+/// A route.
+#[derive(Debug)]
+pub struct Route {
+    /// The method.
+    pub verb: Verb,
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// The one operation that it is.
+    pub operation: Operation,
+    /// What it does with an idempotency key.
+    pub idempotency: Idempotency,
+    pub(super) handler: Handler,
+}
+
+macro_rules! routes {
+    ($($verb:ident $path:literal $operation:ident $idempotency:ident $handler:path;)*) => {
+        &[$(Route {
+            verb: Verb::$verb,
+            path: $path,
+            operation: Operation::$operation,
+            idempotency: Idempotency::$idempotency,
+            handler: |call| Box::pin($handler(call)),
+        },)*]
+    };
+}
+
+/// Every route there is.
+pub static ROUTES: &[Route] = routes! {
+    Get "/healthz" Health None general::health;
+    Get "/v1/ping" Ping None general::ping;
+    Get "/v1/status" Status None general::status;
+    Get "/v1/configurations" Configurations None general::configurations;
+    Get "/v1/permissions" ReadPermissions None general::permissions;
+
+    Post "/v1/pos/transactions" StartPos Required pos::start;
+    Get "/v1/pos/transactions" ListPos None pos::list;
+    Get "/v1/pos/transactions/{id}" ReadPos None pos::read;
+    Post "/v1/pos/transactions/{id}/cancel" CancelPos Honoured pos::cancel;
+    Post "/v1/pos/transactions/{id}/print-receipt" PrintReceipt Honoured receipt::print;
+    Get "/v1/pos/transactions/{id}/receipt" ReadReceipt None receipt::read;
+    Get "/v1/pos/transactions/{id}/print-jobs" ListPrintJobs None receipt::list_jobs;
+
+    Get "/v1/transactions" ListTransactions None transaction::list;
+    Get "/v1/transactions/{id}" ReadTransaction None transaction::read;
+    Post "/v1/transactions/{id}/tip-adjustment" AdjustTip Required transaction::adjust_tip;
+    Post "/v1/transactions/{id}/void" VoidTransaction Required transaction::void;
+
+    Post "/v1/terminals" CreateTerminal Honoured terminal::create;
+    Get "/v1/terminals" ListTerminals None terminal::list;
+    Get "/v1/terminals/{id}" ReadTerminal None terminal::read;
+    Get "/v1/terminals/{id}/status" ReadTerminalStatus None terminal::status;
+    Post "/v1/terminals/{id}/pairing-codes" CreatePairingCode Honoured pairing::create_code;
+    Post "/v1/pairing/redeem" RedeemPairingCode None pairing::redeem;
+
+    Get "/v1/merchant" ReadMerchant None merchant::read_own;
+    Get "/v1/merchant/api-keys" ListApiKeys None api_key::list;
+    Post "/v1/merchant/api-keys" CreateApiKey Honoured api_key::create;
+    Post "/v1/merchant/api-keys/{id}/revoke" RevokeApiKey Honoured api_key::revoke;
+
+    Post "/v1/partners" CreatePartner None partner::create;
+    Get "/v1/partners" ListPartners None partner::list;
+    Get "/v1/partners/{id}" ReadPartner None partner::read;
+    Put "/v1/partners/{id}/permissions" SetPartnerPermissions None partner::set_permissions;
+    Post "/v1/merchants" BoardMerchant None merchant::board;
+    Get "/v1/merchants" ListMerchants None merchant::list;
+    Get "/v1/merchants/{id}" ReadBoardedMerchant None merchant::read;
+    Post "/v1/merchants/{id}/api-keys" CreateFirstApiKey Honoured api_key::create_first;
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::access::operation::Audience;
+
+    #[test]
+    fn routes_and_operations_correspond_one_to_one() {
+        let operations: BTreeSet<Operation> = ROUTES.iter().map(|route| route.operation).collect();
+        let every: BTreeSet<Operation> = Operation::ALL.iter().copied().collect();
+        assert_eq!(operations, every);
+        assert_eq!(operations.len(), ROUTES.len());
+        let places: BTreeSet<(Verb, &str)> = ROUTES
+            .iter()
+            .map(|route| (route.verb, route.path))
+            .collect();
+        assert_eq!(places.len(), ROUTES.len());
+    }
+
+    #[test]
+    fn starts_tips_and_voids_need_a_key_and_reads_ignore_it() {
+        for route in ROUTES {
+            let needs_key = matches!(
+                route.operation,
+                Operation::StartPos | Operation::AdjustTip | Operation::VoidTransaction
+            );
+            assert_eq!(
+                route.idempotency == Idempotency::Required,
+                needs_key,
+                "{}",
+                route.path
+            );
+            if route.verb == Verb::Get {
+                assert_eq!(route.idempotency, Idempotency::None);
+            }
+        }
+    }
+
+    #[test]
+    fn only_health_and_pairing_are_open() {
+        let open: Vec<&str> = ROUTES
+            .iter()
+            .filter(|route| route.operation.rule().audience == Audience::Public)
+            .map(|route| route.path)
+            .collect();
+        assert_eq!(open, ["/healthz", "/v1/pairing/redeem"]);
+    }
+}

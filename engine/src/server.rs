@@ -1,0 +1,203 @@
+//! The engine as a process: opens, serves, and shuts down in order.
+//!
+//! Killing it at any step is equally correct: recovery is the normal start.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer, web};
+use protocol::id::{IncarnationId, MerchantId};
+
+use crate::access::guard::Guard;
+use crate::access::index::AccessIndex;
+
+use crate::acquirer::simulator::{BookFileError, SimulatedAcquirer, SimulatorConfig};
+use crate::actor::Surroundings;
+use crate::actor::directory::Directory;
+use crate::agent_link::registry::Registry;
+use crate::agent_link::socket::{self, LinkState};
+use crate::clock::{Clock as _, SharedClock, SystemClock};
+use crate::config::{self, Config, ConfigError};
+use crate::domain::token::SecretHash;
+use crate::http::{AppState, Parts, configure};
+use crate::id_source::SystemIds;
+use crate::owner::key;
+use crate::owner::merchant::Limits;
+use crate::query::Query;
+use crate::store::{DiskStore, OpenError, ReadFault, SharedStore, StoreConfig};
+
+/// Path of the agents' WebSocket.
+pub const LINK_PATH: &str = "/v1/agent/link";
+/// Where the simulated acquirer keeps its book, in the data directory.
+pub const BOOK_FILE: &str = "acquirer.book";
+/// Requests in work get this long at shutdown.
+const SHUTDOWN_S: u64 = 10;
+/// Exit code after a failed write or sync of the log: the process must not answer anybody.
+const EXIT_STORAGE: i32 = 74;
+
+/// Why the engine does not start, or ends.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Configuration, data directory or operator token.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store does not open.
+    #[error("failed to open the database: {0}")]
+    Store(#[from] OpenError),
+    /// Committed rows cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadFault),
+    /// The simulated acquirer does not open.
+    #[error("failed to open the acquirer's book: {0}")]
+    Acquirer(#[from] BookFileError),
+    /// The address cannot be listened on.
+    #[error("failed to listen on {listen}: {error}")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The server broke down.
+    #[error("server failed: {0}")]
+    Serve(#[from] std::io::Error),
+    /// The last checkpoint failed; the log is complete, and the next start replays it.
+    #[error("failed to close the database: {0}")]
+    Close(String),
+}
+
+/// Runs the engine until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`ServerError`].
+pub fn run(config: &Config) -> Result<(), ServerError> {
+    config::prepare_data_dir(&config.data_dir)?;
+    let operator = config::operator_token(&config.data_dir, SystemIds)?;
+    let operator = SecretHash::of(operator.expose().as_bytes());
+    let incarnation = IncarnationId::from_uuid(SystemIds.uuid());
+    let store = DiskStore::open(
+        StoreConfig::new(config.data_dir.join("store"), incarnation),
+        Box::new(end_at_once),
+    )?;
+    let acquirer = Arc::new(SimulatedAcquirer::open(
+        &config.data_dir.join(BOOK_FILE),
+        SimulatorConfig::default(),
+        || SystemClock.now(),
+    )?);
+    let served = serve(config, operator, store.clone(), acquirer.clone());
+    acquirer.shutdown();
+    store.shutdown().map_err(ServerError::Close)?;
+    served
+}
+
+/// A failed write or sync: whatever memory says may not be on disk, so nobody gets another answer.
+fn end_at_once(why: String) {
+    tracing::error!(why, "log cannot be written; the process ends");
+    std::process::exit(EXIT_STORAGE);
+}
+
+fn serve(
+    config: &Config,
+    operator: SecretHash,
+    store: Arc<DiskStore>,
+    acquirer: Arc<SimulatedAcquirer>,
+) -> Result<(), ServerError> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let incarnation = store.incarnation();
+    let shared: SharedStore = store.clone();
+    let index = AccessIndex::load(shared.as_ref(), SystemClock.now())?;
+    let guard = Guard::new(index.clone(), operator);
+    let registry = Registry::default();
+    let merchants = merchants_with_open_work(&shared)?;
+    let around = Surroundings {
+        store: shared.clone(),
+        acquirer,
+        index: index.clone(),
+        guard: guard.clone(),
+        registry: registry.clone(),
+        clock: clock.clone(),
+        limits: Limits { tip: config.tips, ..Limits::default() },
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    actix::System::new().block_on(async move {
+        let arbiters: Vec<actix::Arbiter> = (0..threads).map(|_| actix::Arbiter::new()).collect();
+        let handles = arbiters.iter().map(actix::Arbiter::handle).collect();
+        let Some(directory) = Directory::start(around, handles) else { return Ok(()) };
+        directory.wake(merchants);
+        let link =
+            web::Data::new(LinkState { directory: directory.clone(), index, incarnation });
+        let state = AppState::new(Parts {
+            owners: Arc::new(directory.clone()),
+            registry,
+            guard,
+            query: Query::new(shared, config.limits.queries_at_once),
+            clock,
+            ids: SystemIds,
+            incarnation,
+            limits: config.limits,
+            tips: config.tips,
+        });
+        let served = listen(config.listen, threads, state, link).await;
+        directory.stop();
+        for arbiter in &arbiters {
+            arbiter.stop();
+        }
+        for arbiter in arbiters {
+            arbiter.join().ok();
+        }
+        served
+    })
+}
+
+async fn listen(
+    listen: SocketAddr,
+    workers: usize,
+    state: web::Data<AppState>,
+    link: web::Data<LinkState>,
+) -> Result<(), ServerError> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(link.clone())
+            .route(LINK_PATH, web::get().to(socket::accept))
+            .configure(configure(state.clone()))
+    })
+    .workers(workers)
+    .keep_alive(Duration::from_secs(75))
+    .shutdown_timeout(SHUTDOWN_S)
+    .bind(listen)
+    .map_err(|error| ServerError::Listen { listen, error })?;
+    let addresses: Vec<String> =
+        server.addrs().iter().map(|address| format!("http://{address}")).collect();
+    announce(&addresses.join(" "));
+    server.run().await?;
+    tracing::info!("server has stopped");
+    Ok(())
+}
+
+/// One line on standard output, for people and for whoever started the engine. That nobody reads
+/// it is no reason to end.
+fn announce(addresses: &str) {
+    writeln!(std::io::stdout(), "tillway engine listening on {addresses}").ok();
+    tracing::info!(addresses, "engine is ready");
+}
+
+/// Merchants whose owners have work to go on with. One seek per merchant, whatever its amount.
+fn merchants_with_open_work(store: &SharedStore) -> Result<Vec<MerchantId>, ReadFault> {
+    let mut merchants = Vec::new();
+    let mut from = key::space(key::OPEN);
+    while let Some((mark, _)) =
+        store.scan(&key::space(key::OPEN), Some(&from), 1)?.into_iter().next()
+    {
+        let Some(bytes) = mark.get(1..17).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()) else {
+            break;
+        };
+        let merchant_id = MerchantId::from_bytes(bytes);
+        merchants.push(merchant_id);
+        from = key::of_merchant(key::OPEN, merchant_id);
+        // Above every mark of this merchant: space bytes are letters.
+        from.push(u8::MAX);
+    }
+    Ok(merchants)
+}

@@ -1,0 +1,288 @@
+//! The command line: runs the devices, or tells a running simulator what the hands do.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+use serde_json::Value;
+
+use crate::cards::{CARDS, Way};
+use crate::clock::{self, Clock};
+use crate::control;
+use crate::device::{ControlRequest, PrinterDevice, ReaderDevice, read_counter};
+use crate::printer::{PrinterConfig, PrinterMachine};
+use crate::reader::key_register::KeyRegister;
+use crate::reader::{Reader, ReaderConfig, Timing};
+use crate::run::{Plugged, control_socket, run};
+use crate::script::{Script, ScriptError};
+
+/// Card reader and receipt printer in software.
+#[derive(Debug, Parser)]
+#[command(name = "firmware-sim", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the devices until SIGTERM; makes DIR/reader.pty, DIR/printer.pty, DIR/paper and
+    /// DIR/control.sock.
+    Run {
+        /// Directory for links, socket and the reader's key counter.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Script of what the customer does.
+        #[arg(long)]
+        script: Option<PathBuf>,
+        /// Read cards and boot without the delays of a real reader.
+        #[arg(long)]
+        instant: bool,
+        /// A reader without keys, which an agent must refuse.
+        #[arg(long)]
+        without_keys: bool,
+    },
+    /// Presents a card to the reader, or takes it away.
+    Card {
+        #[command(subcommand)]
+        action: CardAction,
+    },
+    /// Arms a fault of the reader: wrong-crc, truncated, duplicate, late, mute, event-first, slow,
+    /// refused, reset.
+    Fault {
+        /// The fault.
+        fault: String,
+        /// next, next-final or always.
+        #[arg(long, default_value = "next")]
+        scope: String,
+        /// Directory of the running simulator.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Clears the armed faults of the reader.
+    ClearFaults {
+        /// Directory of the running simulator.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Does something to the printer: paper-out, paper-near-end, paper-in, cover-open, cover-close,
+    /// cutter-jam, cutter-clear, power-cycle, tear-off.
+    Printer {
+        /// What.
+        action: String,
+        /// Directory of the running simulator.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Shows what the devices are busy with.
+    Status {
+        /// Directory of the running simulator.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Lists the virtual cards.
+    Cards,
+}
+
+#[derive(Debug, Subcommand)]
+enum CardAction {
+    /// Holds a card to the contactless field.
+    Tap(Named),
+    /// Puts a card into the slot.
+    Insert(Named),
+    /// Draws a card through the stripe slot.
+    Swipe(Named),
+    /// Takes the card away.
+    Remove {
+        /// Directory of the running simulator.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// Name of the card; see `cards`.
+    name: String,
+    /// Directory of the running simulator.
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+/// Why a command did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The system refused something.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The script cannot be understood.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    /// The running simulator refused the command.
+    #[error("{reason}")]
+    Refused {
+        /// What it says.
+        reason: String,
+    },
+}
+
+/// Carries the command line out; what it has to say goes to `out`.
+///
+/// # Errors
+/// [`CliError`].
+pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliError> {
+    match arguments.command {
+        Command::Run {
+            dir,
+            script,
+            instant,
+            without_keys,
+        } => run_devices(&dir, script.as_deref(), instant, without_keys),
+        Command::Card { action } => {
+            let (dir, request) = card_request(action);
+            ask(&dir, &request, out)
+        }
+        Command::Fault { fault, scope, dir } => {
+            let request = ControlRequest::new("reader", "fault")
+                .with("fault", &fault)
+                .with("scope", &scope);
+            ask(&dir, &request, out)
+        }
+        Command::ClearFaults { dir } => {
+            ask(&dir, &ControlRequest::new("reader", "clear-faults"), out)
+        }
+        Command::Printer { action, dir } => {
+            ask(&dir, &ControlRequest::new("printer", &action), out)
+        }
+        Command::Status { dir } => ask(&dir, &ControlRequest::new("all", "status"), out),
+        Command::Cards => list_cards(out),
+    }
+}
+
+fn run_devices(
+    dir: &Path,
+    script: Option<&Path>,
+    instant: bool,
+    without_keys: bool,
+) -> Result<(), CliError> {
+    std::fs::create_dir_all(dir)?;
+    let script = match script {
+        Some(path) => Script::parse(&std::fs::read_to_string(path)?)?,
+        None => Script::default(),
+    };
+    let counter_file = dir.join("reader.counter");
+    let mut config = ReaderConfig::demo();
+    config.date = clock::today();
+    config.keys = KeyRegister::demo(read_counter(&counter_file)?);
+    config.encryption_on = !without_keys;
+    if instant {
+        config.timing = Timing::INSTANT;
+    }
+    let clock = Clock::start();
+    let reader = Reader::new(config, clock.now_ms());
+    let printer = PrinterMachine::new(PrinterConfig::default());
+    let devices = vec![
+        Plugged {
+            name: "reader",
+            device: Box::new(ReaderDevice::new(reader, Some(counter_file))),
+        },
+        Plugged {
+            name: "printer",
+            device: Box::new(PrinterDevice::new(printer, dir.join("paper"))?),
+        },
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(run(dir, devices, script, clock))?;
+    Ok(())
+}
+
+fn card_request(action: CardAction) -> (PathBuf, ControlRequest) {
+    let (way, Named { name, dir }) = match action {
+        CardAction::Tap(named) => (Way::Tap, named),
+        CardAction::Insert(named) => (Way::Insert, named),
+        CardAction::Swipe(named) => (Way::Swipe, named),
+        CardAction::Remove { dir } => return (dir, ControlRequest::new("reader", "remove")),
+    };
+    let request = ControlRequest::new("reader", "present")
+        .with("card", &name)
+        .with("way", way.word());
+    (dir, request)
+}
+
+fn ask(dir: &Path, request: &ControlRequest, out: &mut impl Write) -> Result<(), CliError> {
+    let answer = control::ask(&control_socket(dir), request)?;
+    match answer.get("ok") {
+        Some(Value::Bool(true)) => {}
+        _ => {
+            let reason = answer.get("error").and_then(Value::as_str);
+            let reason = reason.unwrap_or("no reason given").to_owned();
+            return Err(CliError::Refused { reason });
+        }
+    }
+    if let Some(status) = answer.get("status") {
+        writeln!(out, "{status:#}")?;
+    }
+    Ok(())
+}
+
+fn list_cards(out: &mut impl Write) -> Result<(), CliError> {
+    for card in CARDS {
+        let ways: Vec<_> = card.ways.iter().map(|way| way.word()).collect();
+        writeln!(
+            out,
+            "{:<16} {:<17} {:<17} {}",
+            card.name,
+            card.masked_account(),
+            ways.join(","),
+            card.summary
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_command_lines_are_understood() {
+        for line in [
+            "firmware-sim run --dir /tmp/till",
+            "firmware-sim run --dir /tmp/till --script demo.txt --instant --without-keys",
+            "firmware-sim card tap visa --dir /tmp/till",
+            "firmware-sim card insert visa --dir /tmp/till",
+            "firmware-sim card swipe stripe --dir /tmp/till",
+            "firmware-sim card remove --dir /tmp/till",
+            "firmware-sim fault late --scope next-final --dir /tmp/till",
+            "firmware-sim clear-faults --dir /tmp/till",
+            "firmware-sim printer paper-out --dir /tmp/till",
+            "firmware-sim status --dir /tmp/till",
+            "firmware-sim cards",
+        ] {
+            let parsed = Arguments::try_parse_from(line.split(' '));
+            assert!(parsed.is_ok(), "{line}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn cards_are_listed_without_their_accounts() {
+        let mut out = Vec::new();
+        let arguments = Arguments::try_parse_from(["firmware-sim", "cards"]).unwrap();
+        execute(arguments, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), CARDS.len());
+        for card in CARDS {
+            assert!(text.contains(card.name) && !text.contains(card.account()));
+        }
+    }
+
+    #[test]
+    fn a_simulator_that_does_not_run_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let request = ControlRequest::new("reader", "remove");
+        let asked = ask(dir.path(), &request, &mut Vec::new());
+        assert!(matches!(asked, Err(CliError::Io(_))));
+    }
+}

@@ -1,0 +1,253 @@
+//! The loop that gives the device machines bytes, time and hands.
+//!
+//! Owns sockets, pseudo-terminals and order: one input at a time. It never decides anything that
+//! a device machine could.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::control::{self, Asked};
+use crate::device::{ControlError, ControlRequest, Device};
+use crate::pty::Pty;
+use crate::script::Script;
+
+/// Bounds what waits for the loop; arbitrary.
+const QUEUE_LENGTH: usize = 64;
+/// As much as a pseudo-terminal gives at once.
+const READ_LENGTH: usize = 4_096;
+
+/// The control socket in the simulator's directory.
+pub fn control_socket(dir: &Path) -> PathBuf {
+    dir.join("control.sock")
+}
+
+/// A device and the name of its pseudo-terminal (`NAME.pty`).
+pub struct Plugged {
+    /// The name in control commands.
+    pub name: &'static str,
+    /// The machine.
+    pub device: Box<dyn Device>,
+}
+
+struct Port {
+    name: &'static str,
+    device: Box<dyn Device>,
+    pty: Arc<Pty>,
+}
+
+enum Input {
+    Host { port: usize, bytes: Vec<u8> },
+    Asked(Asked),
+    Time,
+    Stop,
+}
+
+/// Runs the devices in `dir` until a termination signal comes.
+///
+/// The control socket appears last: once it is there, everything else is too.
+///
+/// # Errors
+/// When the pseudo-terminals, links or the socket cannot be made, or fail later.
+pub async fn run(
+    dir: &Path,
+    devices: Vec<Plugged>,
+    script: Script,
+    clock: Clock,
+) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    let (host_tx, mut host_rx) = mpsc::channel(QUEUE_LENGTH);
+    let mut ports = Vec::new();
+    for (place, Plugged { name, device }) in devices.into_iter().enumerate() {
+        let pty = Arc::new(Pty::open(&dir.join(format!("{name}.pty")))?);
+        tokio::spawn(listen(Arc::clone(&pty), place, host_tx.clone()));
+        ports.push(Port { name, device, pty });
+    }
+    let socket = Socket::bind(control_socket(dir))?;
+    let (asked_tx, mut asked_rx) = mpsc::channel(QUEUE_LENGTH);
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut bench = Bench { ports, script };
+    tracing::info!(dir = %dir.display(), "devices are plugged in");
+    loop {
+        let deadline_ms = bench.poll_deadline();
+        let sleep = async {
+            match deadline_ms {
+                Some(deadline_ms) => tokio::time::sleep(clock.until(deadline_ms)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let input = tokio::select! {
+            Some((port, bytes)) = host_rx.recv() => Input::Host { port, bytes },
+            Some(asked) = asked_rx.recv() => Input::Asked(asked),
+            accepted = socket.listener.accept() => {
+                let (stream, _) = accepted?;
+                tokio::spawn(serve(stream, asked_tx.clone()));
+                continue;
+            }
+            () = sleep => Input::Time,
+            _ = terminated.recv() => Input::Stop,
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                Input::Stop
+            }
+        };
+        if !bench.handle(clock.now_ms(), input)? {
+            return Ok(());
+        }
+    }
+}
+
+async fn listen(pty: Arc<Pty>, port: usize, host_tx: mpsc::Sender<(usize, Vec<u8>)>) {
+    let mut buffer = vec![0; READ_LENGTH];
+    loop {
+        match pty.read(&mut buffer).await {
+            Ok(count) => {
+                let bytes = buffer.get(..count).unwrap_or_default().to_vec();
+                if host_tx.send((port, bytes)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, port, "pseudo-terminal failed");
+                return;
+            }
+        }
+    }
+}
+
+async fn serve(stream: tokio::net::UnixStream, asked_tx: mpsc::Sender<Asked>) {
+    if let Err(error) = control::serve(stream, asked_tx).await {
+        tracing::debug!(%error, "control connection broke");
+    }
+}
+
+struct Bench {
+    ports: Vec<Port>,
+    script: Script,
+}
+
+impl Bench {
+    fn poll_deadline(&self) -> Option<u64> {
+        let devices = self.ports.iter().map(|port| port.device.poll_deadline());
+        devices.chain([self.script.poll_deadline()]).flatten().min()
+    }
+
+    /// Gives whether to go on.
+    fn handle(&mut self, now_ms: u64, input: Input) -> io::Result<bool> {
+        match input {
+            Input::Host { port, bytes } => {
+                if let Some(port) = self.ports.get_mut(port) {
+                    let answers = port.device.hear(now_ms, &bytes);
+                    port.send(answers)?;
+                }
+            }
+            Input::Asked(Asked { request, reply }) => {
+                let outcome = match request {
+                    Ok(request) => self.control(now_ms, &request)?,
+                    Err(error) => Err(error),
+                };
+                // Who asked may have gone.
+                drop(reply.send(control::answer(outcome)));
+            }
+            Input::Time => {}
+            Input::Stop => return Ok(false),
+        }
+        for port in &mut self.ports {
+            let answers = port.device.tick(now_ms);
+            port.send(answers)?;
+        }
+        self.follow_script(now_ms)?;
+        Ok(true)
+    }
+
+    fn follow_script(&mut self, now_ms: u64) -> io::Result<()> {
+        while let Some(request) = self.script.next_due(now_ms, self.reader_phase()) {
+            if let Err(error) = self.control(now_ms, &request)? {
+                tracing::warn!(%error, command = request.command, "script step failed");
+            }
+        }
+        Ok(())
+    }
+
+    fn reader_phase(&self) -> &'static str {
+        let reader = self.ports.iter().find(|port| port.name == "reader");
+        reader.map_or("absent", |port| port.device.phase())
+    }
+
+    fn control(
+        &mut self,
+        now_ms: u64,
+        request: &ControlRequest,
+    ) -> io::Result<Result<Value, ControlError>> {
+        if request.command == "status" {
+            return Ok(Ok(self.status()));
+        }
+        let found = self
+            .ports
+            .iter_mut()
+            .find(|port| port.name == request.device);
+        let Some(port) = found else {
+            let name = request.device.clone();
+            return Ok(Err(ControlError::UnknownDevice { name }));
+        };
+        match port.device.control(now_ms, request) {
+            Ok(answers) => {
+                port.send(answers)?;
+                Ok(Ok(Value::Null))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn status(&self) -> Value {
+        let devices = self.ports.iter();
+        let entries: Map<_, _> = devices
+            .map(|port| (port.name.to_owned(), port.device.status()))
+            .collect();
+        Value::Object(entries)
+    }
+}
+
+impl Port {
+    fn send(&self, answers: Vec<Vec<u8>>) -> io::Result<()> {
+        for bytes in answers {
+            let taken = self.pty.write(&bytes)?;
+            if taken < bytes.len() {
+                tracing::warn!(device = self.name, "host does not read; bytes are lost");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A Unix socket that goes away with its owner.
+struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Socket {
+    fn bind(path: PathBuf) -> io::Result<Self> {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        Ok(Self { listener, path })
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,406 @@
+//! A whole shop: engine, simulated devices, agent, a boarded merchant with a paired till.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use firmware_sim::control;
+use firmware_sim::device::ControlRequest;
+use serde_json::{Value, json};
+
+use crate::api::{Answer, Api};
+use crate::programs::{Program, bin_dir};
+use crate::wait::until;
+
+/// Every scope that a POS system of the demo needs.
+pub const POS_SCOPES: [&str; 11] = [
+    "pos:create",
+    "pos:read",
+    "pos:cancel",
+    "pos:print",
+    "terminals:read",
+    "terminals:manage",
+    "transactions:read",
+    "transactions:tip",
+    "transactions:void",
+    "merchant:read",
+    "api_keys:manage",
+];
+
+/// The engine as a process.
+#[derive(Debug)]
+pub struct Engine {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// The operator's client.
+    pub operator: Api,
+    program: Program,
+    listen: String,
+}
+
+impl Engine {
+    /// Starts an engine whose database is in `dir`.
+    ///
+    /// # Errors
+    /// When it does not start; its log says why.
+    pub fn start(dir: &Path) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        Self::start_at(dir, "127.0.0.1:0")
+    }
+
+    fn start_at(dir: &Path, listen: &str) -> io::Result<Self> {
+        let data = dir.join("data").display().to_string();
+        let arguments = ["run", "--data-dir", &data, "--listen", listen];
+        let mut program = Program::start("engine", &arguments, &dir.join("engine.log"))?;
+        let line = program.first_line()?;
+        let base = line.rsplit(' ').next().unwrap_or_default().to_owned();
+        let token = fs::read_to_string(dir.join("data").join("operator-token"))?;
+        let operator = Api::new(&base, token.trim());
+        let listen = base.trim_start_matches("http://").to_owned();
+        Ok(Self { dir: dir.to_path_buf(), operator, program, listen })
+    }
+
+    /// Kills it, as a power cut would.
+    pub fn kill(&mut self) {
+        self.program.kill();
+    }
+
+    /// Asks it to end; true when it did so cleanly.
+    pub fn stop(&mut self) -> bool {
+        self.program.stop()
+    }
+
+    /// Starts it again on the same database and address.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.program.kill();
+        let (dir, listen) = (self.dir.clone(), self.listen.clone());
+        *self = Self::start_at(&dir, &listen)?;
+        Ok(())
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.program.id()
+    }
+}
+
+/// Reader and printer as a process.
+#[derive(Debug)]
+pub struct Devices {
+    /// Their directory.
+    pub dir: PathBuf,
+    program: Program,
+}
+
+impl Devices {
+    /// Plugs the devices in.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn start(dir: &Path, is_instant: bool) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let path = dir.display().to_string();
+        let mut arguments = vec!["run", "--dir", &path];
+        if is_instant {
+            arguments.push("--instant");
+        }
+        // A killed simulator leaves its socket behind.
+        fs::remove_file(dir.join("control.sock")).ok();
+        let program = Program::start("firmware-sim", &arguments, &dir.join("devices.log"))?;
+        let socket = dir.join("control.sock");
+        until("the devices", || socket.exists().then_some(()))
+            .ok_or(io::ErrorKind::TimedOut)?;
+        Ok(Self { dir: dir.to_path_buf(), program })
+    }
+
+    /// Pulls both cables.
+    pub fn unplug(&mut self) {
+        self.program.kill();
+    }
+
+    /// Tells the devices what the hands do.
+    ///
+    /// # Errors
+    /// When they refuse.
+    pub fn hands(&self, request: &ControlRequest) -> io::Result<Value> {
+        let answer = control::ask(&self.dir.join("control.sock"), request)?;
+        if answer["ok"] == json!(true) {
+            Ok(answer["status"].clone())
+        } else {
+            Err(io::Error::other(answer["error"].to_string()))
+        }
+    }
+
+    /// Presents a card: `way` is tap, insert or swipe.
+    ///
+    /// # Errors
+    /// When there is no such card.
+    pub fn present(&self, card: &str, way: &str) -> io::Result<()> {
+        let request = ControlRequest::new("reader", "present").with("card", card).with("way", way);
+        self.hands(&request).map(drop)
+    }
+
+    /// Takes an inserted card out.
+    pub fn remove_card(&self) {
+        self.hands(&ControlRequest::new("reader", "remove")).ok();
+    }
+
+    /// Does something to the printer.
+    ///
+    /// # Errors
+    /// When it does not know what.
+    pub fn printer(&self, command: &str) -> io::Result<()> {
+        self.hands(&ControlRequest::new("printer", command)).map(drop)
+    }
+
+    /// What the devices are busy with.
+    pub fn status(&self) -> Value {
+        self.hands(&ControlRequest::new("all", "status")).unwrap_or(Value::Null)
+    }
+
+    /// Waits until the reader waits for a card.
+    pub fn wait_for_reader(&self) -> bool {
+        self.wait_for_phase("polling")
+    }
+
+    /// Waits until the reader has nothing to do: a card presented before that would be read for
+    /// the transaction that is being stopped.
+    pub fn wait_until_idle(&self) -> bool {
+        self.wait_for_phase("idle")
+    }
+
+    fn wait_for_phase(&self, phase: &str) -> bool {
+        until(&format!("the reader to be {phase}"), || {
+            (self.status()["reader"]["phase"] == json!(phase)).then_some(())
+        })
+        .is_some()
+    }
+
+    /// The text of the paper number `number`, counted from 1, once it has come out.
+    pub fn paper(&self, number: usize) -> Option<String> {
+        let path = self.dir.join("paper").join(format!("{number:04}.txt"));
+        until("paper", || fs::read_to_string(&path).ok())
+    }
+
+    /// How many pieces of paper have come out.
+    pub fn papers(&self) -> usize {
+        let entries = fs::read_dir(self.dir.join("paper")).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.path().extension().is_some_and(|e| e == "txt")).count()
+    }
+
+    /// Bytes or commands that the printer did not understand.
+    pub fn violations(&self) -> u64 {
+        self.status()["printer"]["violations"].as_u64().unwrap_or(u64::MAX)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.program.id()
+    }
+}
+
+/// The agent as a process, and its command line.
+#[derive(Debug)]
+pub struct Till {
+    /// Its directory.
+    pub dir: PathBuf,
+    program: Option<Program>,
+}
+
+impl Till {
+    /// Installs an agent: writes its configuration.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn install(dir: &Path, engine: &str, devices: &Path) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
+        let config = format!(
+            "state_dir = {}\n[engine]\nurl = \"{engine}\"\n[reader]\npath = {}\n[printer]\npath = {}\n",
+            quoted(dir.join("state")),
+            quoted(devices.join("reader.pty")),
+            quoted(devices.join("printer.pty")),
+        );
+        fs::write(dir.join("agent.toml"), config)?;
+        Ok(Self { dir: dir.to_path_buf(), program: None })
+    }
+
+    /// Runs one command of the agent to its end.
+    ///
+    /// # Errors
+    /// When the program cannot be run.
+    pub fn command(&self, arguments: &[&str]) -> io::Result<Output> {
+        self.spawnable(arguments).output()
+    }
+
+    /// A command of the agent, not started.
+    pub fn spawnable(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(bin_dir().join("terminal-agent"));
+        command.arg("--config").arg(self.dir.join("agent.toml")).args(arguments);
+        command
+    }
+
+    /// Starts the agent.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run(&mut self) -> io::Result<()> {
+        let config = self.dir.join("agent.toml").display().to_string();
+        let log = self.dir.join("agent.log");
+        let arguments = ["--config", &config, "run"];
+        self.program = Some(Program::start("terminal-agent", &arguments, &log)?);
+        Ok(())
+    }
+
+    /// Kills the agent, as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(program) = &mut self.program {
+            program.kill();
+        }
+    }
+
+    /// Asks the agent to end; true when it did so cleanly.
+    pub fn stop(&mut self) -> bool {
+        self.program.as_mut().is_some_and(Program::stop)
+    }
+
+    /// Its process id; 0 when it does not run.
+    pub fn id(&self) -> u32 {
+        self.program.as_ref().map_or(0, Program::id)
+    }
+}
+
+/// A shop in a directory.
+#[derive(Debug)]
+pub struct Shop {
+    /// The engine.
+    pub engine: Engine,
+    /// Reader and printer.
+    pub devices: Devices,
+    /// The agent.
+    pub till: Till,
+    /// The POS system's client.
+    pub pos: Api,
+    /// The partner that boarded the merchant.
+    pub partner_id: String,
+    /// The merchant.
+    pub merchant_id: String,
+    /// The till as the API sees it.
+    pub terminal_id: String,
+}
+
+impl Shop {
+    /// Opens a shop: everything is boarded, paired, linked and ready.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        let engine = Engine::start(&dir.join("engine"))?;
+        let devices = Devices::start(&dir.join("devices"), true)?;
+        let till = Till::install(&dir.join("till"), engine.operator.base(), &devices.dir)?;
+        let operator = &engine.operator;
+        let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
+        let partner_id = partner.field("id").to_owned();
+        let merchant = operator.post("/v1/merchants", &merchant_body(&partner_id));
+        let merchant_id = merchant.field("id").to_owned();
+        let key = operator.post(
+            &format!("/v1/merchants/{merchant_id}/api-keys"),
+            &json!({"label": "POS", "scopes": POS_SCOPES}),
+        );
+        let pos = operator.with_token(key.field("secret"));
+        let terminal = pos.post("/v1/terminals", &json!({"label": "Lane 1"}));
+        let terminal_id = terminal.field("id").to_owned();
+        let mut shop =
+            Self { engine, devices, till, pos, partner_id, merchant_id, terminal_id };
+        let code = shop.pairing_code();
+        let paired = shop.till.command(&["pair", "--code", &code])?;
+        if !paired.status.success() {
+            return Err(io::Error::other(String::from_utf8_lossy(&paired.stderr).into_owned()));
+        }
+        shop.till.run()?;
+        if shop.wait_until_ready() {
+            Ok(shop)
+        } else {
+            Err(io::Error::other("the till does not become ready"))
+        }
+    }
+
+    /// A fresh pairing code for the till.
+    pub fn pairing_code(&self) -> String {
+        let path = format!("/v1/terminals/{}/pairing-codes", self.terminal_id);
+        self.pos.post(&path, &json!({})).field("code").to_owned()
+    }
+
+    /// Waits until the engine sees the till with a ready reader.
+    pub fn wait_until_ready(&self) -> bool {
+        let path = format!("/v1/terminals/{}/status", self.terminal_id);
+        until("the till to be ready", || {
+            let status = self.pos.get(&path);
+            let data = status.data();
+            let is_ready = data["availability"] == json!("ready")
+                && data["reader"]["state"] == json!("ready");
+            is_ready.then_some(())
+        })
+        .is_some()
+    }
+
+    /// The body of a sale on this till.
+    pub fn sale(&self, amount: i64) -> Value {
+        json!({
+            "terminal_id": self.terminal_id,
+            "type": "sale",
+            "amount": amount,
+            "currency": "USD",
+        })
+    }
+
+    /// Starts a sale.
+    pub fn start_sale(&self, amount: i64) -> Answer {
+        self.pos.post("/v1/pos/transactions", &self.sale(amount))
+    }
+
+    /// Waits for the end of a POS transaction.
+    pub fn end_of(&self, pos_id: &str) -> Answer {
+        let path = format!("/v1/pos/transactions/{pos_id}?wait_s=30");
+        let mut answer = self.pos.get(&path);
+        for _ in 0..3 {
+            let status = answer.field("status");
+            if answer.status == 200 && status != "in_progress" && status != "in_doubt" {
+                break;
+            }
+            answer = self.pos.get(&path);
+        }
+        answer
+    }
+
+    /// A whole sale with one tap; gives its end.
+    ///
+    /// # Errors
+    /// When the card cannot be presented.
+    pub fn tap_sale(&self, amount: i64, card: &str) -> io::Result<Answer> {
+        self.devices.wait_until_idle();
+        let started = self.start_sale(amount);
+        if started.status != 201 {
+            return Ok(started);
+        }
+        self.devices.wait_for_reader();
+        self.devices.present(card, "tap")?;
+        Ok(self.end_of(started.field("id")))
+    }
+}
+
+/// A merchant to board.
+pub fn merchant_body(partner_id: &str) -> Value {
+    json!({
+        "partner_id": partner_id,
+        "name": "Corner Coffee",
+        "address": ["12 High Street", "Springfield"],
+        "phone": "+1 555 0100",
+        "currencies": ["USD", "EUR"],
+        "utc_offset_minutes": -300,
+    })
+}

@@ -1,0 +1,19 @@
+//! Waiting for a condition, never for a time.
+
+use std::time::{Duration, Instant};
+
+/// After this long a condition is taken to never come true. Far above anything but a hang.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Looks until `condition` gives something; `None` after [`PATIENCE`].
+pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if let Some(found) = condition() {
+            return Some(found);
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    eprintln!("waited in vain for {what}");
+    None
+}
