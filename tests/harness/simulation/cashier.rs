@@ -1,5 +1,6 @@
 //! The people at a till: the cashier, the customer with a card, and who trips over the cable.
 
+use engine::acquirer::host::SANDBOX_AMOUNTS;
 use engine::owner::work::Ids as _;
 use firmware_sim::cards::{self, CARDS, Way};
 use firmware_sim::reader::fault::{Fault as LineFault, Scope};
@@ -80,7 +81,12 @@ impl World {
 
     /// An amount that somebody pays.
     pub fn an_amount(&mut self) -> Money {
-        Money::new(i64::try_from(self.random.between(100, 20_000)).unwrap_or(100), euro())
+        let minor = i64::try_from(self.random.between(100, 20_000)).unwrap_or(100);
+        // Some amounts choose an outcome at the host.
+        let chosen = self.random.pick(SANDBOX_AMOUNTS).minor;
+        let is_lost = (80..=85).contains(&chosen) && !self.plan.has(Fault::HostTrouble);
+        let minor = if self.random.chance(25) && !is_lost { chosen } else { minor };
+        Money::new(minor, euro())
     }
 
     /// The payer presses a key of the tip prompt, if it is still there.

@@ -5,12 +5,13 @@ use std::fmt;
 
 use engine::domain::pos::{PosTransaction, Verdict};
 use engine::domain::time::Timestamp;
+use engine::acquirer::host::{Host, Violations};
 use engine::domain::transaction::{Transaction, TransactionState};
 use protocol::id::{PosTransactionId, PrintJobId, TransactionId};
 use protocol::link::PosStatus;
+use protocol::money::Money;
 
 use super::history::History;
-use super::host::{Book, Standing};
 
 /// A rule that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,66 +42,77 @@ fn fail(rule: &'static str, what: String) -> Checked {
     Err(Violation::new(rule, what))
 }
 
+/// Rules about the end, when nothing is under way any more.
+pub const AT_THE_END: [fn(&History, &Host) -> Checked; 4] =
+    [one_charge, books_agree, canceled_means_no_charge, host_is_asked_rightly];
+
 /// A key never leads to two POS transactions, and a POS transaction never to two authorizations
 /// that stand at the acquirer.
-pub fn one_charge(history: &History, book: &Book) -> Checked {
+pub fn one_charge(history: &History, host: &Host) -> Checked {
     for (reference, made) in &history.by_reference {
         if made.len() > 1 {
             return fail("one_charge", format!("one key made {made:?} ({reference})"));
         }
     }
-    let mut standing: BTreeMap<PosTransactionId, BTreeSet<TransactionId>> = BTreeMap::new();
-    for (id, entry) in book.iter().filter(|(_, entry)| entry.standing == Standing::Stands) {
-        standing.entry(entry.pos_id).or_default().insert(*id);
+    let mut charged = BTreeMap::new();
+    for (id, _) in host.book().standing() {
+        let pos_id = history.pos_of.get(&id);
+        if let Some(other) = charged.insert(pos_id, id) {
+            return fail("one_charge", format!("{pos_id:?} is charged by {other} and {id}"));
+        }
     }
-    match standing.iter().find(|(_, ids)| ids.len() > 1) {
-        Some((pos_id, ids)) => fail("one_charge", format!("{pos_id} is charged by {ids:?}")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Every authorization that stands at the acquirer stands here with the same amount, and the
 /// reverse.
-pub fn books_agree(history: &History, book: &Book) -> Checked {
-    for (id, entry) in book {
-        let here = history.transactions.get(id);
-        let stands_here = here.is_some_and(|one| one.state == TransactionState::Approved);
-        if (entry.standing == Standing::Stands) != stands_here {
-            let state = here.map(|one| one.state);
-            return fail("books_agree", format!("{id}: {entry:?} there, {state:?} here"));
-        }
-        let total = here.map(Transaction::total);
-        if stands_here && total != Some(entry.amount) {
-            let there = entry.amount;
-            return fail("books_agree", format!("{id}: {there} there, {total:?} here"));
-        }
-    }
-    let missing = history
+pub fn books_agree(history: &History, host: &Host) -> Checked {
+    let there: BTreeMap<TransactionId, Money> = host.book().standing().collect();
+    let here: BTreeMap<TransactionId, Money> = history
         .transactions
         .values()
-        .find(|one| one.state == TransactionState::Approved && !book.contains_key(&one.id));
-    match missing {
-        Some(one) => fail("books_agree", format!("{} stands here only", one.id)),
+        .filter(|one| one.state == TransactionState::Approved)
+        .map(|one| (one.id, one.total()))
+        .collect();
+    let ids: BTreeSet<_> = there.keys().chain(here.keys()).collect();
+    match ids.into_iter().find(|id| there.get(id) != here.get(id)) {
+        Some(id) => {
+            let (there, here) = (there.get(id), here.get(id));
+            fail("books_agree", format!("{id}: {there:?} there, {here:?} here"))
+        }
         None => Ok(()),
     }
 }
 
 /// A POS transaction that ended as anything but approved has nothing standing, and what was
 /// canceled before any money moved was never approved at the acquirer.
-pub fn canceled_means_no_charge(history: &History, book: &Book) -> Checked {
-    for (id, entry) in book {
-        let Some(pos) = history.pos.get(&entry.pos_id) else { continue };
-        let is_canceled = pos.status() == PosStatus::Canceled
+pub fn canceled_means_no_charge(history: &History, host: &Host) -> Checked {
+    for entry in host.book().entries() {
+        let id = entry.transaction_id;
+        let pos_id = history.pos_of.get(&id);
+        let Some(pos) = pos_id.and_then(|pos_id| history.pos.get(pos_id)) else { continue };
+        let status = pos.status();
+        let is_canceled = status == PosStatus::Canceled
             || pos.cancel.and_then(|cancel| cancel.verdict) == Some(Verdict::Canceled);
-        if is_canceled && entry.standing != Standing::Refused {
-            return fail("canceled_means_no_charge", format!("{}: {id} {entry:?}", pos.id));
-        }
-        if pos.status() != PosStatus::Approved && entry.standing == Standing::Stands {
-            let status = pos.status();
-            return fail("canceled_means_no_charge", format!("{} {status:?}: {id}", pos.id));
+        let is_wrong = is_canceled && entry.approved.is_some()
+            || status != PosStatus::Approved && entry.standing().is_some();
+        if is_wrong {
+            let what = format!("{} is {status:?}, {id} is {:?}", pos.id, entry.state);
+            return fail("canceled_means_no_charge", what);
         }
     }
     Ok(())
+}
+
+/// The acquirer is never asked twice for the same money, nor for another amount, nor under a
+/// trace number of something else.
+pub fn host_is_asked_rightly(_history: &History, host: &Host) -> Checked {
+    let violations = host.violations();
+    if violations == Violations::default() {
+        Ok(())
+    } else {
+        fail("host_is_asked_rightly", format!("{violations:?}"))
+    }
 }
 
 /// A final status, its reason and a verdict never change; revisions only rise.

@@ -1,205 +1,163 @@
-//! The acquirer: its book, and the way to it and back, which delays, loses and reorders.
+//! The acquirer: the line and the host that ship, under the world's faults.
 //!
-//! A reversal that overtakes its original finds nothing, and the original stands when it arrives:
-//! the host remembers nothing that it was not asked to do.
+//! Like an acquirer outside, it goes on while the engine is down; what it answers then is lost.
 
 use std::collections::BTreeMap;
 
-use engine::acquirer::{
-    AcquirerAction, AcquirerAnswer, AcquirerRequest, AuthorizationAnswer, IntentAnswer,
-};
+use engine::acquirer::host::{BookState, Host, TEST_BASE_KEY, parse_base_key};
+use engine::acquirer::line::{Fault as LineFault, Line, Ticket};
+use engine::acquirer::{AcquirerAction, AcquirerAnswer, AcquirerRequest, Sending};
 use engine::domain::reversal::ReversalAnswer;
-use engine::domain::transaction::HostResult;
-use protocol::id::{PosTransactionId, TransactionId};
-use protocol::money::Money;
+use engine::domain::transaction::Trace;
+use engine::owner::machine::Input;
+use engine::owner::merchant::MerchantInput;
+use engine::owner::work::Ids as _;
+use protocol::id::TransactionId;
+use protocol::link::CardReport;
 
-use super::checker::Violation;
+use super::engine::Mail;
 use super::fault::{Fault, Sabotage};
-use super::world::{Event, World};
+use super::world::{EPOCH_MS, Event, World};
 
-/// When the engine's end stops to wait and says *unknown*.
+/// When the engine's end stops to wait and says *unknown*. As the simulator's default.
 const TIMEOUT_MS: u64 = 20_000;
-/// The longest that a request is under way: what the engine is promised.
+/// The longest that a request is under way. Below what reversals reckon with.
 const DELAY_MS_MAX: u64 = 55_000;
+/// How long the host takes.
+const LATENCY_MS: u64 = 80;
 
-/// What became of an authorization at the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// The card is charged.
-    Stands,
-    /// Declined: never charged.
-    Refused,
-    /// Was charged, and is not any more.
-    Undone,
-}
-
-/// An authorization in the host's book.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// The POS transaction, as the world knows it; the host does not.
-    pub pos_id: PosTransactionId,
-    /// What the card is charged.
-    pub amount: Money,
-    /// What became of it.
-    pub standing: Standing,
-}
-
-/// The host's book.
-pub type Book = BTreeMap<TransactionId, Entry>;
-
-/// Which answer goes back, and when.
+/// Whose request a ticket is.
 #[derive(Debug, Clone, Copy)]
-pub struct Return {
-    /// The engine process that asked.
-    pub life: u64,
-    /// The merchant.
-    pub merchant: usize,
-    /// When the host's answer is back; `None` when it is lost.
-    pub at_ms: Option<u64>,
+struct Asked {
+    life: u64,
+    merchant: usize,
+    transaction_id: TransactionId,
+    sending: Sending,
+}
+
+/// The line, and who waits on it.
+#[derive(Debug)]
+pub struct Acquirer {
+    /// The line, with the host and its book.
+    pub line: Line,
+    asked: BTreeMap<Ticket, Asked>,
+    tickets: u64,
+}
+
+impl Default for Acquirer {
+    fn default() -> Self {
+        let key = parse_base_key(TEST_BASE_KEY);
+        let key = key.unwrap_or_else(|error| unreachable!("the published key: {error}"));
+        let line = Line::new(Host::new(key, LATENCY_MS), TIMEOUT_MS);
+        Self { line, asked: BTreeMap::new(), tickets: 0 }
+    }
+}
+
+impl Acquirer {
+    /// Whether anything stands for a transaction.
+    pub fn stands(&self, id: TransactionId) -> bool {
+        let entry = self.line.host().book().find_transaction(id);
+        entry.is_some_and(|entry| entry.state == BookState::Authorized)
+    }
 }
 
 impl World {
     /// Takes a request over, as the acquirer's shell does.
     pub fn submit(&mut self, merchant: usize, request: AcquirerRequest) {
-        let (life, now_ms) = (self.engine.life, self.now_ms);
-        let transaction_id = request.transaction_id;
+        let (life, transaction_id) = (self.engine.life, request.transaction_id);
+        let asked = Asked { life, merchant, transaction_id, sending: request.sending };
         let is_reversal = matches!(request.action, AcquirerAction::Reverse { .. });
         if self.sabotage == Some(Sabotage::DropReversals) && is_reversal {
-            let answer = AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged);
-            let event = Event::HostAnswers { life, merchant, transaction_id, answer };
-            self.queue.push(now_ms + 50, event);
+            self.deliver(asked, AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged));
             return;
         }
-        let unknown = unknown_to(&request.action);
-        let mut arrives_ms = Some(now_ms + self.random.between(10, 200));
-        let mut back_ms = self.random.between(10, 200);
-        let mut is_lost = false;
-        if self.plan.strikes(Fault::HostTrouble, 30, &mut self.random) {
-            match self.random.below(6) {
-                0 => {
-                    // Not one byte has left.
-                    let answer = not_sent(&request.action);
-                    let event = Event::HostAnswers { life, merchant, transaction_id, answer };
-                    self.queue.push(now_ms + 5, event);
-                    return;
-                }
-                1 => arrives_ms = None,
-                2 => is_lost = true,
-                3 => arrives_ms = Some(now_ms + self.random.between(1_000, DELAY_MS_MAX)),
-                _ => back_ms = self.random.between(1_000, 45_000),
-            }
-        }
-        let at_ms = arrives_ms.map(|at_ms| at_ms + back_ms);
-        // Exactly one answer: the host's, or *unknown* when the shell has waited long enough. A
-        // slow host may still be heard after the engine's own patience is over.
-        let is_answered = !is_lost && at_ms.is_some_and(|at_ms| at_ms <= now_ms + 45_200);
-        if !is_answered {
-            let answer = unknown;
-            let event = Event::HostAnswers { life, merchant, transaction_id, answer };
-            self.queue.push(now_ms + TIMEOUT_MS, event);
-        }
-        if let Some(arrives_ms) = arrives_ms {
-            let back = Return { life, merchant, at_ms: at_ms.filter(|_| is_answered) };
-            self.queue.push(arrives_ms, Event::HostHears { request: Box::new(request), back });
-        }
+        let fault = self.line_fault();
+        self.note(|| format!("to acquirer ({fault:?}): {request:?}"));
+        self.acquirer.tickets += 1;
+        let ticket = Ticket(self.acquirer.tickets);
+        self.acquirer.asked.insert(ticket, asked);
+        let now = self.engine_now();
+        self.acquirer.line.submit(now, ticket, request, fault);
+        self.collect_answers();
     }
 
-    /// A request arrives at the host, which acts at once.
-    pub fn host_hears(&mut self, request: &AcquirerRequest, back: Return) {
-        let transaction_id = request.transaction_id;
-        let answer = match request.action {
-            AcquirerAction::Authorize { amount, .. } => self.host_authorizes(request, amount),
-            AcquirerAction::Reverse { .. } => {
-                AcquirerAnswer::Reversal(match self.book.get_mut(&transaction_id) {
-                    None => ReversalAnswer::OriginalNotFound,
-                    Some(entry) => {
-                        undo(entry);
-                        ReversalAnswer::Acknowledged
-                    }
-                })
-            }
-            AcquirerAction::Void { .. } => {
-                AcquirerAnswer::Intent(match self.book.get_mut(&transaction_id) {
-                    Some(entry) if entry.standing != Standing::Refused => {
-                        undo(entry);
-                        IntentAnswer::Acknowledged
-                    }
-                    _ => IntentAnswer::Refused { response_code: "25".to_owned() },
-                })
-            }
-            AcquirerAction::Adjust { total, .. } => {
-                AcquirerAnswer::Intent(match self.book.get_mut(&transaction_id) {
-                    Some(entry) if entry.standing == Standing::Stands => {
-                        entry.amount = total;
-                        IntentAnswer::Acknowledged
-                    }
-                    _ => IntentAnswer::Refused { response_code: "25".to_owned() },
-                })
-            }
-        };
-        self.note(|| format!("host hears {:?} of {transaction_id}: {answer:?}", request.action));
-        let (life, merchant) = (back.life, back.merchant);
-        if let Some(at_ms) = back.at_ms {
-            self.queue.push(at_ms, Event::HostAnswers { life, merchant, transaction_id, answer });
+    fn line_fault(&mut self) -> Option<LineFault> {
+        if !self.plan.strikes(Fault::HostTrouble, 35, &mut self.random) {
+            return None;
         }
-    }
-
-    fn host_authorizes(&mut self, request: &AcquirerRequest, asked: Money) -> AcquirerAnswer {
-        let transaction_id = request.transaction_id;
-        if self.book.contains_key(&transaction_id) {
-            let what = format!("{transaction_id} was sent to the acquirer twice");
-            self.violate(Violation::new("one_charge", what));
-        }
-        let pos_id = self.history.pos_of.get(&transaction_id).copied();
-        let Some(pos_id) = pos_id else {
-            let what = format!("{transaction_id} reached the acquirer and is not stored");
-            self.violate(Violation::new("answers_hold", what));
-            return AcquirerAnswer::Authorization(AuthorizationAnswer::Unknown);
-        };
-        let draw = self.random.below(100);
-        let (standing, amount) = match draw {
-            0..=14 => (Standing::Refused, asked),
-            15..=22 => (Standing::Stands, Money::new(asked.minor() / 2 + 1, asked.currency())),
-            _ => (Standing::Stands, asked),
-        };
-        self.book.insert(transaction_id, Entry { pos_id, amount, standing });
-        let host = HostResult {
-            response_code: if standing == Standing::Refused { "05" } else { "00" }.to_owned(),
-            authorization_code: (standing == Standing::Stands).then(|| "123456".to_owned()),
-            retrieval_reference: None,
-        };
-        AcquirerAnswer::Authorization(match standing {
-            Standing::Refused => {
-                AuthorizationAnswer::Declined { host, issuer_data: Vec::new() }
-            }
-            _ => AuthorizationAnswer::Approved { amount, host, issuer_data: Vec::new() },
+        let late_ms = self.random.between(1_000, DELAY_MS_MAX);
+        Some(match self.random.below(8) {
+            0 => LineFault::NotSent,
+            1 => LineFault::LoseRequest,
+            2 => LineFault::LoseAnswer,
+            3 | 4 => LineFault::DelayRequest { ms: late_ms },
+            5 | 6 => LineFault::DelayAnswer { ms: self.random.between(500, TIMEOUT_MS - 500) },
+            _ => LineFault::RepeatRequest { after_ms: late_ms },
         })
     }
-}
 
-fn undo(entry: &mut Entry) {
-    if entry.standing == Standing::Stands {
-        entry.standing = Standing::Undone;
+    /// Lets happen on the line what is due.
+    pub fn line_timer(&mut self) {
+        let now = self.engine_now();
+        self.acquirer.line.advance(now);
+        for changed in self.acquirer.line.take_changes() {
+            self.note(|| format!("host books {changed:?}"));
+            self.mix(&changed.number.to_le_bytes());
+        }
+        self.collect_answers();
     }
-}
 
-const fn unknown_to(action: &AcquirerAction) -> AcquirerAnswer {
-    match action {
-        AcquirerAction::Authorize { .. } => {
-            AcquirerAnswer::Authorization(AuthorizationAnswer::Unknown)
-        }
-        AcquirerAction::Reverse { .. } => AcquirerAnswer::Reversal(ReversalAnswer::Unknown),
-        AcquirerAction::Void { .. } | AcquirerAction::Adjust { .. } => {
-            AcquirerAnswer::Intent(IntentAnswer::Unknown)
+    fn collect_answers(&mut self) {
+        while let Some(delivery) = self.acquirer.line.poll_answer() {
+            if let Some(asked) = self.acquirer.asked.remove(&delivery.ticket) {
+                self.deliver(asked, delivery.answer);
+            }
         }
     }
-}
 
-const fn not_sent(action: &AcquirerAction) -> AcquirerAnswer {
-    match action {
-        AcquirerAction::Authorize { .. } => {
-            AcquirerAnswer::Authorization(AuthorizationAnswer::NotSent)
+    /// The answer reaches the engine a moment later.
+    fn deliver(&mut self, asked: Asked, answer: AcquirerAnswer) {
+        let Asked { life, merchant, transaction_id, sending } = asked;
+        let event = Event::HostAnswers { life, merchant, transaction_id, sending, answer };
+        self.queue.push(self.now_ms + 1, event);
+    }
+
+    /// An answer reaches the process that asked, if it still runs.
+    pub fn engine_hears(
+        &mut self,
+        life: u64,
+        merchant: usize,
+        input: MerchantInput,
+    ) {
+        if self.engine.is_up && life == self.engine.life {
+            self.note(|| format!("engine hears {input:?}"));
+            self.engine.post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
+            self.pump_engine();
         }
-        _ => unknown_to(action),
+    }
+
+    /// Sabotage: card data goes to the acquirer without the engine's decision.
+    pub fn authorize_uncommitted(&mut self, till: usize, report: &CardReport) {
+        self.ids.now_ms = EPOCH_MS + self.now_ms;
+        let transaction_id = TransactionId::from_uuid(self.ids.next());
+        self.history.pos_of.insert(transaction_id, report.pos_id);
+        self.acquirer.tickets += 1;
+        let sent_at = self.engine_now();
+        let merchant = self.tills[till].merchant;
+        let request = AcquirerRequest {
+            merchant_id: self.engine.merchants[merchant].id,
+            terminal_id: self.tills[till].terminal_id,
+            transaction_id,
+            trace: Trace { number: 999_999, sent_at },
+            tries: 1,
+            sending: Sending { number: 1, at: sent_at },
+            action: AcquirerAction::Authorize {
+                kind: protocol::link::PosKind::Sale,
+                amount: report.amount,
+                card: engine::acquirer::SealedCard::new(report.data.clone()),
+            },
+        };
+        let ticket = Ticket(self.acquirer.tickets);
+        self.acquirer.line.submit(sent_at, ticket, request, None);
     }
 }

@@ -11,7 +11,6 @@ use terminal_agent::machine::agent::Input;
 
 use super::engine::Mail;
 use super::fault::Sabotage;
-use super::host::{Entry, Standing};
 use super::world::{Event, World};
 
 /// How long each step of the handshake may take.
@@ -197,7 +196,11 @@ impl World {
 
     fn engine_receives(&mut self, socket: u64, till: usize, bytes: &[u8]) {
         let input = if let Ok(message) = decode::<ToEngine>(bytes) {
-            self.sabotaged_authorization(&message);
+            if self.sabotage == Some(Sabotage::AuthorizeUncommitted)
+                && let ToEngine::Card(report) = &message
+            {
+                self.authorize_uncommitted(till, report);
+            }
             TerminalInput::Said { socket, message: Box::new(message) }
         } else if let Ok(Handshake::Hello(hello)) = decode::<Handshake>(bytes) {
             let forgets = self.sabotage == Some(Sabotage::ForgetReconcile);
@@ -215,18 +218,6 @@ impl World {
         };
         self.engine.post(Mail::Terminal(till, Box::new(input)));
         self.pump_engine();
-    }
-
-    /// Card data that reaches the acquirer without the engine's decision.
-    fn sabotaged_authorization(&mut self, message: &ToEngine) {
-        let ToEngine::Card(report) = message else { return };
-        if self.sabotage == Some(Sabotage::AuthorizeUncommitted) {
-            self.ids.now_ms += 1;
-            let id = engine::owner::work::Ids::next(&mut self.ids);
-            let id = protocol::id::TransactionId::from_uuid(id);
-            let (pos_id, amount) = (report.pos_id, report.amount);
-            self.book.insert(id, Entry { pos_id, amount, standing: Standing::Undone });
-        }
     }
 
     fn till_receives(&mut self, socket: u64, number: usize, bytes: &[u8]) {

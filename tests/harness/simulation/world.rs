@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::acquirer::{AcquirerAnswer, AcquirerRequest};
+use engine::acquirer::{AcquirerAnswer, Sending};
 use engine::domain::idempotency::{ClaimKey, StoredAnswer};
 use engine::domain::rejection::Rejection;
+use engine::domain::time::Timestamp;
 use engine::owner::key;
-use engine::owner::machine::Input;
 use engine::owner::merchant::MerchantInput;
 use engine::owner::request::{Reply, Request};
 use engine::store::{MemoryStore, Rows as _};
@@ -15,10 +15,10 @@ use protocol::id::{PosTransactionId, PrintJobId, TransactionId};
 
 use super::checker::{self, Checked, Violation};
 use super::client::{Call, Client};
-use super::engine::{Engine, Mail};
+use super::engine::Engine;
 use super::fault::{Plan, Sabotage};
 use super::history::History;
-use super::host::{Book, Return};
+use super::host::Acquirer;
 use super::link::Network;
 use super::queue::Queue;
 use super::random::{Random, SeededIds};
@@ -43,13 +43,12 @@ pub enum Event {
     StoreSteps,
     /// The engine's process starts.
     EngineStarts,
-    /// A request reaches the acquirer.
-    HostHears { request: Box<AcquirerRequest>, back: Return },
     /// An answer of the acquirer reaches the engine.
     HostAnswers {
         life: u64,
         merchant: usize,
         transaction_id: TransactionId,
+        sending: Sending,
         answer: AcquirerAnswer,
     },
     /// The agent's process starts.
@@ -124,7 +123,7 @@ pub struct World {
     pub(super) network: Network,
     pub(super) tills: Vec<Till>,
     pub(super) clients: Vec<Client>,
-    pub(super) book: Book,
+    pub(super) acquirer: Acquirer,
     pub(super) history: History,
     pub(super) first_answers: BTreeMap<ClaimKey, StoredAnswer>,
     pub(super) intentions: u64,
@@ -154,7 +153,7 @@ impl World {
             network: Network::default(),
             tills: Vec::new(),
             clients: Vec::new(),
-            book: Book::new(),
+            acquirer: Acquirer::default(),
             history: History::default(),
             first_answers: BTreeMap::new(),
             intentions: 0,
@@ -197,13 +196,14 @@ impl World {
     }
 
     fn next_timer_ms(&self) -> Option<u64> {
-        let engine = self.engine.poll_deadline();
-        let engine = engine.map(|at| u64::try_from(at.0).unwrap_or(0).saturating_sub(EPOCH_MS));
-        let tills = self.tills.iter().filter_map(Till::next_timer_ms);
-        engine.into_iter().chain(tills).min()
+        let virtual_ms = |at: Timestamp| u64::try_from(at.0).unwrap_or(0).saturating_sub(EPOCH_MS);
+        let line = self.acquirer.line.poll_deadline();
+        let instants = [self.engine.poll_deadline(), line].into_iter().flatten().map(virtual_ms);
+        instants.chain(self.tills.iter().filter_map(Till::next_timer_ms)).min()
     }
 
     fn timers(&mut self) {
+        self.line_timer();
         self.engine_deadline();
         for till in 0..self.tills.len() {
             self.till_timers(till);
@@ -218,15 +218,9 @@ impl World {
             Event::Hangup { connection, to_engine } => self.hangup(connection, to_engine),
             Event::StoreSteps => self.step_store(),
             Event::EngineStarts => self.start_engine(),
-            Event::HostHears { request, back } => self.host_hears(&request, back),
-            Event::HostAnswers { life, merchant, transaction_id, answer } => {
-                if self.engine.is_up && life == self.engine.life {
-                    self.note(|| format!("engine hears of {transaction_id}: {answer:?}"));
-                    let input = MerchantInput::Acquirer { transaction_id, answer };
-                    let input = Box::new(Input::Outside(input));
-                    self.engine.post(Mail::Merchant(merchant, input));
-                    self.pump_engine();
-                }
+            Event::HostAnswers { life, merchant, transaction_id, sending, answer } => {
+                let input = MerchantInput::Acquirer { transaction_id, sending, answer };
+                self.engine_hears(life, merchant, input);
             }
             Event::TillStarts { till } => self.start_till(till),
             Event::Connects { till, life } => self.till_connects(till, life),
@@ -275,10 +269,10 @@ impl World {
         match self.open_end() {
             None => {
                 self.is_converged = true;
-                for rule in [checker::one_charge, checker::canceled_means_no_charge] {
-                    self.check(rule(&self.history, &self.book));
+                for rule in checker::AT_THE_END {
+                    let host = self.acquirer.line.host();
+                    self.check(rule(&self.history, host));
                 }
-                self.check(checker::books_agree(&self.history, &self.book));
             }
             Some(_) if self.now_ms < HEALING_MS_MAX => {
                 self.queue.push(self.now_ms + 2_000, Event::Looks);
