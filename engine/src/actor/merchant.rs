@@ -187,12 +187,12 @@ impl MerchantActor {
     /// Builds the owner anew from what is committed. Everybody who waits is turned away; links
     /// begin again, because what was sent on them may not be committed.
     fn discard(&mut self, ctx: &mut Context<Self>) {
+        self.turn_away();
         let waiting: Vec<MerchantInput> = self
             .owner
             .take()
             .map(|owner| owner.into_waiting().collect())
             .unwrap_or_default();
-        self.turn_away();
         for terminal in self.terminals.values() {
             deliver(
                 terminal,
@@ -210,7 +210,16 @@ impl MerchantActor {
         }
     }
 
+    /// Answers everybody who waits. Nothing has moved for them, except where an operation is
+    /// committed and goes on: that outcome is not known.
     fn turn_away(&mut self) {
+        let open = self
+            .owner
+            .as_ref()
+            .map(|owner| owner.decider().callers_of_open_operations());
+        for caller in open.unwrap_or_default() {
+            self.answer(caller, Err(Rejection::Internal));
+        }
         for (caller_id, caller) in std::mem::take(&mut self.callers) {
             self.callers.insert(caller_id, caller);
             self.answer(caller_id, Err(Rejection::Busy));

@@ -250,7 +250,6 @@ async fn undecided_operations_are_answered_202() {
         requested_at: T0,
         tries: 1,
         next_at: T0.plus_ms(1_000),
-        claim: None,
     });
     let path = format!("/v1/transactions/{}/void", voided.id);
     world.will_answer(Ok(Answer::Voided(Box::new(voided))));
