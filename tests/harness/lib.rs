@@ -1,8 +1,9 @@
-//! What tests, demo and bench share: the real programs, the API, a whole shop.
+//! What tests, demo and bench share: the real programs, the API, a whole shop, a simulated world.
 
 #![allow(clippy::missing_panics_doc, reason = "tests may panic")]
 
 pub mod api;
 pub mod programs;
 pub mod shop;
+pub mod simulation;
 pub mod wait;

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::terminal::{FromMerchant, TerminalActor};
 use super::{Surroundings, deliver, until};
-use crate::acquirer::AcquirerAnswer;
+use crate::acquirer::{AcquirerAnswer, Sending};
 use crate::agent_link::till_request;
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
@@ -83,6 +83,7 @@ struct StoreDone {
 #[rtype(result = "()")]
 struct AcquirerDone {
     transaction_id: TransactionId,
+    sending: Sending,
     answer: AcquirerAnswer,
 }
 
@@ -257,11 +258,13 @@ impl MerchantActor {
             }
             Effect::Acquirer(request) => {
                 let (actor, transaction_id) = (ctx.address(), request.transaction_id);
+                let sending = request.sending;
                 let answered = move |answer| {
                     deliver(
                         &actor,
                         AcquirerDone {
                             transaction_id,
+                            sending,
                             answer,
                         },
                     )
@@ -402,12 +405,14 @@ impl Handler<AcquirerDone> for MerchantActor {
     fn handle(&mut self, done: AcquirerDone, ctx: &mut Context<Self>) {
         let AcquirerDone {
             transaction_id,
+            sending,
             answer,
         } = done;
         self.feed(
             ctx,
             Input::Outside(MerchantInput::Acquirer {
                 transaction_id,
+                sending,
                 answer,
             }),
         );

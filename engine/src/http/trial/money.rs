@@ -248,6 +248,7 @@ async fn undecided_operations_are_answered_202() {
     voided.intent = Some(Intent {
         kind: IntentKind::Void,
         requested_at: T0,
+        first_sending: 1,
         tries: 1,
         next_at: T0.plus_ms(1_000),
     });

@@ -7,14 +7,14 @@ use protocol::link::{HostAnswer, HostDecision, PosStatus, ToAgent};
 use protocol::money::Money;
 
 use crate::acquirer::{
-    AcquirerAction, AcquirerAnswer, AcquirerRequest, AuthorizationAnswer, IntentAnswer,
+    AcquirerAction, AcquirerAnswer, AcquirerRequest, AuthorizationAnswer, IntentAnswer, Sending,
 };
 use crate::domain::pos::{AttemptState, PosTransaction, Stage};
 use crate::domain::reason::Reason;
 use crate::domain::receipt::Slip;
 use crate::domain::reversal::{Reversal, ReversalAnswer, pause_ms};
 use crate::domain::time::Timestamp;
-use crate::domain::transaction::{HostResult, IntentKind, Transaction, TransactionState};
+use crate::domain::transaction::{HostResult, Intent, IntentKind, Transaction, TransactionState};
 
 use super::till::concluded;
 use super::{Decided, Effect, MerchantOwner, MerchantWork};
@@ -24,6 +24,7 @@ impl MerchantOwner {
         &mut self,
         work: &mut MerchantWork<'_>,
         transaction_id: TransactionId,
+        sending: Sending,
         answer: AcquirerAnswer,
     ) -> Decided {
         let Some(transaction) = self.transaction(work, transaction_id)? else {
@@ -31,9 +32,11 @@ impl MerchantOwner {
         };
         match answer {
             AcquirerAnswer::Authorization(answer) => self.authorized(work, transaction, answer),
-            AcquirerAnswer::Reversal(answer) => self.reversal_answered(work, transaction, answer),
+            AcquirerAnswer::Reversal(answer) => {
+                self.reversal_answered(work, transaction, sending, answer)
+            }
             AcquirerAnswer::Intent(answer) => {
-                self.intent_answered(work, transaction, answer);
+                self.intent_answered(work, transaction, sending, answer);
                 Ok(())
             }
         }
@@ -240,12 +243,13 @@ impl MerchantOwner {
         &mut self,
         work: &mut MerchantWork<'_>,
         mut transaction: Transaction,
+        sending: Sending,
         answer: ReversalAnswer,
     ) -> Decided {
         let Some(mut reversal) = transaction.reversal.filter(|one| one.done_at.is_none()) else {
             return Ok(());
         };
-        let is_done = reversal.answered(answer, work.now);
+        let is_done = reversal.answered(answer, sending.at, work.now);
         transaction.reversal = Some(reversal);
         transaction.touch(work.now);
         if !is_done {
@@ -271,25 +275,20 @@ impl MerchantOwner {
             return;
         };
         let now = work.now;
-        let request = if let Some(reversal) = transaction
-            .reversal
-            .as_mut()
-            .filter(|one| one.done_at.is_none())
-        {
+        transaction.touch(now);
+        let reversal = transaction.reversal.as_mut();
+        let request = if let Some(reversal) = reversal.filter(|one| one.done_at.is_none()) {
             reversal.sent_again(now);
-            reversal_request(&transaction)
+            Some(reversal_request(&transaction))
         } else if let Some(intent) = &mut transaction.intent {
             intent.tries = intent.tries.saturating_add(1);
             intent.next_at = now.plus_ms(pause_ms(intent.tries));
-            match intent_request(&transaction) {
-                Some(request) => request,
-                None => return,
-            }
+            intent_request(&transaction)
         } else {
-            return;
+            None
         };
+        let Some(request) = request else { return };
         work.effect(Effect::Acquirer(Box::new(request)));
-        transaction.touch(now);
         self.note_next_action(work, &transaction);
         self.save_transaction(work, "transaction.repeated", transaction);
     }
@@ -310,9 +309,12 @@ impl MerchantOwner {
         &mut self,
         work: &mut MerchantWork<'_>,
         mut transaction: Transaction,
+        sending: Sending,
         answer: IntentAnswer,
     ) {
-        let Some(intent) = transaction.intent.clone() else {
+        // A word on an earlier intent, or on a copy of it, says nothing about this one.
+        let is_asked = |intent: &Intent| sending.number >= intent.first_sending;
+        let Some(intent) = transaction.intent.clone().filter(is_asked) else {
             return;
         };
         match answer {
@@ -404,6 +406,10 @@ fn request(transaction: &Transaction, tries: u32, action: AcquirerAction) -> Acq
         transaction_id: transaction.id,
         trace: transaction.trace,
         tries,
+        sending: Sending {
+            number: transaction.revision,
+            at: transaction.updated_at,
+        },
         action,
     }
 }
