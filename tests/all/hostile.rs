@@ -40,7 +40,14 @@ impl Scene {
         let engine = Engine::start(dir.path()).unwrap();
         let counter = Counter::board(&engine);
         let (till, honest) = (counter.till(), counter.till());
-        Self { engine, counter, till, honest, sold: Vec::new(), _dir: dir }
+        Self {
+            engine,
+            counter,
+            till,
+            honest,
+            sold: Vec::new(),
+            _dir: dir,
+        }
     }
 
     fn link(&mut self) -> HandLink {
@@ -90,12 +97,19 @@ impl Scene {
         // Killed: whatever was answered is in the book already.
         self.engine.kill();
         let book = read_book(&self.engine.dir.join("data").join("acquirer.book")).unwrap();
-        let mut standing: Vec<i64> =
-            book.iter().filter_map(|entry| entry.standing()).map(|money| money.minor()).collect();
+        let mut standing: Vec<i64> = book
+            .iter()
+            .filter_map(|entry| entry.standing())
+            .map(|money| money.minor())
+            .collect();
         standing.sort_unstable();
         self.sold.sort_unstable();
         assert_eq!(standing, self.sold);
-        assert_eq!(book.len(), self.sold.len(), "something else has reached the acquirer");
+        assert_eq!(
+            book.len(),
+            self.sold.len(),
+            "something else has reached the acquirer"
+        );
     }
 }
 
@@ -115,11 +129,19 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("nothing", Vec::new()),
         ("one byte", vec![0xC1]),
-        ("random bytes", (0..=255u8).map(|byte| byte.wrapping_mul(151)).collect()),
+        (
+            "random bytes",
+            (0..=255u8).map(|byte| byte.wrapping_mul(151)).collect(),
+        ),
         ("nested arrays", deep(0x91, 60_000)),
         ("nested maps", maps),
         ("four billion elements", vec![0xDD, 0xFF, 0xFF, 0xFF, 0xFF]),
-        ("four billion bytes", vec![0x81, 0xA4, b'c', b'a', b'r', b'd', 0xC6, 0xFF, 0xFF, 0xFF, 0xFF]),
+        (
+            "four billion bytes",
+            vec![
+                0x81, 0xA4, b'c', b'a', b'r', b'd', 0xC6, 0xFF, 0xFF, 0xFF, 0xFF,
+            ],
+        ),
         ("64 KiB and a byte", vec![0x91; 64 * 1024 + 1]),
         ("1 MiB", vec![0xC0; 1024 * 1024]),
     ]

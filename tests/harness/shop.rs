@@ -37,6 +37,7 @@ pub struct Engine {
     pub operator: Api,
     program: Program,
     listen: String,
+    log_filter: Option<String>,
 }
 
 impl Engine {
@@ -45,14 +46,22 @@ impl Engine {
     /// # Errors
     /// When it does not start; its log says why.
     pub fn start(dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
-        Self::start_at(dir, "127.0.0.1:0")
+        Self::start_logging(dir, None)
     }
 
-    fn start_at(dir: &Path, listen: &str) -> io::Result<Self> {
+    /// Starts an engine that logs what this filter lets through.
+    ///
+    /// # Errors
+    /// When it does not start; its log says why.
+    pub fn start_logging(dir: &Path, log_filter: Option<&str>) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        Self::start_at(dir, "127.0.0.1:0", log_filter)
+    }
+
+    fn start_at(dir: &Path, listen: &str, log_filter: Option<&str>) -> io::Result<Self> {
         let data = dir.join("data").display().to_string();
         let arguments = ["run", "--data-dir", &data, "--listen", listen];
-        let mut program = Program::start("engine", &arguments, &dir.join("engine.log"))?;
+        let mut program = Program::start_logging("engine", &arguments, &dir.join("engine.log"), log_filter)?;
         let line = program.first_line()?;
         let base = line.rsplit(' ').next().unwrap_or_default().to_owned();
         let token = fs::read_to_string(dir.join("data").join("operator-token"))?;
@@ -63,6 +72,7 @@ impl Engine {
             operator,
             program,
             listen,
+            log_filter: log_filter.map(str::to_owned),
         })
     }
 
@@ -83,7 +93,8 @@ impl Engine {
     pub fn restart(&mut self) -> io::Result<()> {
         self.program.kill();
         let (dir, listen) = (self.dir.clone(), self.listen.clone());
-        *self = Self::start_at(&dir, &listen)?;
+        let log_filter = self.log_filter.take();
+        *self = Self::start_at(&dir, &listen, log_filter.as_deref())?;
         Ok(())
     }
 
@@ -231,6 +242,8 @@ impl Devices {
 pub struct Till {
     /// Its directory.
     pub dir: PathBuf,
+    /// What it logs; the usual when absent.
+    pub log_filter: Option<String>,
     program: Option<Program>,
 }
 
@@ -251,6 +264,7 @@ impl Till {
         fs::write(dir.join("agent.toml"), config)?;
         Ok(Self {
             dir: dir.to_path_buf(),
+            log_filter: None,
             program: None,
         })
     }
@@ -281,7 +295,8 @@ impl Till {
         let config = self.dir.join("agent.toml").display().to_string();
         let log = self.dir.join("agent.log");
         let arguments = ["--config", &config, "run"];
-        self.program = Some(Program::start("terminal-agent", &arguments, &log)?);
+        let filter = self.log_filter.as_deref();
+        self.program = Some(Program::start_logging("terminal-agent", &arguments, &log, filter)?);
         Ok(())
     }
 
@@ -328,9 +343,18 @@ impl Shop {
     /// # Errors
     /// When a part does not start.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        let engine = Engine::start(&dir.join("engine"))?;
+        Self::open_logging(dir, None)
+    }
+
+    /// Opens a shop whose engine and agent log what this filter lets through.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub fn open_logging(dir: &Path, log_filter: Option<&str>) -> io::Result<Self> {
+        let engine = Engine::start_logging(&dir.join("engine"), log_filter)?;
         let devices = Devices::start(&dir.join("devices"), true)?;
-        let till = Till::install(&dir.join("till"), engine.operator.base(), &devices.dir)?;
+        let mut till = Till::install(&dir.join("till"), engine.operator.base(), &devices.dir)?;
+        till.log_filter = log_filter.map(str::to_owned);
         let operator = &engine.operator;
         let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
         let partner_id = partner.field("id").to_owned();

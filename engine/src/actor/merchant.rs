@@ -12,17 +12,17 @@ use tokio::sync::oneshot;
 
 use super::terminal::{FromMerchant, TerminalActor};
 use super::{Surroundings, deliver, until};
-use crate::acquirer::AcquirerAnswer;
+use crate::acquirer::{AcquirerAnswer, Sending};
 use crate::agent_link::till_request;
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::id_source::SystemIds;
 use crate::owner::access_change::AccessChange;
-use crate::owner::machine::{self, Input, Output, Owner};
+use crate::owner::machine::{self, Decider as _, Input, Output, Owner};
 use crate::owner::merchant::{Effect, MerchantInput, MerchantOwner, TerminalEvent};
 use crate::owner::request::{Ask, CallerId, ClaimRequest, Reply, Request, TillCaller};
 use crate::owner::terminal::TerminalInput;
-use crate::store::{CommitRefused, Committed};
+use crate::store::{CommitRefused, Committed, Urgency};
 
 /// Messages that wait before callers are turned away.
 const MAILBOX_CAPACITY: usize = 1_024;
@@ -83,6 +83,7 @@ struct StoreDone {
 #[rtype(result = "()")]
 struct AcquirerDone {
     transaction_id: TransactionId,
+    sending: Sending,
     answer: AcquirerAnswer,
 }
 
@@ -257,11 +258,13 @@ impl MerchantActor {
             }
             Effect::Acquirer(request) => {
                 let (actor, transaction_id) = (ctx.address(), request.transaction_id);
+                let sending = request.sending;
                 let answered = move |answer| {
                     deliver(
                         &actor,
                         AcquirerDone {
                             transaction_id,
+                            sending,
                             answer,
                         },
                     )
@@ -292,6 +295,25 @@ impl MerchantActor {
     fn to_terminal(&self, terminal_id: TerminalId, input: TerminalInput) {
         if let Some(terminal) = self.terminals.get(&terminal_id) {
             deliver(terminal, FromMerchant(input));
+        }
+    }
+
+    fn ask(
+        &mut self,
+        ctx: &mut Context<Self>,
+        caller: CallerId,
+        claim: Option<ClaimRequest>,
+        request: Request,
+    ) {
+        let input = MerchantInput::Ask(Ask {
+            caller,
+            claim,
+            request,
+        });
+        if MerchantOwner::urgency(&input) == Urgency::New && self.around.store.is_exhausted() {
+            self.answer(caller, Err(Rejection::Busy));
+        } else {
+            self.feed(ctx, Input::Outside(input));
         }
     }
 
@@ -335,12 +357,7 @@ impl Handler<AskMerchant> for MerchantActor {
 
     fn handle(&mut self, ask: AskMerchant, ctx: &mut Context<Self>) {
         let caller = self.new_caller(Caller::Api(ask.reply_to));
-        let ask = Ask {
-            caller,
-            claim: ask.claim,
-            request: ask.request,
-        };
-        self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
+        self.ask(ctx, caller, ask.claim, ask.request);
     }
 }
 
@@ -349,12 +366,7 @@ impl Handler<AskFromTill> for MerchantActor {
 
     fn handle(&mut self, ask: AskFromTill, ctx: &mut Context<Self>) {
         let caller = self.new_caller(Caller::Till(ask.caller));
-        let ask = Ask {
-            caller,
-            claim: Some(ask.claim),
-            request: ask.request,
-        };
-        self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
+        self.ask(ctx, caller, Some(ask.claim), ask.request);
     }
 }
 
@@ -393,12 +405,14 @@ impl Handler<AcquirerDone> for MerchantActor {
     fn handle(&mut self, done: AcquirerDone, ctx: &mut Context<Self>) {
         let AcquirerDone {
             transaction_id,
+            sending,
             answer,
         } = done;
         self.feed(
             ctx,
             Input::Outside(MerchantInput::Acquirer {
                 transaction_id,
+                sending,
                 answer,
             }),
         );

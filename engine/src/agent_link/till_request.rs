@@ -40,7 +40,7 @@ pub(crate) const fn operations(request: &TillRequest) -> &'static [Operation] {
 }
 
 /// The request for the merchant's owner.
-pub(crate) fn request(caller: TillCaller, request: TillRequest, now: Timestamp) -> Request {
+pub fn request(caller: TillCaller, request: TillRequest, now: Timestamp) -> Request {
     let wait_until = now.plus_ms(WAIT_MS);
     match request {
         TillRequest::Start(start) => Request::StartPos(StartPos {
@@ -83,7 +83,7 @@ pub(crate) fn request(caller: TillCaller, request: TillRequest, now: Timestamp) 
 }
 
 /// The till's name for its request is its idempotency key.
-pub(crate) fn claim(
+pub fn claim(
     terminal_id: TerminalId,
     request_id: RequestId,
     request: &TillRequest,
@@ -101,7 +101,7 @@ pub(crate) fn claim(
 }
 
 /// The owner's reply as a message.
-pub(crate) fn answer(request_id: RequestId, reply: Result<Reply, Rejection>) -> ToAgent {
+pub fn answer(request_id: RequestId, reply: Result<Reply, Rejection>) -> ToAgent {
     let body = match reply {
         Ok(Reply::Fresh(answer)) => body(&answer),
         Ok(Reply::Replayed(stored)) => rmp_serde::from_slice(&stored.body)

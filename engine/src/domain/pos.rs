@@ -236,8 +236,12 @@ pub struct PosTransaction {
     pub attempts: Vec<Attempt>,
     /// The cancel, if one was asked for.
     pub cancel: Option<Cancel>,
+    /// What the acquirer approved, from `confirming` on.
+    pub approved: Option<Money>,
     /// Why it is being reversed, while it is.
     pub reversing_for: Option<Reason>,
+    /// While it is being reversed: when the acquirer is asked again.
+    pub next_action_at: Option<Timestamp>,
     /// How it ended.
     pub outcome: Option<Outcome>,
 }
@@ -258,6 +262,11 @@ impl PosTransaction {
     /// [`MoneyError`] when base and tip do not add up.
     pub fn total(&self) -> Result<Money, MoneyError> {
         self.tip.map_or(Ok(self.base), |tip| self.base.plus(tip))
+    }
+
+    /// The amount that counts: as approved, or as asked.
+    pub fn amount(&self) -> Money {
+        self.approved.or(self.total().ok()).unwrap_or(self.base)
     }
 
     /// The latest attempt.
@@ -309,10 +318,15 @@ impl PosTransaction {
             reason,
             at: now,
         });
+        self.next_action_at = None;
         if let Some(cancel) = &mut self.cancel
             && cancel.verdict.is_none()
         {
-            cancel.verdict = Some(verdict_of(status));
+            // A failure after the cancel moved no money: what the caller wanted has come true.
+            cancel.verdict = Some(match status {
+                PosStatus::Failed => Verdict::Canceled,
+                status => verdict_of(status),
+            });
         }
     }
 }

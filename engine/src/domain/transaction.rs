@@ -86,6 +86,8 @@ pub struct Intent {
     pub kind: IntentKind,
     /// When it was decided.
     pub requested_at: Timestamp,
+    /// Number of its first sending; answers to earlier ones are not about it.
+    pub first_sending: u32,
     /// How often it was sent.
     pub tries: u32,
     /// When it is sent next if no answer comes.

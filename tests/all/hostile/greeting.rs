@@ -43,15 +43,24 @@ fn frames_that_are_no_hello_are_refused() {
     let base = scene.till.base.clone();
     for (name, bytes) in nonsense() {
         let reply = reply_to(&base, Message::binary(bytes));
-        assert!(matches!(reply, None | Some(RefusedReason::Unauthorized)), "{name}: {reply:?}");
+        assert!(
+            matches!(reply, None | Some(RefusedReason::Unauthorized)),
+            "{name}: {reply:?}"
+        );
     }
     let ping = encode(&ToEngine::Ping).unwrap();
-    assert_eq!(reply_to(&base, Message::binary(ping)), Some(RefusedReason::Unauthorized));
+    assert_eq!(
+        reply_to(&base, Message::binary(ping)),
+        Some(RefusedReason::Unauthorized)
+    );
     let (_, challenge) = HandLink::challenged(&base);
     let hello = Handshake::Hello(Box::new(scene.till.hello(&challenge)));
     let mut longer = encode(&hello).unwrap();
     longer.push(0xC0);
-    assert_eq!(reply_to(&base, Message::binary(longer)), Some(RefusedReason::Unauthorized));
+    assert_eq!(
+        reply_to(&base, Message::binary(longer)),
+        Some(RefusedReason::Unauthorized)
+    );
     let text = reply_to(&base, Message::text("hello"));
     assert_eq!(text, Some(RefusedReason::Unauthorized));
     scene.close();
@@ -61,7 +70,10 @@ fn frames_that_are_no_hello_are_refused() {
 fn only_the_devices_own_signature_over_this_challenge_counts() {
     let mut scene = Scene::open();
     let other = scene.counter.till();
-    let terminal = scene.counter.pos.post("/v1/terminals", &json!({"label": "Never paired"}));
+    let terminal = scene
+        .counter
+        .pos
+        .post("/v1/terminals", &json!({"label": "Never paired"}));
     let unpaired: TerminalId = terminal.field("id").parse().unwrap();
     let till = &scene.till;
     let signed = |key: &SigningKey, hello: &mut Hello, challenge: &Challenge| {
@@ -71,11 +83,23 @@ fn only_the_devices_own_signature_over_this_challenge_counts() {
     type Change<'a> = Box<dyn FnOnce(&mut Hello, &Challenge) + 'a>;
     let changes: Vec<(&str, Change<'_>)> = vec![
         ("no signature", Box::new(|hello, _| hello.signature.clear())),
-        ("a short one", Box::new(|hello, _| hello.signature.truncate(63))),
+        (
+            "a short one",
+            Box::new(|hello, _| hello.signature.truncate(63)),
+        ),
         ("a wrong one", Box::new(|hello, _| hello.signature[10] ^= 1)),
-        ("a foreign key", Box::new(|hello, challenge| signed(&fresh_key(), hello, challenge))),
-        ("another till's key", Box::new(|hello, challenge| signed(&other.key, hello, challenge))),
-        ("another terminal", Box::new(|hello, _| hello.terminal_id = other.terminal_id)),
+        (
+            "a foreign key",
+            Box::new(|hello, challenge| signed(&fresh_key(), hello, challenge)),
+        ),
+        (
+            "another till's key",
+            Box::new(|hello, challenge| signed(&other.key, hello, challenge)),
+        ),
+        (
+            "another terminal",
+            Box::new(|hello, _| hello.terminal_id = other.terminal_id),
+        ),
         (
             "another terminal, signed by this till",
             Box::new(|hello, challenge| {
@@ -114,11 +138,21 @@ fn only_the_devices_own_signature_over_this_challenge_counts() {
             "another journal than was signed",
             Box::new(|hello, _| hello.journal_id = JournalId::from_uuid(Uuid::now_v7())),
         ),
-        ("another boot than was signed", Box::new(|hello, _| hello.boot += 1)),
-        ("another connection than was signed", Box::new(|hello, _| hello.connection += 1)),
+        (
+            "another boot than was signed",
+            Box::new(|hello, _| hello.boot += 1),
+        ),
+        (
+            "another connection than was signed",
+            Box::new(|hello, _| hello.connection += 1),
+        ),
     ];
     for (name, change) in changes {
-        assert_eq!(hello_with(till, change), RefusedReason::Unauthorized, "{name}");
+        assert_eq!(
+            hello_with(till, change),
+            RefusedReason::Unauthorized,
+            "{name}"
+        );
     }
     for version in [0, VERSION + 1, u16::MAX] {
         let reason = hello_with(till, |hello, _| hello.version = version);
@@ -145,16 +179,22 @@ fn what_is_said_before_the_welcome_does_not_count() {
     let mut scene = Scene::open();
     let mut link = scene.link();
     let started = scene.counter.start(scene.till.terminal_id, 1_400);
-    let Some(ToAgent::Offer(offer)) = link.next() else { panic!("no offer") };
+    let Some(ToAgent::Offer(offer)) = link.next() else {
+        panic!("no offer")
+    };
     assert_eq!(started.field("id"), offer.pos_id.to_string());
     drop(link);
 
     scene.till.connection += 1;
     let (mut link, challenge) = HandLink::challenged(&scene.till.base);
     link.send(&Handshake::Hello(Box::new(scene.till.hello(&challenge))));
-    link.send(&ToEngine::Accept { pos_id: offer.pos_id });
+    link.send(&ToEngine::Accept {
+        pos_id: offer.pos_id,
+    });
     link.send(&ToEngine::Ping);
-    let Some(HandshakeReply::Welcome(_)) = link.receive() else { panic!("no welcome") };
+    let Some(HandshakeReply::Welcome(_)) = link.receive() else {
+        panic!("no welcome")
+    };
     let grant = link.take_offer();
     scene.finish(&mut link, &grant);
     scene.close();
@@ -163,8 +203,10 @@ fn what_is_said_before_the_welcome_does_not_count() {
 #[test]
 fn nonsense_ends_its_link_and_nothing_else() {
     let mut scene = Scene::open();
-    let mut frames: Vec<(&str, Message)> =
-        nonsense().into_iter().map(|(name, bytes)| (name, Message::binary(bytes))).collect();
+    let mut frames: Vec<(&str, Message)> = nonsense()
+        .into_iter()
+        .map(|(name, bytes)| (name, Message::binary(bytes)))
+        .collect();
     frames.push(("text", Message::text("{\"accept\":{}}")));
     let (_, challenge) = HandLink::challenged(&scene.till.base);
     let hello = encode(&Handshake::Hello(Box::new(scene.till.hello(&challenge)))).unwrap();
@@ -194,7 +236,11 @@ fn the_newer_connection_of_an_agent_wins() {
     assert!(older.is_closed_by_engine());
     for connection in [1, 2] {
         scene.till.connection = connection - 1;
-        assert_eq!(scene.till.link().err(), Some(RefusedReason::Stale), "{connection}");
+        assert_eq!(
+            scene.till.link().err(),
+            Some(RefusedReason::Stale),
+            "{connection}"
+        );
     }
     let grant = scene.granted(&mut newer, 1_700);
     older.send(&ToEngine::Reject {
@@ -223,7 +269,11 @@ fn two_installations_of_one_identity_are_both_refused() {
     for journal_id in [first, second, first] {
         scene.till.journal_id = journal_id;
         let refused = scene.till.link().err();
-        assert_eq!(refused, Some(RefusedReason::DuplicateIdentity), "{journal_id}");
+        assert_eq!(
+            refused,
+            Some(RefusedReason::DuplicateIdentity),
+            "{journal_id}"
+        );
     }
     assert!(copy.is_closed_by_engine());
     let offline = scene.counter.start(scene.till.terminal_id, 1_900);
@@ -271,7 +321,9 @@ fn a_hello_cannot_claim_what_has_not_happened() {
     assert_eq!(scene.status(theirs.pos_id).0, "in_progress");
     scene.finish(&mut link, &own);
 
-    let card = scene.honest.card(&theirs, "visa", firmware_sim::cards::Way::Tap);
+    let card = scene
+        .honest
+        .card(&theirs, "visa", firmware_sim::cards::Way::Tap);
     honest.send(&ToEngine::Card(card));
     honest.host_answer();
     honest.complete(&theirs, ChipOutcome::Agreed);

@@ -15,9 +15,13 @@ fn what_is_said_twice_counts_once() {
     let mut scene = Scene::open();
     let mut link = scene.link();
     scene.counter.start(scene.till.terminal_id, 4_000);
-    let Some(ToAgent::Offer(offer)) = link.next() else { panic!("no offer") };
+    let Some(ToAgent::Offer(offer)) = link.next() else {
+        panic!("no offer")
+    };
     for _ in 0..3 {
-        link.send(&ToEngine::Accept { pos_id: offer.pos_id });
+        link.send(&ToEngine::Accept {
+            pos_id: offer.pos_id,
+        });
     }
     let grant = link.grant();
     let card = ToEngine::Card(scene.till.card(&grant, "visa", Way::Tap));
@@ -42,7 +46,12 @@ fn what_is_said_twice_counts_once() {
         assert_eq!(concluded(&mut link, grant.pos_id), PosStatus::Approved);
     }
     scene.sold.push(4_000);
-    assert_eq!(scene.counter.read(grant.pos_id)["attempts"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        scene.counter.read(grant.pos_id)["attempts"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
     scene.close();
 }
 
@@ -53,11 +62,17 @@ fn what_comes_too_early_changes_nothing() {
     // Approved after five seconds: the acquirer's answer cannot overtake what is said before it.
     let amount = 100_083;
     scene.counter.start(scene.till.terminal_id, amount);
-    let Some(ToAgent::Offer(offer)) = link.next() else { panic!("no offer") };
+    let Some(ToAgent::Offer(offer)) = link.next() else {
+        panic!("no offer")
+    };
     let pos_id = offer.pos_id;
     let choice = TipChoice::Amount(offer.amount);
     link.send(&ToEngine::TipChosen { pos_id, choice });
-    link.send(&ToEngine::AttemptEnded { pos_id, attempt_id: None, end: AttemptEnd::Stopped });
+    link.send(&ToEngine::AttemptEnded {
+        pos_id,
+        attempt_id: None,
+        end: AttemptEnd::Stopped,
+    });
     link.send(&ToEngine::Accept { pos_id });
     let grant = link.grant();
     assert_eq!(grant.amount.minor(), amount);
@@ -70,9 +85,16 @@ fn what_comes_too_early_changes_nothing() {
     link.send(&ToEngine::Card(card));
     link.complete(&grant, ChipOutcome::Agreed);
     link.complete(&grant, ChipOutcome::Refused);
-    link.send(&ToEngine::Reject { pos_id, reason: RejectReason::Busy });
+    link.send(&ToEngine::Reject {
+        pos_id,
+        reason: RejectReason::Busy,
+    });
     let attempt_id = Some(grant.attempt_id);
-    link.send(&ToEngine::AttemptEnded { pos_id, attempt_id, end: AttemptEnd::CashierCanceled });
+    link.send(&ToEngine::AttemptEnded {
+        pos_id,
+        attempt_id,
+        end: AttemptEnd::CashierCanceled,
+    });
     link.send(&ToEngine::TipChosen { pos_id, choice });
     link.flush();
     assert_eq!(scene.counter.read(pos_id)["stage"], "authorizing");
@@ -99,15 +121,29 @@ fn what_comes_after_the_end_is_answered_with_the_end() {
     let attempt_id = Some(grant.attempt_id);
     let messages = [
         ToEngine::Accept { pos_id },
-        ToEngine::Reject { pos_id, reason: RejectReason::ReaderNotReady },
-        ToEngine::TipChosen { pos_id, choice: TipChoice::None },
-        ToEngine::AttemptEnded { pos_id, attempt_id, end: AttemptEnd::CardRemoved },
+        ToEngine::Reject {
+            pos_id,
+            reason: RejectReason::ReaderNotReady,
+        },
+        ToEngine::TipChosen {
+            pos_id,
+            choice: TipChoice::None,
+        },
+        ToEngine::AttemptEnded {
+            pos_id,
+            attempt_id,
+            end: AttemptEnd::CardRemoved,
+        },
         ToEngine::Completed(completion(&grant, ChipOutcome::Aborted)),
         ToEngine::Completed(completion(&grant, ChipOutcome::Refused)),
     ];
     for message in messages {
         link.send(&message);
-        assert_eq!(concluded(&mut link, pos_id), PosStatus::Approved, "{message:?}");
+        assert_eq!(
+            concluded(&mut link, pos_id),
+            PosStatus::Approved,
+            "{message:?}"
+        );
     }
     assert_eq!(scene.status(pos_id).0, "approved");
     scene.close();
@@ -123,9 +159,19 @@ fn another_till_cannot_move_a_sale() {
     let attempt_id = Some(grant.attempt_id);
     let messages = [
         ToEngine::Accept { pos_id },
-        ToEngine::Reject { pos_id, reason: RejectReason::Busy },
-        ToEngine::TipChosen { pos_id, choice: TipChoice::None },
-        ToEngine::AttemptEnded { pos_id, attempt_id, end: AttemptEnd::CashierCanceled },
+        ToEngine::Reject {
+            pos_id,
+            reason: RejectReason::Busy,
+        },
+        ToEngine::TipChosen {
+            pos_id,
+            choice: TipChoice::None,
+        },
+        ToEngine::AttemptEnded {
+            pos_id,
+            attempt_id,
+            end: AttemptEnd::CashierCanceled,
+        },
         ToEngine::Completed(completion(&grant, ChipOutcome::Aborted)),
     ];
     for message in messages {

@@ -20,7 +20,11 @@ fn a_code_is_good_for_one_key() {
     assert_eq!(scene.till.link().err(), Some(RefusedReason::Unauthorized));
 
     let again = redeem(&base, &code, &key);
-    assert_eq!((again.status, again.data()), (200, paired.data()), "the answer may have been lost");
+    assert_eq!(
+        (again.status, again.data()),
+        (200, paired.data()),
+        "the answer may have been lost"
+    );
     let typed = redeem(&base, &code.to_lowercase().replace('-', " "), &key);
     assert_eq!(typed.status, 200);
     let thief = redeem(&base, &code, &fresh_key());
@@ -45,15 +49,24 @@ fn guessing_codes_is_slowed_down() {
     let base = scene.till.base.clone();
     let code = scene.counter.pairing_code(scene.till.terminal_id);
     let key = fresh_key();
-    let answers: Vec<u16> =
-        (0..40).map(|_| redeem(&base, "BCDFG-HJKLM", &key).status).collect();
+    let answers: Vec<u16> = (0..40)
+        .map(|_| redeem(&base, "BCDFG-HJKLM", &key).status)
+        .collect();
     let wrong = answers.iter().filter(|status| **status == 422).count();
     assert!((1..=35).contains(&wrong), "{answers:?}");
-    assert!(answers.iter().all(|status| matches!(status, 422 | 429)), "{answers:?}");
+    assert!(
+        answers.iter().all(|status| matches!(status, 422 | 429)),
+        "{answers:?}"
+    );
     // The right code is no way around the limit.
     let limited = redeem(&base, &code, &key);
     assert_eq!((limited.status, limited.code()), (429, "RATE_LIMITED"));
-    assert!(limited.header("Retry-After").parse::<u64>().is_ok_and(|seconds| seconds >= 1));
+    assert!(
+        limited
+            .header("Retry-After")
+            .parse::<u64>()
+            .is_ok_and(|seconds| seconds >= 1)
+    );
     let mut link = scene.link();
     let grant = scene.granted(&mut link, 5_100);
     scene.finish(&mut link, &grant);

@@ -17,14 +17,25 @@ fn dollars(minor: i64) -> Money {
 
 fn start(amount: i64) -> TillRequest {
     let amount = dollars(amount);
-    TillRequest::Start(TillStart { kind: PosKind::Sale, amount, reference: None, tip_prompt: false })
+    TillRequest::Start(TillStart {
+        kind: PosKind::Sale,
+        amount,
+        reference: None,
+        tip_prompt: false,
+    })
 }
 
 fn ask(link: &mut HandLink, request_id: RequestId, request: TillRequest) -> AnswerBody {
-    link.send(&ToEngine::Request { request_id, request });
+    link.send(&ToEngine::Request {
+        request_id,
+        request,
+    });
     loop {
         match link.next() {
-            Some(ToAgent::Answer { request_id: of, body }) if of == request_id => return body,
+            Some(ToAgent::Answer {
+                request_id: of,
+                body,
+            }) if of == request_id => return body,
             Some(ToAgent::Offer(_) | ToAgent::ReadCard(_) | ToAgent::Concluded(_)) => {}
             other => panic!("no answer: {other:?}"),
         }
@@ -54,13 +65,23 @@ fn another_shops_things_are_not_found() {
     let elsewhere = Counter::board(&scene.engine);
     let (mut stranger, _) = elsewhere.till().link().unwrap();
     let nobodys = PosTransactionId::from_uuid(Uuid::now_v7());
-    for (pos_id, transaction_id) in
-        [(grant.pos_id, transaction), (nobodys, TransactionId::from_uuid(Uuid::now_v7()))]
-    {
+    for (pos_id, transaction_id) in [
+        (grant.pos_id, transaction),
+        (nobodys, TransactionId::from_uuid(Uuid::now_v7())),
+    ] {
         let requests = [
-            TillRequest::Cancel { pos_id, void_if_too_late: true },
-            TillRequest::Print { pos_id, copy: Copy::Merchant },
-            TillRequest::TipAdjust { pos_id, tip: dollars(100) },
+            TillRequest::Cancel {
+                pos_id,
+                void_if_too_late: true,
+            },
+            TillRequest::Print {
+                pos_id,
+                copy: Copy::Merchant,
+            },
+            TillRequest::TipAdjust {
+                pos_id,
+                tip: dollars(100),
+            },
             TillRequest::Void { transaction_id },
         ];
         for request in requests {
@@ -78,20 +99,34 @@ fn a_request_is_carried_out_once() {
     let mut link = scene.link();
     let request_id = fresh();
     let first = ask(&mut link, request_id, start(6_100));
-    let AnswerBody::Started { pos_id } = first else { panic!("not started: {first:?}") };
+    let AnswerBody::Started { pos_id } = first else {
+        panic!("not started: {first:?}")
+    };
     assert_eq!(ask(&mut link, request_id, start(6_100)), first, "repeated");
-    assert_eq!(code(&ask(&mut link, request_id, start(6_200))), "IDEMPOTENCY_CONFLICT");
-    assert_eq!(code(&ask(&mut link, fresh(), start(6_100))), "TERMINAL_BUSY");
-    for (amount, expected) in
-        [(0, "AMOUNT_TOO_SMALL"), (-5, "AMOUNT_TOO_SMALL"), (i64::MAX, "AMOUNT_TOO_LARGE")]
-    {
+    assert_eq!(
+        code(&ask(&mut link, request_id, start(6_200))),
+        "IDEMPOTENCY_CONFLICT"
+    );
+    assert_eq!(
+        code(&ask(&mut link, fresh(), start(6_100))),
+        "TERMINAL_BUSY"
+    );
+    for (amount, expected) in [
+        (0, "AMOUNT_TOO_SMALL"),
+        (-5, "AMOUNT_TOO_SMALL"),
+        (i64::MAX, "AMOUNT_TOO_LARGE"),
+    ] {
         assert_eq!(code(&ask(&mut link, fresh(), start(amount))), expected);
     }
     link.send(&ToEngine::Accept { pos_id });
     let grant = link.grant();
     assert_eq!(grant.pos_id, pos_id);
     scene.finish(&mut link, &grant);
-    assert_eq!(ask(&mut link, request_id, start(6_100)), first, "repeated after the end");
+    assert_eq!(
+        ask(&mut link, request_id, start(6_100)),
+        first,
+        "repeated after the end"
+    );
     scene.close();
 }
 
@@ -109,7 +144,9 @@ fn reports_about_prints_of_others_change_nothing() {
     let job_id: PrintJobId = jobs[0]["id"].as_str().unwrap().parse().unwrap();
     let (mut honest, _) = scene.honest.link().unwrap();
     for job_id in [job_id, PrintJobId::from_uuid(Uuid::now_v7())] {
-        let state = PrintState::Failed { reason: "x".repeat(50_000) };
+        let state = PrintState::Failed {
+            reason: "x".repeat(50_000),
+        };
         honest.send(&ToEngine::Print(PrintReport { job_id, state }));
     }
     // An offer goes the same way through the owner: what was said before it has been decided.

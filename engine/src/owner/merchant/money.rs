@@ -86,13 +86,14 @@ impl MerchantOwner {
         mut transaction: Transaction,
         kind: IntentKind,
     ) {
+        transaction.touch(work.now);
         transaction.intent = Some(Intent {
             kind,
             requested_at: work.now,
+            first_sending: transaction.revision,
             tries: 1,
             next_at: work.now.plus_ms(pause_ms(1)),
         });
-        transaction.touch(work.now);
         if let Some(request) = intent_request(&transaction) {
             work.effect(Effect::Acquirer(Box::new(request)));
         }
