@@ -39,7 +39,17 @@ const CONVERGENCE_BOUND: Duration = Duration::from_secs(150);
 struct Victim {
     shop: Shop,
     ledger: Ledger,
-    _dir: TempDir,
+    dir: TempDir,
+}
+
+impl Drop for Victim {
+    /// A failure leaves logs, database and journal behind.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("everything is left in {}", self.dir.path().display());
+            self.dir.disable_cleanup(true);
+        }
+    }
 }
 
 impl Victim {
@@ -49,7 +59,7 @@ impl Victim {
         Self {
             shop,
             ledger: Ledger::default(),
-            _dir: dir,
+            dir,
         }
     }
 
