@@ -57,10 +57,21 @@ impl Till {
 pub(crate) struct Counts {
     /// Links that are up.
     pub(crate) up: AtomicU64,
-    /// Links that ended, and messages that a healthy sale does not have.
-    pub(crate) troubles: AtomicU64,
     /// Print jobs.
     pub(crate) prints: AtomicU64,
+    troubles: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Counts {
+    /// Links that ended, and messages that a healthy sale does not have, so far.
+    pub(crate) fn troubles(&self) -> BTreeMap<String, u64> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, trouble: &str) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        *troubles.entry(format!("agent: {trouble}")).or_default() += 1;
+    }
 }
 
 /// Links every till from a thread of its own; returns at once.
@@ -85,9 +96,8 @@ pub(crate) fn link_all(
                 links.push(tokio::spawn(async move {
                     let agent = Agent { till, cards, counts };
                     if let Err(error) = agent.live(&address).await {
-                        eprintln!("agent {}: {error}", agent.till.terminal_id);
+                        agent.counts.note(&error.to_string());
                     }
-                    agent.counts.troubles.fetch_add(1, Ordering::Relaxed);
                 }));
             }
             for link in links {
@@ -171,7 +181,7 @@ impl Agent {
                     data: data.clone(),
                     chip_waits: false,
                 })),
-                None => self.trouble(),
+                None => self.trouble("no card data for this amount"),
             },
             ToAgent::HostAnswer(answer) => Some(ToEngine::Completed(Completion {
                 pos_id: answer.pos_id,
@@ -186,15 +196,15 @@ impl Agent {
             }
             ToAgent::Ping => Some(ToEngine::Pong),
             ToAgent::Concluded(_) | ToAgent::Pong => None,
-            ToAgent::SelectTip { .. }
-            | ToAgent::Stop { .. }
-            | ToAgent::AttemptClosed { .. }
-            | ToAgent::Answer { .. } => self.trouble(),
+            ToAgent::SelectTip { .. } => self.trouble("select tip"),
+            ToAgent::Stop { .. } => self.trouble("stop"),
+            ToAgent::AttemptClosed { .. } => self.trouble("attempt closed"),
+            ToAgent::Answer { .. } => self.trouble("answer"),
         }
     }
 
-    fn trouble(&self) -> Option<ToEngine> {
-        self.counts.troubles.fetch_add(1, Ordering::Relaxed);
+    fn trouble(&self, what: &str) -> Option<ToEngine> {
+        self.counts.note(what);
         None
     }
 }

@@ -13,7 +13,12 @@ use protocol::reader::frame::ResponseDecoder;
 /// # Errors
 /// When the reader does not read it.
 pub(crate) fn tap(amount: Money) -> io::Result<Vec<u8>> {
-    let config = ReaderConfig { timing: Timing::INSTANT, ..ReaderConfig::demo() };
+    // A notice that a card was detected would come before the data.
+    let config = ReaderConfig {
+        timing: Timing::INSTANT,
+        interface_events: false,
+        ..ReaderConfig::demo()
+    };
     let mut reader = Reader::new(config, 0);
     let activate = Activate {
         amount,

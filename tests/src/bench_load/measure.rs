@@ -70,7 +70,12 @@ impl Tally {
 
     /// Something else came of it.
     pub(crate) fn error(&mut self, what: String) {
-        *self.errors.entry(what).or_default() += 1;
+        self.add_errors(what, 1);
+    }
+
+    /// As [`Tally::error`], so often.
+    pub(crate) fn add_errors(&mut self, what: String, count: u64) {
+        *self.errors.entry(what).or_default() += count;
     }
 
     /// How often something else came of it.
@@ -90,7 +95,7 @@ impl Tally {
         self.sales += other.sales;
         self.not_started += other.not_started;
         for (what, count) in other.errors {
-            *self.errors.entry(what).or_default() += count;
+            self.add_errors(what, count);
         }
         self.start.extend(other.start);
         self.offer.extend(other.offer);

@@ -88,9 +88,8 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<(Result, Tally)> {
     let boarded = board::board(&engine.operator, merchants, terminals)?;
     let counts = link(&engine, &boarded)?;
     let (mut tally, before, after) = load(arguments, &engine, &boarded, clients)?;
-    let troubles = counts.troubles.load(Ordering::Relaxed);
-    if troubles > 0 {
-        tally.error(format!("{troubles} unexpected messages or ended links at the agents"));
+    for (what, count) in counts.troubles() {
+        tally.add_errors(what, count);
     }
     tally.describe(&mut result);
     let sales = tally.completed_in_window();
