@@ -171,6 +171,9 @@ async fn listen(
             .configure(configure(state.clone()))
     })
     .workers(workers)
+    // Two messages to a till in a row (its result and its receipts) must not wait 40 ms for the
+    // acknowledgement of the first.
+    .tcp_nodelay(true)
     .keep_alive(Duration::from_secs(75))
     .shutdown_timeout(SHUTDOWN_S)
     .bind(listen)
