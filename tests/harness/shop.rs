@@ -37,6 +37,8 @@ pub struct Engine {
     pub operator: Api,
     program: Program,
     listen: String,
+    /// Configuration file, if it runs with one.
+    config: Option<PathBuf>,
 }
 
 impl Engine {
@@ -46,12 +48,27 @@ impl Engine {
     /// When it does not start; its log says why.
     pub fn start(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        Self::start_at(dir, "127.0.0.1:0")
+        Self::start_at(dir, "127.0.0.1:0", None)
     }
 
-    fn start_at(dir: &Path, listen: &str) -> io::Result<Self> {
+    /// As [`Engine::start`], with this text as its configuration file.
+    ///
+    /// # Errors
+    /// When it does not start; its log says why.
+    pub fn start_configured(dir: &Path, config: &str) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let path = dir.join("engine.toml");
+        fs::write(&path, config)?;
+        Self::start_at(dir, "127.0.0.1:0", Some(path))
+    }
+
+    fn start_at(dir: &Path, listen: &str, config: Option<PathBuf>) -> io::Result<Self> {
         let data = dir.join("data").display().to_string();
-        let arguments = ["run", "--data-dir", &data, "--listen", listen];
+        let mut arguments = vec!["run", "--data-dir", &data, "--listen", listen];
+        let config_path = config.as_ref().map(|path| path.display().to_string());
+        if let Some(path) = &config_path {
+            arguments.extend(["--config", path]);
+        }
         let mut program = Program::start("engine", &arguments, &dir.join("engine.log"))?;
         let line = program.first_line()?;
         let base = line.rsplit(' ').next().unwrap_or_default().to_owned();
@@ -63,6 +80,7 @@ impl Engine {
             operator,
             program,
             listen,
+            config,
         })
     }
 
@@ -83,7 +101,7 @@ impl Engine {
     pub fn restart(&mut self) -> io::Result<()> {
         self.program.kill();
         let (dir, listen) = (self.dir.clone(), self.listen.clone());
-        *self = Self::start_at(&dir, &listen)?;
+        *self = Self::start_at(&dir, &listen, self.config.clone())?;
         Ok(())
     }
 
