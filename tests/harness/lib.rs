@@ -4,5 +4,7 @@
 
 pub mod api;
 pub mod programs;
+pub mod raw;
+pub mod reaper;
 pub mod shop;
 pub mod wait;

@@ -40,7 +40,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts an engine whose database is in `dir`.
+    /// Starts an engine whose database is in `dir`, with the configuration `engine.toml` there if
+    /// there is one.
     ///
     /// # Errors
     /// When it does not start; its log says why.
@@ -51,7 +52,12 @@ impl Engine {
 
     fn start_at(dir: &Path, listen: &str) -> io::Result<Self> {
         let data = dir.join("data").display().to_string();
-        let arguments = ["run", "--data-dir", &data, "--listen", listen];
+        let config = dir.join("engine.toml");
+        let config_path = config.display().to_string();
+        let mut arguments = vec!["run", "--data-dir", &data, "--listen", listen];
+        if config.exists() {
+            arguments.extend(["--config", &config_path]);
+        }
         let mut program = Program::start("engine", &arguments, &dir.join("engine.log"))?;
         let line = program.first_line()?;
         let base = line.rsplit(' ').next().unwrap_or_default().to_owned();
