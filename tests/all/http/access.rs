@@ -202,7 +202,10 @@ fn ids_of_others_and_ids_of_nobody_get_the_same_answer() {
         });
         let garbage = world.path_with(route, |_, _| "%F0%9F%92%B3".to_owned());
         let long = world.path_with(route, |_, _| "9".repeat(500));
-        let wrong_kind = world.path_with(route, |_, _| world.shop.engine.operator.base()[7..9].to_owned());
+        let wrong_kind = world.path_with(route, |kind, _| match kind {
+            "pos" => world.transaction_id.clone(),
+            _ => world.pos_id.clone(),
+        });
         let mut paths = vec![absent, garbage, long, wrong_kind];
         if is_merchants {
             paths.push(world.path(route));
