@@ -52,6 +52,9 @@ fn clear(shop: &Shop) {
         shop.pos.post(&format!("/v1/pos/transactions/{id}/cancel"), &json!({}));
     }
     shop.devices.remove_card();
+    for command in ["paper-in", "cover-close"] {
+        shop.devices.printer(command).unwrap();
+    }
     assert!(shop.wait_until_ready() && shop.devices.wait_until_idle());
 }
 

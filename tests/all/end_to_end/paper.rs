@@ -127,7 +127,7 @@ fn two_copies_print_and_reprints_say_duplicate() {
 fn a_printer_in_trouble_holds_paper_back_and_never_the_payment() {
     let lane = Lane::take();
     for (trouble, cure, held_by) in [
-        ("paper-out", "paper-in", "paper_out"),
+        ("paper-out", "paper-in", "no_paper"),
         ("cover-open", "cover-close", "cover_open"),
     ] {
         printed(&lane, 3_200);
