@@ -18,6 +18,7 @@ use protocol::money::Money;
 use zeroize::Zeroize;
 
 use crate::domain::reversal::ReversalAnswer;
+use crate::domain::time::Timestamp;
 use crate::domain::transaction::{HostResult, Trace};
 
 /// The reader's answer as it came: attribution byte and TLVs, card data encrypted in them. Cleared
@@ -62,8 +63,21 @@ pub struct AcquirerRequest {
     pub trace: Trace,
     /// 1 the first time; above it the request is marked as a repeat.
     pub tries: u32,
+    /// Which sending this is.
+    pub sending: Sending,
     /// What is asked.
     pub action: AcquirerAction,
+}
+
+/// One sending of a request. A copy may arrive after later requests, and an answer after later
+/// answers: the host does not undo a later adjustment with an earlier one, and the engine takes no
+/// answer for that of another request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sending {
+    /// Rises with every sending for a transaction.
+    pub number: u32,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What is asked of the acquirer.

@@ -2,4 +2,4 @@
 
 pub mod registry;
 pub mod socket;
-pub(crate) mod till_request;
+pub mod till_request;

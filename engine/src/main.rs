@@ -47,7 +47,11 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
             for problem in &problems {
                 println!("{} at {}: {}", problem.file, problem.offset, problem.what);
             }
-            Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if problems.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
         }
     }
 }

@@ -32,8 +32,8 @@ use crate::store::{DiskStore, OpenError, ReadFault, SharedStore, StoreConfig};
 pub const LINK_PATH: &str = "/v1/agent/link";
 /// Where the simulated acquirer keeps its book, in the data directory.
 pub const BOOK_FILE: &str = "acquirer.book";
-/// Requests in work get this long at shutdown.
-const SHUTDOWN_S: u64 = 10;
+/// Requests in work get this long at shutdown; links do not end by themselves.
+const SHUTDOWN_S: u64 = 2;
 /// Exit code after a failed write or sync of the log: the process must not answer anybody.
 const EXIT_STORAGE: i32 = 74;
 
@@ -81,6 +81,9 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         StoreConfig::new(config.data_dir.join("store"), incarnation),
         Box::new(end_at_once),
     )?;
+    tracing::warn!(
+        "the acquirer is a simulator and reader keys descend from a published test key: no real card may be read"
+    );
     let acquirer = Arc::new(SimulatedAcquirer::open(
         &config.data_dir.join(BOOK_FILE),
         SimulatorConfig::default(),
@@ -118,16 +121,24 @@ fn serve(
         guard: guard.clone(),
         registry: registry.clone(),
         clock: clock.clone(),
-        limits: Limits { tip: config.tips, ..Limits::default() },
+        limits: Limits {
+            tip: config.tips,
+            ..Limits::default()
+        },
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     actix::System::new().block_on(async move {
         let arbiters: Vec<actix::Arbiter> = (0..threads).map(|_| actix::Arbiter::new()).collect();
         let handles = arbiters.iter().map(actix::Arbiter::handle).collect();
-        let Some(directory) = Directory::start(around, handles) else { return Ok(()) };
+        let Some(directory) = Directory::start(around, handles) else {
+            return Ok(());
+        };
         directory.wake(merchants);
-        let link =
-            web::Data::new(LinkState { directory: directory.clone(), index, incarnation });
+        let link = web::Data::new(LinkState {
+            directory: directory.clone(),
+            index,
+            incarnation,
+        });
         let state = AppState::new(Parts {
             owners: Arc::new(directory.clone()),
             registry,
@@ -140,7 +151,6 @@ fn serve(
             tips: config.tips,
         });
         let served = listen(config.listen, threads, state, link).await;
-        directory.stop();
         for arbiter in &arbiters {
             arbiter.stop();
         }
@@ -157,6 +167,7 @@ async fn listen(
     state: web::Data<AppState>,
     link: web::Data<LinkState>,
 ) -> Result<(), ServerError> {
+    let (closing, directory) = (state.clone(), link.directory.clone());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(link.clone())
@@ -166,14 +177,41 @@ async fn listen(
     .workers(workers)
     .keep_alive(Duration::from_secs(75))
     .shutdown_timeout(SHUTDOWN_S)
+    .disable_signals()
     .bind(listen)
     .map_err(|error| ServerError::Listen { listen, error })?;
-    let addresses: Vec<String> =
-        server.addrs().iter().map(|address| format!("http://{address}")).collect();
+    let addresses: Vec<String> = server
+        .addrs()
+        .iter()
+        .map(|address| format!("http://{address}"))
+        .collect();
     announce(&addresses.join(" "));
-    server.run().await?;
+    let server = server.run();
+    let handle = server.handle();
+    actix::spawn(async move {
+        stop_signal().await;
+        tracing::info!("stopping: new requests are refused, callers that wait are answered");
+        closing.close();
+        // Long polls would hold the server for as long as their callers are willing to wait.
+        directory.stop();
+        handle.stop(true).await;
+    });
+    server.await?;
     tracing::info!("server has stopped");
     Ok(())
+}
+
+/// Comes when the process is asked to end.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        // Without a handler the signal ends the process at once, which is equally correct.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// One line on standard output, for people and for whoever started the engine. That nobody reads
@@ -187,10 +225,15 @@ fn announce(addresses: &str) {
 fn merchants_with_open_work(store: &SharedStore) -> Result<Vec<MerchantId>, ReadFault> {
     let mut merchants = Vec::new();
     let mut from = key::space(key::OPEN);
-    while let Some((mark, _)) =
-        store.scan(&key::space(key::OPEN), Some(&from), 1)?.into_iter().next()
+    while let Some((mark, _)) = store
+        .scan(&key::space(key::OPEN), Some(&from), 1)?
+        .into_iter()
+        .next()
     {
-        let Some(bytes) = mark.get(1..17).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()) else {
+        let Some(bytes) = mark
+            .get(1..17)
+            .and_then(|bytes| <[u8; 16]>::try_from(bytes).ok())
+        else {
             break;
         };
         let merchant_id = MerchantId::from_bytes(bytes);

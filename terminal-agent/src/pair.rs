@@ -390,7 +390,11 @@ mod tests {
     #[test]
     fn a_path_becomes_an_address_of_the_engine_that_answered() {
         for (engine, link, expected) in [
-            ("http://127.0.0.1:7437", "/v1/agent/link", "ws://127.0.0.1:7437/v1/agent/link"),
+            (
+                "http://127.0.0.1:7437",
+                "/v1/agent/link",
+                "ws://127.0.0.1:7437/v1/agent/link",
+            ),
             ("https://pay.example/", "/l", "wss://pay.example/l"),
             ("http://127.0.0.1:1", "ws://[::1]:2/l", "ws://[::1]:2/l"),
         ] {

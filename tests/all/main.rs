@@ -3,4 +3,5 @@
 mod check;
 mod end_to_end;
 mod http;
+mod simulation;
 mod tidy;

@@ -37,7 +37,10 @@ fn sources() -> Vec<Source> {
         .map(|path| {
             let text = fs::read_to_string(&path).unwrap();
             let path = path.strip_prefix(root()).unwrap().display().to_string();
-            Source { path, code: without_tests_and_comments(&text) }
+            Source {
+                path,
+                code: without_tests_and_comments(&text),
+            }
         })
         .filter(|source| !is_test(&source.path))
         .collect()
@@ -48,8 +51,14 @@ fn is_test(path: &str) -> bool {
 }
 
 fn without_tests_and_comments(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    let code = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Fails with every place where a forbidden word stands.
@@ -60,7 +69,11 @@ fn check(rule: &str, is_bound: impl Fn(&str) -> bool, forbidden: &[&str]) {
         bound += 1;
         for (number, line) in source.code.lines().enumerate() {
             for word in forbidden.iter().filter(|word| line.contains(**word)) {
-                broken.push(format!("{} (code line {}): {word}", source.path, number + 1));
+                broken.push(format!(
+                    "{} (code line {}): {word}",
+                    source.path,
+                    number + 1
+                ));
             }
         }
     }
@@ -81,12 +94,28 @@ fn is_pure(path: &str) -> bool {
 #[test]
 fn programs_never_import_each_other() {
     for (krate, others) in [
-        ("protocol", ["engine::", "terminal_agent::", "firmware_sim::"]),
-        ("engine", ["engine::engine::", "terminal_agent::", "firmware_sim::"]),
-        ("terminal-agent", ["use engine::", "terminal_agent::terminal", "firmware_sim::"]),
-        ("firmware-sim", ["use engine::", "terminal_agent::", "firmware_sim::firmware"]),
+        (
+            "protocol",
+            [" engine::", "terminal_agent::", "firmware_sim::"],
+        ),
+        (
+            "engine",
+            ["engine::engine::", "terminal_agent::", "firmware_sim::"],
+        ),
+        (
+            "terminal-agent",
+            ["use engine::", "terminal_agent::terminal", "firmware_sim::"],
+        ),
+        (
+            "firmware-sim",
+            ["use engine::", "terminal_agent::", "firmware_sim::firmware"],
+        ),
     ] {
-        check("programs never import each other", |path| path.starts_with(krate), &others);
+        check(
+            "programs never import each other",
+            |path| path.starts_with(krate),
+            &others,
+        );
         let manifest = fs::read_to_string(root().join(krate).join("Cargo.toml")).unwrap();
         let dependencies = manifest.split("[dependencies]").nth(1).unwrap_or_default();
         for other in ["engine", "terminal-agent", "firmware-sim"] {
@@ -141,7 +170,11 @@ fn doors_reach_the_store_only_through_actors_and_queries() {
 
 #[test]
 fn the_agent_holds_no_card_key() {
-    check("the agent holds no key", |path| path.starts_with("terminal-agent"), &["dukpt"]);
+    check(
+        "the agent holds no key",
+        |path| path.starts_with("terminal-agent"),
+        &["dukpt"],
+    );
 }
 
 #[test]
@@ -179,7 +212,11 @@ fn every_file_says_what_it_owns() {
     }
     for path in found {
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("//!"), "{} has no module doc", path.display());
+        assert!(
+            text.starts_with("//!"),
+            "{} has no module doc",
+            path.display()
+        );
     }
 }
 

@@ -35,7 +35,10 @@ impl Answer {
 
     /// A header's value; empty when it is absent.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -51,13 +54,20 @@ impl Api {
     /// A client of the engine at `base` (`http://127.0.0.1:7437`).
     pub fn new(base: &str, token: &str) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).build();
-        Self { base: base.to_owned(), token: token.to_owned(), agent: config.into() }
+        Self {
+            base: base.to_owned(),
+            token: token.to_owned(),
+            agent: config.into(),
+        }
     }
 
     /// The same engine with another token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
-        Self { token: token.to_owned(), ..self.clone() }
+        Self {
+            token: token.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// The engine's address.
@@ -73,7 +83,11 @@ impl Api {
     /// GET.
     pub fn get(&self, path: &str) -> Answer {
         let request = self.agent.get(format!("{}{path}", self.base));
-        read(request.header("Authorization", format!("Bearer {}", self.token)).call())
+        read(
+            request
+                .header("Authorization", format!("Bearer {}", self.token))
+                .call(),
+        )
     }
 
     /// POST with a fresh idempotency key.

@@ -1,4 +1,4 @@
-//! What tests, demo and bench share: the real programs, the API, a whole shop.
+//! What tests, demo and bench share: the real programs, the API, a whole shop, a simulated world.
 
 #![allow(clippy::missing_panics_doc, reason = "tests may panic")]
 
@@ -7,4 +7,5 @@ pub mod programs;
 pub mod raw;
 pub mod reaper;
 pub mod shop;
+pub mod simulation;
 pub mod wait;

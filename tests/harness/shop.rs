@@ -64,7 +64,12 @@ impl Engine {
         let token = fs::read_to_string(dir.join("data").join("operator-token"))?;
         let operator = Api::new(&base, token.trim());
         let listen = base.trim_start_matches("http://").to_owned();
-        Ok(Self { dir: dir.to_path_buf(), operator, program, listen })
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            operator,
+            program,
+            listen,
+        })
     }
 
     /// Kills it, as a power cut would.
@@ -118,14 +123,21 @@ impl Devices {
         fs::remove_file(dir.join("control.sock")).ok();
         let program = Program::start("firmware-sim", &arguments, &dir.join("devices.log"))?;
         let socket = dir.join("control.sock");
-        until("the devices", || socket.exists().then_some(()))
-            .ok_or(io::ErrorKind::TimedOut)?;
-        Ok(Self { dir: dir.to_path_buf(), program })
+        until("the devices", || socket.exists().then_some(())).ok_or(io::ErrorKind::TimedOut)?;
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            program,
+        })
     }
 
     /// Pulls both cables.
     pub fn unplug(&mut self) {
         self.program.kill();
+    }
+
+    /// Asks the simulator to end; true when it did so cleanly.
+    pub fn stop(&mut self) -> bool {
+        self.program.stop()
     }
 
     /// Tells the devices what the hands do.
@@ -146,7 +158,9 @@ impl Devices {
     /// # Errors
     /// When there is no such card.
     pub fn present(&self, card: &str, way: &str) -> io::Result<()> {
-        let request = ControlRequest::new("reader", "present").with("card", card).with("way", way);
+        let request = ControlRequest::new("reader", "present")
+            .with("card", card)
+            .with("way", way);
         self.hands(&request).map(drop)
     }
 
@@ -160,12 +174,14 @@ impl Devices {
     /// # Errors
     /// When it does not know what.
     pub fn printer(&self, command: &str) -> io::Result<()> {
-        self.hands(&ControlRequest::new("printer", command)).map(drop)
+        self.hands(&ControlRequest::new("printer", command))
+            .map(drop)
     }
 
     /// What the devices are busy with.
     pub fn status(&self) -> Value {
-        self.hands(&ControlRequest::new("all", "status")).unwrap_or(Value::Null)
+        self.hands(&ControlRequest::new("all", "status"))
+            .unwrap_or(Value::Null)
     }
 
     /// Waits until the reader waits for a card.
@@ -194,13 +210,20 @@ impl Devices {
 
     /// How many pieces of paper have come out.
     pub fn papers(&self) -> usize {
-        let entries = fs::read_dir(self.dir.join("paper")).into_iter().flatten().flatten();
-        entries.filter(|entry| entry.path().extension().is_some_and(|e| e == "txt")).count()
+        let entries = fs::read_dir(self.dir.join("paper"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        entries
+            .filter(|entry| entry.path().extension().is_some_and(|e| e == "txt"))
+            .count()
     }
 
     /// Bytes or commands that the printer did not understand.
     pub fn violations(&self) -> u64 {
-        self.status()["printer"]["violations"].as_u64().unwrap_or(u64::MAX)
+        self.status()["printer"]["violations"]
+            .as_u64()
+            .unwrap_or(u64::MAX)
     }
 
     /// Its process id.
@@ -232,7 +255,10 @@ impl Till {
             quoted(devices.join("printer.pty")),
         );
         fs::write(dir.join("agent.toml"), config)?;
-        Ok(Self { dir: dir.to_path_buf(), program: None })
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            program: None,
+        })
     }
 
     /// Runs one command of the agent to its end.
@@ -246,7 +272,10 @@ impl Till {
     /// A command of the agent, not started.
     pub fn spawnable(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(bin_dir().join("terminal-agent"));
-        command.arg("--config").arg(self.dir.join("agent.toml")).args(arguments);
+        command
+            .arg("--config")
+            .arg(self.dir.join("agent.toml"))
+            .args(arguments);
         command
     }
 
@@ -320,12 +349,21 @@ impl Shop {
         let pos = operator.with_token(key.field("secret"));
         let terminal = pos.post("/v1/terminals", &json!({"label": "Lane 1"}));
         let terminal_id = terminal.field("id").to_owned();
-        let mut shop =
-            Self { engine, devices, till, pos, partner_id, merchant_id, terminal_id };
+        let mut shop = Self {
+            engine,
+            devices,
+            till,
+            pos,
+            partner_id,
+            merchant_id,
+            terminal_id,
+        };
         let code = shop.pairing_code();
         let paired = shop.till.command(&["pair", "--code", &code])?;
         if !paired.status.success() {
-            return Err(io::Error::other(String::from_utf8_lossy(&paired.stderr).into_owned()));
+            return Err(io::Error::other(
+                String::from_utf8_lossy(&paired.stderr).into_owned(),
+            ));
         }
         shop.till.run()?;
         if shop.wait_until_ready() {
@@ -347,8 +385,8 @@ impl Shop {
         until("the till to be ready", || {
             let status = self.pos.get(&path);
             let data = status.data();
-            let is_ready = data["availability"] == json!("ready")
-                && data["reader"]["state"] == json!("ready");
+            let is_ready =
+                data["availability"] == json!("ready") && data["reader"]["state"] == json!("ready");
             is_ready.then_some(())
         })
         .is_some()

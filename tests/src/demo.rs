@@ -42,7 +42,10 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> io::Result<bool> {
     let dir = match &arguments.dir {
         Some(dir) => dir.clone(),
-        None => tempfile::Builder::new().prefix("tillway-demo-").tempdir()?.keep(),
+        None => tempfile::Builder::new()
+            .prefix("tillway-demo-")
+            .tempdir()?
+            .keep(),
     };
     std::fs::create_dir_all(&dir)?;
     let dir = dir.canonicalize()?;
@@ -71,7 +74,9 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
 fn stop_flag() -> io::Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
     let flag = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let set = flag.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     std::thread::spawn(move || {
         runtime.block_on(async {
             tokio::signal::ctrl_c().await.ok();
@@ -86,7 +91,8 @@ fn stop_flag() -> io::Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
 fn close(shop: &mut Shop) -> bool {
     let is_till_clean = shop.till.stop();
     let is_engine_clean = shop.engine.stop();
-    is_till_clean && is_engine_clean
+    let are_devices_clean = shop.devices.stop();
+    is_till_clean && is_engine_clean && are_devices_clean
 }
 
 fn farewell(narrator: &Narrator, shop: &Shop) {

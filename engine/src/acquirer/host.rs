@@ -229,6 +229,7 @@ impl Host {
             is_contact_chip,
             booked_at: now,
             changed_at: now,
+            changed_by: request.sending.number,
         }
     }
 
@@ -288,7 +289,8 @@ impl Host {
         if !is_sound {
             return self.refuse(INVALID_AMOUNT);
         }
-        if entry.total == Some(total) {
+        // A copy that was under way while a later adjustment was made must not undo that one.
+        if entry.total == Some(total) || request.sending.number < entry.changed_by {
             return self.acknowledge(None);
         }
         if let Some(Outcome::Decline(code)) = by_amount(total) {
@@ -296,6 +298,7 @@ impl Host {
         }
         let adjusted = BookEntry {
             total: Some(total),
+            changed_by: request.sending.number,
             ..entry
         };
         let changed = self.change(now, adjusted, BookState::Authorized);

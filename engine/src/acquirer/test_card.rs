@@ -9,7 +9,7 @@ use protocol::reader::tlv::TlvWriter;
 use uuid::Uuid;
 
 use super::host::{TEST_BASE_KEY, parse_base_key};
-use super::{AcquirerAction, AcquirerRequest, SealedCard};
+use super::{AcquirerAction, AcquirerRequest, SealedCard, Sending};
 use crate::domain::time::Timestamp;
 use crate::domain::transaction::Trace;
 
@@ -64,6 +64,7 @@ pub(super) fn request(number: u32, action: AcquirerAction) -> AcquirerRequest {
             sent_at: NOW,
         },
         tries: 1,
+        sending: Sending { number: 1, at: NOW },
         action,
     }
 }

@@ -77,13 +77,18 @@ impl Directory {
     /// [`Rejection`].
     pub async fn ask_platform(
         &self,
+        claim: Option<ClaimRequest<PlatformAnswer>>,
         request: PlatformRequest,
-    ) -> Result<PlatformAnswer, Rejection> {
+    ) -> Result<Reply<PlatformAnswer>, Rejection> {
         let (reply_to, reply) = oneshot::channel();
         if self
             .0
             .platform
-            .try_send(AskPlatform { request, reply_to })
+            .try_send(AskPlatform {
+                claim,
+                request,
+                reply_to,
+            })
             .is_err()
         {
             return Err(Rejection::Busy);

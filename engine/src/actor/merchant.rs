@@ -12,20 +12,24 @@ use tokio::sync::oneshot;
 
 use super::terminal::{FromMerchant, TerminalActor};
 use super::{Surroundings, deliver, until};
-use crate::acquirer::AcquirerAnswer;
+use crate::acquirer::{AcquirerAnswer, Sending};
 use crate::agent_link::till_request;
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::id_source::SystemIds;
 use crate::owner::access_change::AccessChange;
-use crate::owner::machine::{self, Input, Output, Owner};
+use crate::owner::machine::{self, Decider as _, Input, Output, Owner};
 use crate::owner::merchant::{Effect, MerchantInput, MerchantOwner, TerminalEvent};
 use crate::owner::request::{Ask, CallerId, ClaimRequest, Reply, Request, TillCaller};
 use crate::owner::terminal::TerminalInput;
-use crate::store::{CommitRefused, Committed};
+use crate::store::{CommitRefused, Committed, Urgency};
 
 /// Messages that wait before callers are turned away.
 const MAILBOX_CAPACITY: usize = 1_024;
+
+/// Between giving an owner up and loading it again. Arbitrary: short beside the seconds in which a
+/// terminal reconnects, long enough that a disk that cannot be read is not asked in a loop.
+const RELOAD_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// The answer's way back to an HTTP handler.
 pub(crate) type ReplyTo = oneshot::Sender<Result<Reply, Rejection>>;
@@ -79,6 +83,7 @@ struct StoreDone {
 #[rtype(result = "()")]
 struct AcquirerDone {
     transaction_id: TransactionId,
+    sending: Sending,
     answer: AcquirerAnswer,
 }
 
@@ -183,33 +188,46 @@ impl MerchantActor {
         self.set_timer(ctx);
     }
 
-    /// Builds the owner anew from what is committed. Everybody who waits is turned away; links
-    /// begin again, because what was sent on them may not be committed.
+    /// Gives the owner up; it is built anew from what is committed. Everybody who waits is turned
+    /// away; links begin again, because what was sent on them may not be committed. Of what was
+    /// not decided only the acquirer's word is worth keeping.
     fn discard(&mut self, ctx: &mut Context<Self>) {
-        let waiting: Vec<MerchantInput> = self
+        self.turn_away();
+        let waiting = self
             .owner
             .take()
-            .map(|owner| owner.into_waiting().collect())
-            .unwrap_or_default();
-        self.turn_away();
+            .map(Owner::into_waiting)
+            .into_iter()
+            .flatten();
+        let kept: Vec<MerchantInput> = waiting
+            .filter(|input| matches!(input, MerchantInput::Acquirer { .. }))
+            .collect();
         for terminal in self.terminals.values() {
             deliver(
                 terminal,
                 FromMerchant(TerminalInput::Reset { is_renewed: false }),
             );
         }
-        if !self.load(ctx) {
-            return;
-        }
-        for input in waiting {
-            // Only the acquirer's word is worth keeping: callers have been answered, links reset.
-            if matches!(input, MerchantInput::Acquirer { .. }) {
-                self.feed(ctx, Input::Outside(input));
+        ctx.run_later(RELOAD_PAUSE, |actor, ctx| {
+            for input in kept {
+                actor.feed(ctx, Input::Outside(input));
             }
-        }
+            if actor.owner.is_none() {
+                actor.load(ctx);
+            }
+        });
     }
 
+    /// Answers everybody who waits. Nothing has moved for them, except where an operation is
+    /// committed and goes on: that outcome is not known.
     fn turn_away(&mut self) {
+        let open = self
+            .owner
+            .as_ref()
+            .map(|owner| owner.decider().callers_of_open_operations());
+        for caller in open.unwrap_or_default() {
+            self.answer(caller, Err(Rejection::Internal));
+        }
         for (caller_id, caller) in std::mem::take(&mut self.callers) {
             self.callers.insert(caller_id, caller);
             self.answer(caller_id, Err(Rejection::Busy));
@@ -240,11 +258,13 @@ impl MerchantActor {
             }
             Effect::Acquirer(request) => {
                 let (actor, transaction_id) = (ctx.address(), request.transaction_id);
+                let sending = request.sending;
                 let answered = move |answer| {
                     deliver(
                         &actor,
                         AcquirerDone {
                             transaction_id,
+                            sending,
                             answer,
                         },
                     )
@@ -275,6 +295,25 @@ impl MerchantActor {
     fn to_terminal(&self, terminal_id: TerminalId, input: TerminalInput) {
         if let Some(terminal) = self.terminals.get(&terminal_id) {
             deliver(terminal, FromMerchant(input));
+        }
+    }
+
+    fn ask(
+        &mut self,
+        ctx: &mut Context<Self>,
+        caller: CallerId,
+        claim: Option<ClaimRequest>,
+        request: Request,
+    ) {
+        let input = MerchantInput::Ask(Ask {
+            caller,
+            claim,
+            request,
+        });
+        if MerchantOwner::urgency(&input) == Urgency::New && self.around.store.is_exhausted() {
+            self.answer(caller, Err(Rejection::Busy));
+        } else {
+            self.feed(ctx, Input::Outside(input));
         }
     }
 
@@ -318,12 +357,7 @@ impl Handler<AskMerchant> for MerchantActor {
 
     fn handle(&mut self, ask: AskMerchant, ctx: &mut Context<Self>) {
         let caller = self.new_caller(Caller::Api(ask.reply_to));
-        let ask = Ask {
-            caller,
-            claim: ask.claim,
-            request: ask.request,
-        };
-        self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
+        self.ask(ctx, caller, ask.claim, ask.request);
     }
 }
 
@@ -332,12 +366,7 @@ impl Handler<AskFromTill> for MerchantActor {
 
     fn handle(&mut self, ask: AskFromTill, ctx: &mut Context<Self>) {
         let caller = self.new_caller(Caller::Till(ask.caller));
-        let ask = Ask {
-            caller,
-            claim: Some(ask.claim),
-            request: ask.request,
-        };
-        self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
+        self.ask(ctx, caller, Some(ask.claim), ask.request);
     }
 }
 
@@ -376,12 +405,14 @@ impl Handler<AcquirerDone> for MerchantActor {
     fn handle(&mut self, done: AcquirerDone, ctx: &mut Context<Self>) {
         let AcquirerDone {
             transaction_id,
+            sending,
             answer,
         } = done;
         self.feed(
             ctx,
             Input::Outside(MerchantInput::Acquirer {
                 transaction_id,
+                sending,
                 answer,
             }),
         );

@@ -10,15 +10,16 @@ use crate::domain::rejection::Rejection;
 use crate::id_source::SystemIds;
 use crate::owner::machine::{self, Input, Output, Owner};
 use crate::owner::platform::{PlatformAsk, PlatformEffect, PlatformOwner};
-use crate::owner::request::{CallerId, PlatformAnswer, PlatformRequest};
+use crate::owner::request::{CallerId, ClaimRequest, PlatformAnswer, PlatformRequest, Reply};
 use crate::store::{CommitRefused, Committed};
 
-type ReplyTo = oneshot::Sender<Result<PlatformAnswer, Rejection>>;
+type ReplyTo = oneshot::Sender<Result<Reply<PlatformAnswer>, Rejection>>;
 
 /// A request of the operator.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct AskPlatform {
+    pub(crate) claim: Option<ClaimRequest<PlatformAnswer>>,
     pub(crate) request: PlatformRequest,
     pub(crate) reply_to: ReplyTo,
 }
@@ -113,13 +114,12 @@ impl Handler<AskPlatform> for PlatformActor {
         self.callers_made += 1;
         let caller = CallerId(self.callers_made);
         self.callers.insert(caller, ask.reply_to);
-        self.feed(
-            ctx,
-            Input::Outside(PlatformAsk {
-                caller,
-                request: ask.request,
-            }),
-        );
+        let ask = PlatformAsk {
+            caller,
+            claim: ask.claim,
+            request: ask.request,
+        };
+        self.feed(ctx, Input::Outside(ask));
     }
 }
 

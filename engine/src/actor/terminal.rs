@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::merchant::{AskFromTill, FromTerminal, MerchantActor};
 use super::{Surroundings, deliver, until};
+use crate::access::operation::Operation;
 use crate::access::principal::Principal;
 use crate::agent_link::registry::LiveStatus;
 use crate::agent_link::till_request;
@@ -146,8 +147,9 @@ impl TerminalActor {
             terminal_id: self.terminal_id,
             request_id,
         };
-        let operation = till_request::operation(&request);
-        if let Err(denied) = self.around.guard.authorize(&principal, operation) {
+        let mut operations = till_request::operations(&request).iter();
+        let check = |operation: &Operation| self.around.guard.authorize(&principal, *operation);
+        if let Err(denied) = operations.try_for_each(check) {
             let message = Box::new(till_request::denied(request_id, denied));
             self.feed(ctx, TerminalInput::Send(message));
             return;

@@ -21,19 +21,26 @@ use crate::owner::request::{
 /// lost link, so a longer wait gains nothing.
 const WAIT_MS: u64 = 20_000;
 
-/// The operation that a request is.
-pub(crate) const fn operation(request: &TillRequest) -> Operation {
+/// The operations that a request is: a cancel that may undo an approval is a void too.
+pub(crate) const fn operations(request: &TillRequest) -> &'static [Operation] {
     match request {
-        TillRequest::Start(_) => Operation::StartPos,
-        TillRequest::Cancel { .. } => Operation::CancelPos,
-        TillRequest::Print { .. } => Operation::PrintReceipt,
-        TillRequest::TipAdjust { .. } => Operation::AdjustTip,
-        TillRequest::Void { .. } => Operation::VoidTransaction,
+        TillRequest::Start(_) => &[Operation::StartPos],
+        TillRequest::Cancel {
+            void_if_too_late: false,
+            ..
+        } => &[Operation::CancelPos],
+        TillRequest::Cancel {
+            void_if_too_late: true,
+            ..
+        } => &[Operation::CancelPos, Operation::VoidTransaction],
+        TillRequest::Print { .. } => &[Operation::PrintReceipt],
+        TillRequest::TipAdjust { .. } => &[Operation::AdjustTip],
+        TillRequest::Void { .. } => &[Operation::VoidTransaction],
     }
 }
 
 /// The request for the merchant's owner.
-pub(crate) fn request(caller: TillCaller, request: TillRequest, now: Timestamp) -> Request {
+pub fn request(caller: TillCaller, request: TillRequest, now: Timestamp) -> Request {
     let wait_until = now.plus_ms(WAIT_MS);
     match request {
         TillRequest::Start(start) => Request::StartPos(StartPos {
@@ -76,7 +83,7 @@ pub(crate) fn request(caller: TillCaller, request: TillRequest, now: Timestamp) 
 }
 
 /// The till's name for its request is its idempotency key.
-pub(crate) fn claim(
+pub fn claim(
     terminal_id: TerminalId,
     request_id: RequestId,
     request: &TillRequest,
@@ -94,7 +101,7 @@ pub(crate) fn claim(
 }
 
 /// The owner's reply as a message.
-pub(crate) fn answer(request_id: RequestId, reply: Result<Reply, Rejection>) -> ToAgent {
+pub fn answer(request_id: RequestId, reply: Result<Reply, Rejection>) -> ToAgent {
     let body = match reply {
         Ok(Reply::Fresh(answer)) => body(&answer),
         Ok(Reply::Replayed(stored)) => rmp_serde::from_slice(&stored.body)
@@ -106,12 +113,18 @@ pub(crate) fn answer(request_id: RequestId, reply: Result<Reply, Rejection>) -> 
 
 /// What a till is told when the check says no.
 pub(crate) fn denied(request_id: RequestId, denied: Denied) -> ToAgent {
-    ToAgent::Answer { request_id, body: refused(denied) }
+    ToAgent::Answer {
+        request_id,
+        body: refused(denied),
+    }
 }
 
 /// What a till is told when its merchant has too much to do.
 pub(crate) fn busy(request_id: RequestId) -> ToAgent {
-    ToAgent::Answer { request_id, body: refused(Rejection::Busy) }
+    ToAgent::Answer {
+        request_id,
+        body: refused(Rejection::Busy),
+    }
 }
 
 /// A refusal with the code and message that the API gives it.

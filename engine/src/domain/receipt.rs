@@ -250,6 +250,8 @@ impl Paper {
                 self.field("authorization_code", "Auth code", code.as_str());
             }
             self.field("response_code", "Response", host.response_code.as_str());
+            // Nothing else can decide here: a card's own approval is never taken as payment.
+            self.field("authorization_mode", "Decided by", "ISSUER");
         }
         if let Some(reason) = transaction.reason
             && reason != Reason::Approved
@@ -264,6 +266,7 @@ impl Paper {
         let is_signed = verification(&transaction.card) == Verification::Signature;
         if slip == Slip::Approved && self.copy == Copy::Merchant && is_signed {
             self.entries.push(Entry::Signature);
+            self.centred("I agree to pay the above total.");
         }
         if matches!(slip, Slip::Reversed | Slip::Voided | Slip::Declined) {
             self.centred("No amount has been charged.");

@@ -68,11 +68,12 @@ impl Reversal {
         self.next_at = now.plus_ms(pause_ms(self.tries));
     }
 
-    /// Takes the acquirer's word; true when the undoing is complete.
-    pub fn answered(&mut self, answer: ReversalAnswer, now: Timestamp) -> bool {
+    /// Takes the acquirer's word on the sending of `sent_at`; true when the undoing is complete.
+    pub fn answered(&mut self, answer: ReversalAnswer, sent_at: Timestamp, now: Timestamp) -> bool {
         let is_done = match (answer, self.not_found_counts_at) {
             (ReversalAnswer::Acknowledged, _) => true,
-            (ReversalAnswer::OriginalNotFound, Some(counts_at)) => now >= counts_at,
+            // An answer may be long under way: what counts is when the host was asked.
+            (ReversalAnswer::OriginalNotFound, Some(counts_at)) => sent_at >= counts_at,
             (ReversalAnswer::OriginalNotFound, None) => {
                 let counts_at = now.plus_ms(HOST_DELAY_MS_MAX);
                 self.not_found_counts_at = Some(counts_at);
@@ -100,19 +101,21 @@ mod tests {
     #[test]
     fn original_not_found_is_provisional() {
         let mut reversal = Reversal::begin(Reason::AcquirerUnknown, T0);
-        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0));
+        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0));
         assert_eq!(reversal.next_at, T0.plus_ms(HOST_DELAY_MS_MAX));
         let early = T0.plus_ms(HOST_DELAY_MS_MAX - 1);
-        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, early));
-        assert!(reversal.answered(ReversalAnswer::OriginalNotFound, reversal.next_at));
+        let due = reversal.next_at;
+        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, early, early));
+        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, early, due));
+        assert!(reversal.answered(ReversalAnswer::OriginalNotFound, due, due));
         assert!(reversal.done_at.is_some());
     }
 
     #[test]
     fn an_original_that_turns_up_late_is_undone() {
         let mut reversal = Reversal::begin(Reason::AcquirerUnknown, T0);
-        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0));
-        assert!(reversal.answered(ReversalAnswer::Acknowledged, T0.plus_ms(1)));
+        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0));
+        assert!(reversal.answered(ReversalAnswer::Acknowledged, T0, T0.plus_ms(1)));
     }
 
     #[test]

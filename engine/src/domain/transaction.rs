@@ -6,6 +6,7 @@ use protocol::money::{Money, MoneyError};
 
 use super::card::CardSummary;
 use super::reason::Reason;
+use super::rejection::Rejection;
 use super::reversal::Reversal;
 use super::time::Timestamp;
 
@@ -85,6 +86,8 @@ pub struct Intent {
     pub kind: IntentKind,
     /// When it was decided.
     pub requested_at: Timestamp,
+    /// Number of its first sending; answers to earlier ones are not about it.
+    pub first_sending: u32,
     /// How often it was sent.
     pub tries: u32,
     /// When it is sent next if no answer comes.
@@ -209,11 +212,20 @@ impl Transaction {
     }
 }
 
-/// Something that can be done to a transaction, or the code of why not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Availability {
-    /// Operation, as in the API path.
-    pub operation: &'static str,
-    /// Stable code of what stands against it; `None` when it can be done.
-    pub refused_for: Option<&'static str>,
+/// Why a transaction cannot be voided, if it cannot.
+pub fn void_refusal(transaction: &Transaction) -> Option<Rejection> {
+    let id = transaction.id.to_string();
+    if transaction.intent.is_some() {
+        return Some(Rejection::OperationPending { id });
+    }
+    match transaction.state {
+        TransactionState::Approved => None,
+        TransactionState::Voided | TransactionState::Reversed => {
+            Some(Rejection::AlreadyProcessed { id })
+        }
+        state => Some(Rejection::TransactionState {
+            id,
+            state: state.code(),
+        }),
+    }
 }

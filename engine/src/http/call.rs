@@ -12,7 +12,7 @@ use crate::access::operation::Operation;
 use crate::access::principal::Principal;
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
-use crate::owner::request::{Answer, ClaimRequest, Reply, Request};
+use crate::owner::request::{Answer, ClaimRequest, PlatformRequest, Reply, Request};
 
 use super::code::{Code, ErrorAnswer};
 use super::envelope::Success;
@@ -95,6 +95,27 @@ impl Call {
     pub(super) async fn ask(&self, request: Request) -> Handled {
         let merchant_id = self.merchant_id()?;
         self.ask_of(merchant_id, request).await
+    }
+
+    /// Asks the platform's owner and renders its answer.
+    pub(super) async fn ask_platform(&self, request: PlatformRequest) -> Handled {
+        let claim = self.key.as_deref().map(|key| ClaimRequest {
+            key: idempotency::operator_claim_key(key),
+            fingerprint: idempotency::fingerprint(self.route.operation, &self.path, &self.body),
+            render: render::of_platform,
+        });
+        Ok(
+            match self.parts().owners.ask_platform(claim, request).await? {
+                Reply::Fresh(answer) => {
+                    let answer = render::of_platform(&answer);
+                    Success::rendered(answer.status, answer.body)
+                }
+                Reply::Replayed(stored) => Success {
+                    is_replay: true,
+                    ..Success::rendered(stored.status, stored.body)
+                },
+            },
+        )
     }
 
     /// Asks a merchant's owner and renders its answer.

@@ -89,6 +89,14 @@ pub(super) fn claim_key(merchant_id: MerchantId, key: &str) -> ClaimKey {
     ClaimKey(hash.finalize().into())
 }
 
+/// The operator's key as it is stored. There is one operator.
+pub(super) fn operator_claim_key(key: &str) -> ClaimKey {
+    let mut hash = Sha256::new();
+    part(&mut hash, b"operator");
+    part(&mut hash, key.as_bytes());
+    ClaimKey(hash.finalize().into())
+}
+
 /// What a request asks for: operation, path parameters and body, whatever the order and spacing
 /// of its members.
 pub(super) fn fingerprint(

@@ -23,8 +23,9 @@ pub trait Owners: fmt::Debug + Send + Sync {
     /// Asks the platform's owner.
     fn ask_platform(
         &self,
+        claim: Option<ClaimRequest<PlatformAnswer>>,
         request: PlatformRequest,
-    ) -> LocalBoxFuture<'_, Result<PlatformAnswer, Rejection>>;
+    ) -> LocalBoxFuture<'_, Result<Reply<PlatformAnswer>, Rejection>>;
 }
 
 impl Owners for Directory {
@@ -39,8 +40,9 @@ impl Owners for Directory {
 
     fn ask_platform(
         &self,
+        claim: Option<ClaimRequest<PlatformAnswer>>,
         request: PlatformRequest,
-    ) -> LocalBoxFuture<'_, Result<PlatformAnswer, Rejection>> {
-        Box::pin(Self::ask_platform(self, request))
+    ) -> LocalBoxFuture<'_, Result<Reply<PlatformAnswer>, Rejection>> {
+        Box::pin(Self::ask_platform(self, claim, request))
     }
 }

@@ -3,10 +3,10 @@
 
 use crate::domain::idempotency::StoredAnswer;
 use crate::domain::token::Secret;
-use crate::owner::request::Answer;
+use crate::owner::request::{Answer, PlatformAnswer};
 
 use super::envelope::body_of;
-use super::view::access::{ApiKeyView, MintedKeyView};
+use super::view::access::{ApiKeyView, MerchantView, MintedKeyView, PartnerView};
 use super::view::pos::{PosView, PrintJobView};
 use super::view::terminal::{PairingCodeView, TerminalView};
 use super::view::transaction::TransactionView;
@@ -49,6 +49,24 @@ fn render(answer: &Answer, shows_secrets: bool) -> StoredAnswer {
         Answer::ApiKeyRevoked(key) => (200, body_of(&ApiKeyView::of(key))),
     };
     StoredAnswer { status, body }
+}
+
+/// An answer of the platform's owner; there are no secrets in it.
+pub(super) fn of_platform(answer: &PlatformAnswer) -> StoredAnswer {
+    match answer {
+        PlatformAnswer::PartnerCreated(partner) => StoredAnswer {
+            status: 201,
+            body: body_of(&PartnerView::of(partner)),
+        },
+        PlatformAnswer::PartnerChanged(partner) => StoredAnswer {
+            status: 200,
+            body: body_of(&PartnerView::of(partner)),
+        },
+        PlatformAnswer::MerchantBoarded(merchant) => StoredAnswer {
+            status: 201,
+            body: body_of(&MerchantView::of(merchant)),
+        },
+    }
 }
 
 const fn settled(is_settled: bool) -> u16 {

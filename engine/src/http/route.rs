@@ -103,11 +103,11 @@ pub static ROUTES: &[Route] = routes! {
     Post "/v1/merchant/api-keys" CreateApiKey Honoured api_key::create;
     Post "/v1/merchant/api-keys/{id}/revoke" RevokeApiKey Honoured api_key::revoke;
 
-    Post "/v1/partners" CreatePartner None partner::create;
+    Post "/v1/partners" CreatePartner Honoured partner::create;
     Get "/v1/partners" ListPartners None partner::list;
     Get "/v1/partners/{id}" ReadPartner None partner::read;
-    Put "/v1/partners/{id}/permissions" SetPartnerPermissions None partner::set_permissions;
-    Post "/v1/merchants" BoardMerchant None merchant::board;
+    Put "/v1/partners/{id}/permissions" SetPartnerPermissions Honoured partner::set_permissions;
+    Post "/v1/merchants" BoardMerchant Honoured merchant::board;
     Get "/v1/merchants" ListMerchants None merchant::list;
     Get "/v1/merchants/{id}" ReadBoardedMerchant None merchant::read;
     Post "/v1/merchants/{id}/api-keys" CreateFirstApiKey Honoured api_key::create_first;

@@ -104,6 +104,11 @@ pub fn claim(merchant_id: MerchantId, claim: ClaimKey) -> Vec<u8> {
     key(CLAIM, [&merchant_id.bytes(), &claim.0])
 }
 
+/// A claimed idempotency key of the operator. No merchant has the id of zeros.
+pub fn platform_claim(claim: ClaimKey) -> Vec<u8> {
+    key(CLAIM, [&[0; 16], &claim.0])
+}
+
 /// A print job.
 pub fn print_job(merchant_id: MerchantId, id: PrintJobId) -> Vec<u8> {
     key(PRINT_JOB, [&merchant_id.bytes(), &id.bytes()])

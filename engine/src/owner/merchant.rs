@@ -29,7 +29,7 @@ use protocol::id::{
 };
 use protocol::link::{Digest, PosStatus, PrintReport, ToAgent, ToEngine};
 
-use crate::acquirer::{AcquirerAnswer, AcquirerRequest};
+use crate::acquirer::{AcquirerAnswer, AcquirerRequest, Sending};
 use crate::domain::merchant::{Merchant, Terminal};
 use crate::domain::pos::{PosTransaction, Stage};
 use crate::domain::print::PrintJob;
@@ -107,6 +107,8 @@ pub enum MerchantInput {
     Acquirer {
         /// The transaction.
         transaction_id: TransactionId,
+        /// Which sending it answers.
+        sending: Sending,
         /// The answer.
         answer: AcquirerAnswer,
     },
@@ -374,8 +376,9 @@ impl Decider for MerchantOwner {
             },
             MerchantInput::Acquirer {
                 transaction_id,
+                sending,
                 answer,
-            } => self.acquirer_answered(work, transaction_id, answer),
+            } => self.acquirer_answered(work, transaction_id, sending, answer),
         }
     }
 

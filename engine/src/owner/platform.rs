@@ -2,6 +2,7 @@
 
 use protocol::id::{MerchantId, PartnerId};
 
+use crate::domain::idempotency::Claim;
 use crate::domain::merchant::{Merchant, Partner};
 use crate::domain::permission::Allowlist;
 use crate::domain::rejection::Rejection;
@@ -11,7 +12,7 @@ use crate::store::{ReadFault, Rows, Urgency};
 use super::access_change::AccessChange;
 use super::key;
 use super::machine::{Decider, Owner};
-use super::request::{CallerId, NewMerchant, PlatformAnswer, PlatformRequest};
+use super::request::{CallerId, ClaimRequest, NewMerchant, PlatformAnswer, PlatformRequest, Reply};
 use super::work::Work;
 
 /// A request of the operator with the caller that waits.
@@ -19,6 +20,8 @@ use super::work::Work;
 pub struct PlatformAsk {
     /// Who waits.
     pub caller: CallerId,
+    /// The idempotency key, if one came.
+    pub claim: Option<ClaimRequest<PlatformAnswer>>,
     /// What is asked.
     pub request: PlatformRequest,
 }
@@ -31,7 +34,7 @@ pub enum PlatformEffect {
         /// Who waits.
         caller: CallerId,
         /// What it gets.
-        reply: Result<PlatformAnswer, Rejection>,
+        reply: Result<Reply<PlatformAnswer>, Rejection>,
     },
     /// A change in who may do what.
     Publish(AccessChange),
@@ -59,14 +62,14 @@ impl Decider for PlatformOwner {
     type Effect = PlatformEffect;
 
     fn decide(&mut self, input: PlatformAsk, work: &mut PlatformWork<'_>) -> Result<(), ReadFault> {
-        let PlatformAsk { caller, request } = input;
-        let reply = match request {
-            PlatformRequest::CreatePartner { name } => Ok(create_partner(work, name)),
-            PlatformRequest::SetAllowlist {
-                partner_id,
-                allowlist,
-            } => set_allowlist(work, partner_id, allowlist)?,
-            PlatformRequest::CreateMerchant(new) => create_merchant(work, *new)?,
+        let PlatformAsk {
+            caller,
+            claim,
+            request,
+        } = input;
+        let reply = match claim {
+            Some(claim) => answer_once(work, &claim, request)?,
+            None => operate(work, request)?.map(Reply::Fresh),
         };
         work.effect(PlatformEffect::Answer { caller, reply });
         Ok(())
@@ -89,6 +92,45 @@ impl Decider for PlatformOwner {
     }
 }
 
+/// The first answer to this key, whether given now or before.
+fn answer_once(
+    work: &mut PlatformWork<'_>,
+    claim: &ClaimRequest<PlatformAnswer>,
+    request: PlatformRequest,
+) -> Result<Result<Reply<PlatformAnswer>, Rejection>, ReadFault> {
+    let row_key = key::platform_claim(claim.key);
+    if let Some(found) = work.get::<Claim>(&row_key)? {
+        let is_same = found.fingerprint == claim.fingerprint;
+        let answer = found.answer.filter(|_| is_same).map(Reply::Replayed);
+        return Ok(answer.ok_or(Rejection::IdempotencyConflict));
+    }
+    let answer = operate(work, request)?;
+    if let Ok(answer) = &answer {
+        let row = Claim {
+            fingerprint: claim.fingerprint,
+            resource: String::new(),
+            answer: Some((claim.render)(answer)),
+            at: work.now,
+        };
+        work.put(row_key, &row);
+    }
+    Ok(answer.map(Reply::Fresh))
+}
+
+fn operate(
+    work: &mut PlatformWork<'_>,
+    request: PlatformRequest,
+) -> Result<Result<PlatformAnswer, Rejection>, ReadFault> {
+    match request {
+        PlatformRequest::CreatePartner { name } => Ok(Ok(create_partner(work, name))),
+        PlatformRequest::SetAllowlist {
+            partner_id,
+            allowlist,
+        } => set_allowlist(work, partner_id, allowlist),
+        PlatformRequest::CreateMerchant(new) => create_merchant(work, *new),
+    }
+}
+
 fn create_partner(work: &mut PlatformWork<'_>, name: String) -> PlatformAnswer {
     let partner = Partner {
         id: PartnerId::from_uuid(work.id()),
@@ -97,7 +139,8 @@ fn create_partner(work: &mut PlatformWork<'_>, name: String) -> PlatformAnswer {
         created_at: work.now,
         updated_at: work.now,
     };
-    save_partner(work, "partner.created", partner)
+    save_partner(work, "partner.created", &partner);
+    PlatformAnswer::PartnerCreated(Box::new(partner))
 }
 
 fn set_allowlist(
@@ -110,16 +153,16 @@ fn set_allowlist(
     };
     partner.allowlist = allowlist;
     partner.updated_at = work.now;
-    Ok(Ok(save_partner(work, "partner.permissions_set", partner)))
+    save_partner(work, "partner.permissions_set", &partner);
+    Ok(Ok(PlatformAnswer::PartnerChanged(Box::new(partner))))
 }
 
-fn save_partner(work: &mut PlatformWork<'_>, event: &str, partner: Partner) -> PlatformAnswer {
+fn save_partner(work: &mut PlatformWork<'_>, event: &str, partner: &Partner) {
     work.happened(event, &partner.id);
-    work.put(key::partner(partner.id), &partner);
+    work.put(key::partner(partner.id), partner);
     work.effect(PlatformEffect::Publish(AccessChange::Partner(Box::new(
         partner.clone(),
     ))));
-    PlatformAnswer::Partner(Box::new(partner))
 }
 
 fn create_merchant(
@@ -146,5 +189,5 @@ fn create_merchant(
     work.effect(PlatformEffect::Publish(AccessChange::Merchant(Box::new(
         merchant.clone(),
     ))));
-    Ok(Ok(PlatformAnswer::Merchant(Box::new(merchant))))
+    Ok(Ok(PlatformAnswer::MerchantBoarded(Box::new(merchant))))
 }

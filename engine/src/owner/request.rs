@@ -23,15 +23,24 @@ use crate::domain::transaction::Transaction;
 pub struct CallerId(pub u64);
 
 /// An idempotency key that a request comes with.
-#[derive(Debug, Clone, Copy)]
-pub struct ClaimRequest {
+#[derive(Debug)]
+pub struct ClaimRequest<A = Answer> {
     /// The key, hashed with its merchant.
     pub key: ClaimKey,
     /// The request, hashed.
     pub fingerprint: Fingerprint,
     /// Turns the answer into what a repeat will get. Must not contain secrets.
-    pub render: fn(&Answer) -> StoredAnswer,
+    pub render: fn(&A) -> StoredAnswer,
 }
+
+// Not derived: a pointer to a function that takes an answer is copied whatever the answer is.
+impl<A> Clone for ClaimRequest<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> std::marker::Copy for ClaimRequest<A> {}
 
 /// A request with the caller that waits for its answer.
 #[derive(Debug, Clone)]
@@ -205,9 +214,9 @@ pub enum Answer {
 
 /// An answer, first or repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
+pub enum Reply<A = Answer> {
     /// For the first time.
-    Fresh(Answer),
+    Fresh(A),
     /// As it first went out.
     Replayed(StoredAnswer),
 }
@@ -251,10 +260,12 @@ pub struct NewMerchant {
 /// What the platform's owner answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlatformAnswer {
-    /// A partner was made, or changed.
-    Partner(Box<Partner>),
+    /// A partner was made.
+    PartnerCreated(Box<Partner>),
+    /// A partner's allowlist was replaced.
+    PartnerChanged(Box<Partner>),
     /// A merchant was boarded.
-    Merchant(Box<Merchant>),
+    MerchantBoarded(Box<Merchant>),
 }
 
 /// Names the request of a till, so that its answer can be sent back on its link.

@@ -28,14 +28,10 @@ impl Narrator {
     }
 
     /// An HTTP call and its answer; what is wrong with it is noted.
-    pub(crate) fn call(
-        &mut self,
-        line: &str,
-        body: Option<&Value>,
-        answer: &Answer,
-        status: u16,
-    ) {
-        let body = body.map(|body| format!(" {}", clip(&body.to_string()))).unwrap_or_default();
+    pub(crate) fn call(&mut self, line: &str, body: Option<&Value>, answer: &Answer, status: u16) {
+        let body = body
+            .map(|body| format!(" {}", clip(&body.to_string())))
+            .unwrap_or_default();
         println!("   → {line}{body}");
         println!("   ← {} {}", answer.status, clip(&answer.text));
         self.expect(&format!("{line} answers {status}"), answer.status == status);
@@ -51,7 +47,10 @@ impl Narrator {
 
     /// Shows a value that should be another one.
     pub(crate) fn expect_same(&mut self, what: &str, found: &str, wanted: &str) {
-        self.expect(&format!("{what} is {wanted:?} (found {found:?})"), found == wanted);
+        self.expect(
+            &format!("{what} is {wanted:?} (found {found:?})"),
+            found == wanted,
+        );
     }
 
     /// Paper as it came out.

@@ -39,10 +39,20 @@ pub(crate) fn open(narrator: &mut Narrator, dir: &Path) -> io::Result<Shop> {
 
     narrator.step("Card reader and printer are plugged in (simulated, on pseudo-terminals)");
     let devices = Devices::start(&dir.join("devices"), false)?;
-    narrator.say(&format!("{}/reader.pty and printer.pty", devices.dir.display()));
+    narrator.say(&format!(
+        "{}/reader.pty and printer.pty",
+        devices.dir.display()
+    ));
     let till = Till::install(&dir.join("till"), operator.base(), &devices.dir)?;
-    let mut shop =
-        Shop { engine, devices, till, pos, partner_id, merchant_id, terminal_id };
+    let mut shop = Shop {
+        engine,
+        devices,
+        till,
+        pos,
+        partner_id,
+        merchant_id,
+        terminal_id,
+    };
 
     narrator.step("The technician pairs the till: its key is made on the device and stays there");
     let code = shop.pairing_code();
@@ -50,7 +60,9 @@ pub(crate) fn open(narrator: &mut Narrator, dir: &Path) -> io::Result<Shop> {
     let paired = shop.till.command(&["pair", "--code", &code])?;
     narrator.say(String::from_utf8_lossy(&paired.stdout).trim());
     narrator.expect("pairing succeeds", paired.status.success());
-    let again = shop.till.command(&["--json", "pair", "--code", "BCDFG-HJKLM"])?;
+    let again = shop
+        .till
+        .command(&["--json", "pair", "--code", "BCDFG-HJKLM"])?;
     narrator.expect("a wrong code is refused", !again.status.success());
     shop.till.run()?;
     let is_ready = shop.wait_until_ready();
@@ -81,7 +93,10 @@ fn start(narrator: &mut Narrator, shop: &Shop, amount: i64) -> String {
     let body = shop.sale(amount);
     let started = shop.pos.post("/v1/pos/transactions", &body);
     narrator.call("POST /v1/pos/transactions", Some(&body), &started, 201);
-    narrator.expect("the reader waits for a card", shop.devices.wait_for_reader());
+    narrator.expect(
+        "the reader waits for a card",
+        shop.devices.wait_for_reader(),
+    );
     started.field("id").to_owned()
 }
 
@@ -124,7 +139,10 @@ fn till_sale(narrator: &mut Narrator, shop: &Shop) -> io::Result<()> {
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()?;
-    narrator.expect("the reader waits for a card", shop.devices.wait_for_reader());
+    narrator.expect(
+        "the reader waits for a card",
+        shop.devices.wait_for_reader(),
+    );
     narrator.say("$ firmware-sim card tap mastercard");
     shop.devices.present("mastercard", "tap")?;
     let output = sale.wait_with_output()?;
@@ -141,7 +159,10 @@ fn declined_then_another(narrator: &mut Narrator, shop: &Shop) -> io::Result<()>
     narrator.say("$ firmware-sim card tap declined");
     shop.devices.present("declined", "tap")?;
     papers(narrator, shop, before, 1);
-    narrator.expect("the reader waits for the next card", shop.devices.wait_for_reader());
+    narrator.expect(
+        "the reader waits for the next card",
+        shop.devices.wait_for_reader(),
+    );
     narrator.say("$ firmware-sim card tap amex");
     shop.devices.present("amex", "tap")?;
     let sale = end(narrator, shop, &pos_id, "approved");
@@ -162,7 +183,9 @@ fn cancel(narrator: &mut Narrator, shop: &Shop) -> io::Result<()> {
     let path = format!("/v1/pos/transactions/{pos_id}/cancel");
     let canceled = shop.pos.post(&path, &json!({}));
     narrator.call(&format!("POST {path}"), Some(&json!({})), &canceled, 200);
-    let verdict = canceled.data()["cancel"]["verdict"].as_str().unwrap_or_default();
+    let verdict = canceled.data()["cancel"]["verdict"]
+        .as_str()
+        .unwrap_or_default();
     narrator.expect_same("verdict", verdict, "canceled");
     end(narrator, shop, &pos_id, "canceled");
     Ok(())
@@ -176,11 +199,21 @@ fn allowlist(narrator: &mut Narrator, shop: &Shop) -> io::Result<()> {
     let changed = operator.put(&path, &body);
     narrator.call(&format!("PUT {path}"), Some(&body), &changed, 200);
     let refused = shop.start_sale(100);
-    narrator.call("POST /v1/pos/transactions", Some(&shop.sale(100)), &refused, 403);
+    narrator.call(
+        "POST /v1/pos/transactions",
+        Some(&shop.sale(100)),
+        &refused,
+        403,
+    );
     narrator.say("$ terminal-agent sale --amount 100 --currency USD");
-    let output = shop.till.command(&["sale", "--amount", "100", "--currency", "USD"])?;
+    let output = shop
+        .till
+        .command(&["sale", "--amount", "100", "--currency", "USD"])?;
     narrator.say(String::from_utf8_lossy(&output.stderr).trim());
-    narrator.expect("the till refuses with exit code 6", output.status.code() == Some(6));
+    narrator.expect(
+        "the till refuses with exit code 6",
+        output.status.code() == Some(6),
+    );
     let body = json!({"disabled": []});
     let changed = operator.put(&path, &body);
     narrator.call(&format!("PUT {path}"), Some(&body), &changed, 200);
@@ -226,7 +259,9 @@ fn void(narrator: &mut Narrator, shop: &Shop) -> io::Result<()> {
 }
 
 fn reprint(narrator: &mut Narrator, shop: &Shop, sale: &Value) -> io::Result<()> {
-    narrator.step("The customer copy of the first sale is printed again: with its tip, then as DUPLICATE");
+    narrator.step(
+        "The customer copy of the first sale is printed again: with its tip, then as DUPLICATE",
+    );
     let before = shop.devices.papers();
     let pos_id = sale["id"].as_str().unwrap_or_default();
     let path = format!("/v1/pos/transactions/{pos_id}/print-receipt");

@@ -90,6 +90,8 @@ pub struct BookEntry {
     pub booked_at: Timestamp,
     /// When it last changed.
     pub changed_at: Timestamp,
+    /// Number of the sending that changed it last; what was sent earlier comes too late.
+    pub changed_by: u32,
 }
 
 impl BookEntry {

@@ -193,6 +193,7 @@ fn reverse_until_done(line: &mut Line, from_ms: u64, faults: &[Option<Fault>]) {
     let mut reversal = Reversal::begin(Reason::AcquirerUnknown, now);
     for _ in 0..50 {
         let ticket = Ticket(line.step_next);
+        let sent_at = now;
         let request = reverse(1, 1234, reversal.tries);
         line.submit(now, ticket, request, faults.next().flatten());
         let answer = loop {
@@ -206,7 +207,7 @@ fn reverse_until_done(line: &mut Line, from_ms: u64, faults: &[Option<Fault>]) {
         let AcquirerAnswer::Reversal(answer) = answer else {
             panic!("{answer:?}");
         };
-        if reversal.answered(answer, now) {
+        if reversal.answered(answer, sent_at, now) {
             return;
         }
         now = now.max(reversal.next_at);

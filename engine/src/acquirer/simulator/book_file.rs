@@ -163,6 +163,8 @@ struct EntryForm {
     is_contact_chip: bool,
     booked_at: i64,
     changed_at: i64,
+    #[serde(default)]
+    changed_by: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -197,6 +199,7 @@ impl EntryForm {
             is_contact_chip: entry.is_contact_chip,
             booked_at: entry.booked_at.0,
             changed_at: entry.changed_at.0,
+            changed_by: entry.changed_by,
         }
     }
 
@@ -224,6 +227,7 @@ impl EntryForm {
             is_contact_chip: self.is_contact_chip,
             booked_at: Timestamp(self.booked_at),
             changed_at: Timestamp(self.changed_at),
+            changed_by: self.changed_by,
         }
     }
 }

@@ -13,7 +13,6 @@ use super::super::code::ErrorAnswer;
 use super::super::envelope::Success;
 use super::super::list::Paging;
 use super::super::view::access::MerchantView;
-use super::partner;
 
 /// Lines of an address: what fits the head of a receipt.
 const ADDRESS_LINES_MAX: usize = 6;
@@ -48,7 +47,7 @@ struct BoardForm {
 pub(in crate::http) async fn board(call: Call) -> Handled {
     let form: BoardForm = call.form()?;
     let merchant = PlatformRequest::CreateMerchant(Box::new(form.merchant()?));
-    partner::ask(&call, merchant, 201).await
+    call.ask_platform(merchant).await
 }
 
 impl BoardForm {

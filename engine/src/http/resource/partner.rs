@@ -5,14 +5,14 @@ use serde::Deserialize;
 
 use crate::domain::permission::{Allowlist, Permission};
 use crate::domain::rejection::Rejection;
-use crate::owner::request::{PlatformAnswer, PlatformRequest};
+use crate::owner::request::PlatformRequest;
 
 use super::super::call::{Call, Handled};
 use super::super::check::text;
 use super::super::code::ErrorAnswer;
 use super::super::envelope::Success;
 use super::super::list::Paging;
-use super::super::view::access::{MerchantView, PartnerView};
+use super::super::view::access::PartnerView;
 use super::PlainList;
 
 #[derive(Debug, Deserialize)]
@@ -25,7 +25,8 @@ struct CreateForm {
 pub(in crate::http) async fn create(call: Call) -> Handled {
     let form: CreateForm = call.form()?;
     let name = text("name", form.name)?;
-    ask(&call, PlatformRequest::CreatePartner { name }, 201).await
+    call.ask_platform(PlatformRequest::CreatePartner { name })
+        .await
 }
 
 /// `GET /v1/partners`
@@ -58,7 +59,7 @@ pub(in crate::http) async fn set_permissions(call: Call) -> Handled {
         partner_id: call.path_id::<PartnerId>("id")?,
         allowlist: allowlist(form)?,
     };
-    ask(&call, request, 200).await
+    call.ask_platform(request).await
 }
 
 fn allowlist(form: PermissionsForm) -> Result<Allowlist, ErrorAnswer> {
@@ -96,15 +97,6 @@ fn refused(name: &str, why: &'static str) -> ErrorAnswer {
     // What a caller made up may be of any length.
     let name = name.chars().take(64).collect();
     Rejection::PermissionFixed { name, why }.into()
-}
-
-/// Asks the platform's owner and renders its answer.
-pub(super) async fn ask(call: &Call, request: PlatformRequest, status: u16) -> Handled {
-    let answer = call.parts().owners.ask_platform(request).await?;
-    Ok(match &answer {
-        PlatformAnswer::Partner(partner) => Success::json(status, &PartnerView::of(partner)),
-        PlatformAnswer::Merchant(merchant) => Success::json(status, &MerchantView::of(merchant)),
-    })
 }
 
 #[cfg(test)]

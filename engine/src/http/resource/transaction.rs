@@ -7,7 +7,7 @@ use crate::access::operation::Operation;
 use crate::domain::receipt::Slip;
 use crate::domain::rejection::Rejection;
 use crate::domain::tip;
-use crate::domain::transaction::{Transaction, TransactionState};
+use crate::domain::transaction::{Transaction, TransactionState, void_refusal};
 use crate::owner::request::{Request, TransactionTarget};
 use crate::query::list::{Created, TransactionFilter};
 
@@ -110,22 +110,6 @@ fn operations(call: &Call, transaction: &Transaction) -> Vec<AvailableView> {
             }
         })
         .collect()
-}
-
-/// Why a transaction cannot be voided, if it cannot; the owner decides again when it is asked to.
-fn void_refusal(transaction: &Transaction) -> Option<Rejection> {
-    let id = || transaction.id.to_string();
-    if transaction.intent.is_some() {
-        return Some(Rejection::OperationPending { id: id() });
-    }
-    match transaction.state {
-        TransactionState::Approved => None,
-        TransactionState::Voided => Some(Rejection::AlreadyProcessed { id: id() }),
-        state => Some(Rejection::TransactionState {
-            id: id(),
-            state: state.code(),
-        }),
-    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -248,9 +248,9 @@ async fn undecided_operations_are_answered_202() {
     voided.intent = Some(Intent {
         kind: IntentKind::Void,
         requested_at: T0,
+        first_sending: 1,
         tries: 1,
         next_at: T0.plus_ms(1_000),
-        claim: None,
     });
     let path = format!("/v1/transactions/{}/void", voided.id);
     world.will_answer(Ok(Answer::Voided(Box::new(voided))));
@@ -297,7 +297,7 @@ async fn a_pos_transaction_is_shown_whole() {
     doubtful.outcome = None;
     doubtful.stage = Stage::Reversing;
     doubtful.reversing_for = Some(Reason::AcquirerUnknown);
-    doubtful.deadline = Some(T0.plus_ms(1_000));
+    doubtful.next_action_at = Some(T0.plus_ms(1_000));
     doubtful.attempts[0].state = AttemptState::Reversed(Reason::AcquirerUnknown);
     world.put_pos(&doubtful);
     let data = world

@@ -102,11 +102,17 @@ impl Owners for FakeOwners {
 
     fn ask_platform(
         &self,
+        _claim: Option<ClaimRequest<PlatformAnswer>>,
         request: PlatformRequest,
-    ) -> LocalBoxFuture<'_, Result<PlatformAnswer, Rejection>> {
+    ) -> LocalBoxFuture<'_, Result<Reply<PlatformAnswer>, Rejection>> {
         self.platform_asked.lock().unwrap().push(request);
         let answer = self.platform_answers.lock().unwrap().pop_front();
-        async move { answer.expect("the test has queued an answer") }.boxed_local()
+        async move {
+            answer
+                .expect("the test has queued an answer")
+                .map(Reply::Fresh)
+        }
+        .boxed_local()
     }
 }
 
@@ -236,7 +242,9 @@ pub(super) fn pos(number: u128, created_at: Timestamp) -> PosTransaction {
         retry_until: created_at.plus_ms(60_000),
         attempts: Vec::new(),
         cancel: None,
+        approved: None,
         reversing_for: None,
+        next_action_at: None,
         outcome: None,
     }
 }

@@ -8,7 +8,7 @@ use protocol::money::Money;
 use uuid::Uuid;
 
 use super::{Effect, Limits, MerchantInput, MerchantOwner, TerminalEvent};
-use crate::acquirer::{AcquirerAnswer, AuthorizationAnswer};
+use crate::acquirer::{AcquirerAnswer, AuthorizationAnswer, Sending};
 use crate::domain::idempotency::{ClaimKey, Fingerprint, StoredAnswer};
 use crate::domain::merchant::{DeviceKey, Merchant, Terminal};
 use crate::domain::pos::{Origin, PosTransaction};
@@ -28,6 +28,11 @@ use crate::store::{
 const TAP: &str = "E1DFEE120A62994901300000000014500956495341205445535457A1114761CCCCCCCC0010D2812201CCCCCCCCCC57C118F73EB3EEBE9E9143BED5BD2BFF47FCC1B071EBF9C67BE1555AA1084761CCCCCCCC00105AC1101C7E951134A1F06170442D066EE94AE65F340101820220008407A0000000031010950500000000009A032611209C01005F2A0209789F02060000000012349F03060000000000009F100706011203A000009F1A0202769F260801020304050607089F2701809F3303E0F8C89F360200019F3704A1B2C3D49F6604360040009F6E04207000009F390107FFEE0105DFEE300100DFEE2602E100";
 
 pub(super) const T0: Timestamp = Timestamp(1_800_000_000_000);
+/// The sending whose answer is never too old.
+pub(super) const LATEST: Sending = Sending {
+    number: u32::MAX,
+    at: Timestamp(i64::MAX),
+};
 
 struct CountedIds(u128);
 
@@ -292,6 +297,7 @@ impl Bench {
         let answer = AcquirerAnswer::Authorization(answer);
         self.input(MerchantInput::Acquirer {
             transaction_id,
+            sending: LATEST,
             answer,
         });
     }

@@ -7,14 +7,14 @@ use protocol::link::{HostAnswer, HostDecision, PosStatus, ToAgent};
 use protocol::money::Money;
 
 use crate::acquirer::{
-    AcquirerAction, AcquirerAnswer, AcquirerRequest, AuthorizationAnswer, IntentAnswer,
+    AcquirerAction, AcquirerAnswer, AcquirerRequest, AuthorizationAnswer, IntentAnswer, Sending,
 };
 use crate::domain::pos::{AttemptState, PosTransaction, Stage};
 use crate::domain::reason::Reason;
 use crate::domain::receipt::Slip;
-use crate::domain::reversal::{Reversal, ReversalAnswer};
+use crate::domain::reversal::{Reversal, ReversalAnswer, pause_ms};
 use crate::domain::time::Timestamp;
-use crate::domain::transaction::{HostResult, IntentKind, Transaction, TransactionState};
+use crate::domain::transaction::{HostResult, Intent, IntentKind, Transaction, TransactionState};
 
 use super::till::concluded;
 use super::{Decided, Effect, MerchantOwner, MerchantWork};
@@ -24,6 +24,7 @@ impl MerchantOwner {
         &mut self,
         work: &mut MerchantWork<'_>,
         transaction_id: TransactionId,
+        sending: Sending,
         answer: AcquirerAnswer,
     ) -> Decided {
         let Some(transaction) = self.transaction(work, transaction_id)? else {
@@ -31,9 +32,11 @@ impl MerchantOwner {
         };
         match answer {
             AcquirerAnswer::Authorization(answer) => self.authorized(work, transaction, answer),
-            AcquirerAnswer::Reversal(answer) => self.reversal_answered(work, transaction, answer),
+            AcquirerAnswer::Reversal(answer) => {
+                self.reversal_answered(work, transaction, sending, answer)
+            }
             AcquirerAnswer::Intent(answer) => {
-                self.intent_answered(work, transaction, answer);
+                self.intent_answered(work, transaction, sending, answer);
                 Ok(())
             }
         }
@@ -98,6 +101,7 @@ impl MerchantOwner {
             Some(work.now.plus_ms(self.limits.confirm_ms)),
             work.now,
         );
+        pos.approved = transaction.authorized;
         set_attempt(&mut pos, AttemptState::Confirming);
         transaction.state = TransactionState::Confirming;
         transaction.touch(work.now);
@@ -209,7 +213,9 @@ impl MerchantOwner {
     ) {
         let was_authorizing = pos.stage == Stage::Authorizing;
         pos.enter(Stage::Reversing, None, work.now);
+        pos.approved = None;
         pos.reversing_for = Some(reason);
+        pos.next_action_at = Some(work.now.plus_ms(pause_ms(1)));
         set_attempt(&mut pos, AttemptState::Reversed(reason));
         if was_authorizing {
             self.send_host_answer(work, &pos, HostDecision::Unreachable, Vec::new());
@@ -237,15 +243,17 @@ impl MerchantOwner {
         &mut self,
         work: &mut MerchantWork<'_>,
         mut transaction: Transaction,
+        sending: Sending,
         answer: ReversalAnswer,
     ) -> Decided {
         let Some(mut reversal) = transaction.reversal.filter(|one| one.done_at.is_none()) else {
             return Ok(());
         };
-        let is_done = reversal.answered(answer, work.now);
+        let is_done = reversal.answered(answer, sending.at, work.now);
         transaction.reversal = Some(reversal);
         transaction.touch(work.now);
         if !is_done {
+            self.note_next_action(work, &transaction);
             self.save_transaction(work, "transaction.reversal_answered", transaction);
             return Ok(());
         }
@@ -267,35 +275,46 @@ impl MerchantOwner {
             return;
         };
         let now = work.now;
-        let request = if let Some(reversal) = transaction
-            .reversal
-            .as_mut()
-            .filter(|one| one.done_at.is_none())
-        {
+        transaction.touch(now);
+        let reversal = transaction.reversal.as_mut();
+        let request = if let Some(reversal) = reversal.filter(|one| one.done_at.is_none()) {
             reversal.sent_again(now);
-            reversal_request(&transaction)
+            Some(reversal_request(&transaction))
         } else if let Some(intent) = &mut transaction.intent {
             intent.tries = intent.tries.saturating_add(1);
-            intent.next_at = now.plus_ms(crate::domain::reversal::pause_ms(intent.tries));
-            match intent_request(&transaction) {
-                Some(request) => request,
-                None => return,
-            }
+            intent.next_at = now.plus_ms(pause_ms(intent.tries));
+            intent_request(&transaction)
         } else {
-            return;
+            None
         };
+        let Some(request) = request else { return };
         work.effect(Effect::Acquirer(Box::new(request)));
-        transaction.touch(now);
+        self.note_next_action(work, &transaction);
         self.save_transaction(work, "transaction.repeated", transaction);
+    }
+
+    /// Who asks about a transaction in doubt is told when the engine acts next.
+    fn note_next_action(&mut self, work: &mut MerchantWork<'_>, transaction: &Transaction) {
+        let next_action_at = transaction.reversal.map(|reversal| reversal.next_at);
+        if let Some(mut pos) = self.open.get(&transaction.pos_id).cloned()
+            && pos.stage == Stage::Reversing
+        {
+            pos.next_action_at = next_action_at;
+            pos.touch(work.now);
+            self.save_pos(work, "pos_transaction.reversal_goes_on", pos);
+        }
     }
 
     fn intent_answered(
         &mut self,
         work: &mut MerchantWork<'_>,
         mut transaction: Transaction,
+        sending: Sending,
         answer: IntentAnswer,
     ) {
-        let Some(intent) = transaction.intent.clone() else {
+        // A word on an earlier intent, or on a copy of it, says nothing about this one.
+        let is_asked = |intent: &Intent| sending.number >= intent.first_sending;
+        let Some(intent) = transaction.intent.clone().filter(is_asked) else {
             return;
         };
         match answer {
@@ -387,6 +406,10 @@ fn request(transaction: &Transaction, tries: u32, action: AcquirerAction) -> Acq
         transaction_id: transaction.id,
         trace: transaction.trace,
         tries,
+        sending: Sending {
+            number: transaction.revision,
+            at: transaction.updated_at,
+        },
         action,
     }
 }

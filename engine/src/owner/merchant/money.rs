@@ -10,7 +10,9 @@ use crate::domain::rejection::Rejection;
 use crate::domain::reversal::pause_ms;
 use crate::domain::time::Timestamp;
 use crate::domain::tip;
-use crate::domain::transaction::{Intent, IntentKind, TipRevision, Transaction, TransactionState};
+use crate::domain::transaction::{
+    Intent, IntentKind, TipRevision, Transaction, TransactionState, void_refusal,
+};
 use crate::store::ReadFault;
 
 use super::claim::{Answered, Outcome};
@@ -84,13 +86,14 @@ impl MerchantOwner {
         mut transaction: Transaction,
         kind: IntentKind,
     ) {
+        transaction.touch(work.now);
         transaction.intent = Some(Intent {
             kind,
             requested_at: work.now,
+            first_sending: transaction.revision,
             tries: 1,
             next_at: work.now.plus_ms(pause_ms(1)),
         });
-        transaction.touch(work.now);
         if let Some(request) = intent_request(&transaction) {
             work.effect(Effect::Acquirer(Box::new(request)));
         }
@@ -159,23 +162,5 @@ impl MerchantOwner {
             pos.touch(work.now);
             self.save_pos(work, "pos_transaction.cancel_decided", pos);
         }
-    }
-}
-
-/// Why a transaction cannot be voided, if it cannot.
-pub(super) fn void_refusal(transaction: &Transaction) -> Option<Rejection> {
-    let id = transaction.id.to_string();
-    if transaction.intent.is_some() {
-        return Some(Rejection::OperationPending { id });
-    }
-    match transaction.state {
-        TransactionState::Approved => None,
-        TransactionState::Voided | TransactionState::Reversed => {
-            Some(Rejection::AlreadyProcessed { id })
-        }
-        state => Some(Rejection::TransactionState {
-            id,
-            state: state.code(),
-        }),
     }
 }

@@ -4,7 +4,7 @@ use protocol::id::JournalId;
 use protocol::link::{AttemptEnd, ChipOutcome, Digest, DigestState, PosStatus, ToAgent, ToEngine};
 use uuid::Uuid;
 
-use super::bench::{Bench, T0, approval, decline, euros};
+use super::bench::{Bench, LATEST, T0, approval, decline, euros};
 use super::{Effect, MerchantInput};
 use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer};
 use crate::domain::pos::{IfTooLate, Stage, Verdict};
@@ -179,6 +179,7 @@ fn an_unknown_outcome_is_reversed_until_acknowledged_across_restarts() {
     let transaction_id = bench.transaction_of(pos_id).id;
     let answer = |answer| MerchantInput::Acquirer {
         transaction_id,
+        sending: LATEST,
         answer: AcquirerAnswer::Reversal(answer),
     };
     bench.input(answer(ReversalAnswer::OriginalNotFound));
@@ -194,6 +195,7 @@ fn an_unknown_outcome_is_reversed_until_acknowledged_across_restarts() {
     let late = AcquirerAnswer::Authorization(approval());
     bench.input(MerchantInput::Acquirer {
         transaction_id,
+        sending: LATEST,
         answer: late,
     });
     assert_eq!(
@@ -257,6 +259,7 @@ fn a_cancel_during_authorization_gets_the_verdict_of_the_outcome() {
             let answer = AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged);
             bench.input(MerchantInput::Acquirer {
                 transaction_id,
+                sending: LATEST,
                 answer,
             });
         }
@@ -285,6 +288,7 @@ fn a_cancel_after_approval_can_void() {
     let answer = AcquirerAnswer::Intent(IntentAnswer::Acknowledged);
     bench.input(MerchantInput::Acquirer {
         transaction_id,
+        sending: LATEST,
         answer,
     });
     assert_eq!(
@@ -322,6 +326,7 @@ fn a_tip_is_bounded_repeated_and_recorded() {
     let answer = AcquirerAnswer::Intent(IntentAnswer::Acknowledged);
     bench.input(MerchantInput::Acquirer {
         transaction_id,
+        sending: LATEST,
         answer,
     });
     assert_eq!(bench.transaction_of(pos_id).total(), euros(1434));

@@ -7,7 +7,7 @@ use protocol::link::{
 use uuid::Uuid;
 
 use super::MerchantInput;
-use super::bench::{Bench, approval, card, decline, euros};
+use super::bench::{Bench, LATEST, approval, card, decline, euros};
 use crate::acquirer::{AcquirerAnswer, AuthorizationAnswer};
 use crate::domain::pos::{IfTooLate, Stage, TRANSITIONS, Trigger};
 use crate::domain::reversal::ReversalAnswer;
@@ -75,6 +75,7 @@ fn pull(bench: &mut Bench, pos_id: PosTransactionId, trigger: Trigger) {
     };
     let host = |answer| MerchantInput::Acquirer {
         transaction_id,
+        sending: LATEST,
         answer: AcquirerAnswer::Authorization(answer),
     };
     match trigger {
@@ -104,6 +105,7 @@ fn pull(bench: &mut Bench, pos_id: PosTransactionId, trigger: Trigger) {
         Trigger::Deadline => bench.pass(600_000),
         Trigger::ReversalDone => bench.input(MerchantInput::Acquirer {
             transaction_id,
+            sending: LATEST,
             answer: AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
         }),
     }

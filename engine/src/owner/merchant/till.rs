@@ -9,7 +9,7 @@ use protocol::link::{
     ToAgent, ToEngine,
 };
 
-use crate::acquirer::{AcquirerAction, AcquirerRequest, SealedCard};
+use crate::acquirer::{AcquirerAction, AcquirerRequest, SealedCard, Sending};
 use crate::domain::card::{CardError, CardSummary};
 use crate::domain::pos::{Attempt, AttemptState, PosTransaction, Stage};
 use crate::domain::reason::Reason;
@@ -223,6 +223,7 @@ impl MerchantOwner {
             transaction_id,
             trace,
             tries: 1,
+            sending: Sending { number: 1, at: now },
             action: AcquirerAction::Authorize {
                 kind: pos.kind,
                 amount,
@@ -395,7 +396,7 @@ pub(super) fn concluded(pos: &PosTransaction) -> Concluded {
             .reason()
             .map(|reason| reason.code().to_owned())
             .unwrap_or_default(),
-        amount: pos.total().unwrap_or(pos.base),
+        amount: pos.amount(),
         tip: pos.tip,
         transaction_id: match status {
             PosStatus::Approved => pos.current_transaction(),

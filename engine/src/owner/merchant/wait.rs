@@ -87,6 +87,16 @@ impl MerchantOwner {
         });
     }
 
+    /// Callers that wait for money to move: their operation is committed, its result is not.
+    pub fn callers_of_open_operations(&self) -> Vec<CallerId> {
+        let is_operation = |waiter: &&Waiter| !matches!(waiter.wanted, Wanted::End(_));
+        self.waiters
+            .iter()
+            .filter(is_operation)
+            .map(|waiter| waiter.caller)
+            .collect()
+    }
+
     /// Answers the callers whose wish this change of a POS transaction fulfils.
     pub(super) fn settle_pos_waiters(&mut self, work: &mut MerchantWork<'_>, pos: &PosTransaction) {
         for waiter in self

@@ -65,6 +65,8 @@ struct IntentForm {
     tip: Option<Money>,
     total: Option<Money>,
     requested_at: i64,
+    #[serde(default)]
+    first_sending: u32,
     tries: u32,
     next_at: i64,
 }
@@ -216,6 +218,7 @@ impl IntentForm {
             tip,
             total,
             requested_at: intent.requested_at.0,
+            first_sending: intent.first_sending,
             tries: intent.tries,
             next_at: intent.next_at.0,
         }
@@ -229,6 +232,7 @@ impl IntentForm {
         Intent {
             kind,
             requested_at: Timestamp(self.requested_at),
+            first_sending: self.first_sending,
             tries: self.tries,
             next_at: Timestamp(self.next_at),
         }

@@ -1,0 +1,40 @@
+//! One world under one seed: owners, agents, readers, acquirer, store and network in one process,
+//! with virtual time and faults.
+//!
+//! The code that ships decides; everything here only carries, delays, loses and watches. A seed is
+//! the whole input: the same seed gives the same trace, byte for byte. This module never reads a
+//! clock, never starts a thread and never draws a random number outside [`random`].
+//!
+//! # Layout
+//! * [`random`], [`queue`]: the seed's numbers and ids; events in order of virtual time.
+//! * [`fault`]: which faults a seed switches on, and the deliberate bugs ([`fault::Sabotage`]).
+//! * [`world`]: the loop. [`engine`], [`till`], [`host`], [`link`], [`client`], [`cashier`]: its
+//!   inhabitants. [`trouble`]: faults that happen at an instant.
+//! * [`history`]: what was committed, read from the store's log. [`checker`]: the rules.
+
+pub mod cashier;
+pub mod checker;
+pub mod client;
+pub mod engine;
+pub mod fault;
+pub mod history;
+pub mod host;
+pub mod journal;
+pub mod link;
+pub mod mail;
+pub mod queue;
+pub mod random;
+pub mod rows;
+pub mod till;
+pub mod trouble;
+pub mod wire;
+pub mod world;
+
+pub use checker::Violation;
+pub use fault::Sabotage;
+pub use world::{Report, World};
+
+/// Runs one seed to its end.
+pub fn run(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Report {
+    World::new(seed, sabotage, is_verbose).run()
+}

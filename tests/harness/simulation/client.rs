@@ -1,0 +1,356 @@
+//! Clients of the API: they ask with a key, repeat when no answer comes, and sometimes go away.
+//!
+//! Also holds each answer against the store in the instant in which it leaves the engine.
+
+use engine::domain::idempotency::{Claim, ClaimKey, Fingerprint, StoredAnswer};
+use engine::domain::pos::{IfTooLate, Origin};
+use engine::domain::rejection::Rejection;
+use engine::domain::time::Timestamp;
+use engine::domain::transaction::TransactionState;
+use engine::owner::key;
+use engine::owner::request::{
+    Answer, CancelPos, ClaimRequest, PrintReceipt, Reply, Request, StartPos, TransactionTarget,
+};
+use engine::owner::work::Stored as _;
+use engine::store::Rows as _;
+use protocol::id::{ApiKeyId, PosTransactionId, TransactionId};
+use protocol::link::PosKind;
+use protocol::money::{Currency, Money};
+use protocol::receipt::Copy;
+
+use super::checker::{self, Checked, Violation};
+use super::engine::{Caller, Return};
+use super::fault::Fault;
+use super::rows::render;
+use super::world::{Event, World};
+
+/// How often a client repeats before it gives up.
+const TRIES_MAX: u32 = 8;
+
+/// What the merchants of a world charge.
+pub fn euro() -> Currency {
+    Currency::from_number(978).unwrap_or_else(|| unreachable!("978 is the euro in ISO 4217"))
+}
+
+fn text(answer: &StoredAnswer) -> String {
+    String::from_utf8_lossy(&answer.body).into_owned()
+}
+
+/// One call, repeated unchanged.
+#[derive(Debug, Clone)]
+pub struct Call {
+    number: u64,
+    key: Option<[u8; 32]>,
+    request: Request,
+    tries: u32,
+    sent_ms: u64,
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Client {
+    merchant: usize,
+    call: Option<Call>,
+    calls: u64,
+    pos: Option<PosTransactionId>,
+    transaction: Option<TransactionId>,
+}
+
+impl Client {
+    /// A client of a merchant.
+    pub const fn new(merchant: usize) -> Self {
+        Self {
+            merchant,
+            call: None,
+            calls: 0,
+            pos: None,
+            transaction: None,
+        }
+    }
+
+    /// Whether it waits for an answer.
+    pub const fn waits(&self) -> bool {
+        self.call.is_some()
+    }
+}
+
+impl World {
+    /// A client repeats what has no answer, or begins something.
+    pub fn client_acts(&mut self, client: usize) {
+        let is_patient = self.random.chance(50);
+        let known = self.clients[client].call.clone();
+        let pause_ms = match known {
+            Some(call) if call.tries >= TRIES_MAX => {
+                self.clients[client].call = None;
+                1_000
+            }
+            Some(call) if self.now_ms >= call.sent_ms + if is_patient { 40_000 } else { 4_000 } => {
+                self.send_call(client, call);
+                self.random.between(2_000, 10_000)
+            }
+            Some(_) => 2_000,
+            None if self.plan.is_over => return,
+            None => {
+                self.begin_call(client);
+                self.random.between(1_500, 12_000)
+            }
+        };
+        self.queue
+            .push(self.now_ms + pause_ms, Event::Client { client });
+    }
+
+    fn begin_call(&mut self, client: usize) {
+        let request = self.a_request(client);
+        let is_read = matches!(request, Request::ReadPos { .. });
+        self.intentions += 1;
+        let mut key = [1; 32];
+        key[8..16].copy_from_slice(&self.intentions.to_le_bytes());
+        self.clients[client].calls += 1;
+        let number = self.clients[client].calls;
+        let key = (!is_read).then_some(key);
+        let call = Call {
+            number,
+            key,
+            request,
+            tries: 0,
+            sent_ms: 0,
+        };
+        self.send_call(client, call);
+    }
+
+    fn a_request(&mut self, client: usize) -> Request {
+        let (pos, transaction) = (self.clients[client].pos, self.clients[client].transaction);
+        let wait_until = Timestamp(0);
+        let if_too_late = *self.random.pick(&[IfTooLate::Keep, IfTooLate::Void]);
+        match (self.random.below(100), pos, transaction) {
+            (0..=29, Some(pos_id), _) => Request::ReadPos {
+                pos_id,
+                wait_until: Some(wait_until),
+            },
+            (30..=44, Some(pos_id), _) => Request::CancelPos(CancelPos {
+                pos_id,
+                if_too_late,
+                asked_by: None,
+                wait_until,
+            }),
+            (45..=52, Some(pos_id), _) => {
+                let copy = *self.random.pick(&[Copy::Merchant, Copy::Customer]);
+                Request::PrintReceipt(PrintReceipt {
+                    pos_id,
+                    copy,
+                    terminal_id: None,
+                })
+            }
+            (53..=58, _, Some(transaction_id)) => Request::Void {
+                transaction_id,
+                wait_until,
+            },
+            (59..=68, _, Some(id)) => {
+                let tip = Money::new(i64::try_from(self.random.below(300)).unwrap_or(0), euro());
+                let target = TransactionTarget::Transaction(id);
+                Request::AdjustTip {
+                    target,
+                    tip,
+                    wait_until,
+                }
+            }
+            _ => Request::StartPos(self.a_start(client)),
+        }
+    }
+
+    fn a_start(&mut self, client: usize) -> StartPos {
+        let merchant = self.clients[client].merchant;
+        let tills: Vec<_> = self
+            .tills
+            .iter()
+            .filter(|till| till.merchant == merchant)
+            .collect();
+        let terminal_id = tills[self.random.index(tills.len())].terminal_id;
+        let tip_prompt = engine::domain::tip::default_prompt();
+        StartPos {
+            terminal_id,
+            kind: *self.random.pick(&[PosKind::Sale, PosKind::Authorization]),
+            amount: self.an_amount(),
+            reference: Some(self.a_reference("api")),
+            tip_prompt: self.random.chance(20).then_some(tip_prompt),
+            accept_partial: self.random.chance(30),
+            origin: Origin::Api(ApiKeyId::from_bytes([9; 16])),
+        }
+    }
+
+    fn send_call(&mut self, client: usize, mut call: Call) {
+        call.tries += 1;
+        call.sent_ms = self.now_ms;
+        self.clients[client].call = Some(call.clone());
+        if self.plan.strikes(Fault::CallerGone, 10, &mut self.random) {
+            return;
+        }
+        let is_slow = self.plan.strikes(Fault::CallerGone, 10, &mut self.random);
+        let way_ms = if is_slow {
+            self.random.between(500, 30_000)
+        } else {
+            self.random.below(40)
+        };
+        let request = Box::new(call.request.clone());
+        let event = Event::CallArrives {
+            client,
+            call: Box::new(call),
+            request,
+        };
+        self.queue.push(self.now_ms + way_ms, event);
+    }
+
+    /// A request reaches the engine, if it runs.
+    pub fn call_arrives(&mut self, client: usize, call: Call, mut request: Request) {
+        if !self.engine.is_up {
+            return;
+        }
+        self.note(|| {
+            format!(
+                "client {client} call {} try {}: {request:?}",
+                call.number, call.tries
+            )
+        });
+        let until = self.engine_now().plus_ms(30_000);
+        match &mut request {
+            Request::ReadPos { wait_until, .. } => *wait_until = Some(until),
+            Request::CancelPos(cancel) => cancel.wait_until = until,
+            Request::Void { wait_until, .. } | Request::AdjustTip { wait_until, .. } => {
+                *wait_until = until;
+            }
+            _ => {}
+        }
+        let claim = call.key.map(|key| ClaimRequest {
+            key: ClaimKey(key),
+            fingerprint: Fingerprint(key),
+            render,
+        });
+        let to = Return::Client {
+            client,
+            call: call.number,
+        };
+        let merchant = self.clients[client].merchant;
+        self.ask(
+            Caller {
+                merchant,
+                claim,
+                to,
+            },
+            request,
+        );
+        self.pump_engine();
+    }
+
+    /// An answer leaves the engine for a client.
+    pub fn answer_client(&mut self, client: usize, call: u64, reply: Result<Reply, Rejection>) {
+        if self.plan.strikes(Fault::CallerGone, 15, &mut self.random) {
+            return;
+        }
+        let at_ms = self.now_ms + self.random.between(1, 40);
+        let event = Event::AnswerArrives {
+            client,
+            call,
+            reply: Box::new(reply),
+        };
+        self.queue.push(at_ms, event);
+    }
+
+    /// An answer reaches a client.
+    pub fn answer_arrives(&mut self, client: usize, call: u64, reply: Result<Reply, Rejection>) {
+        let known = &mut self.clients[client];
+        if known.call.as_ref().is_none_or(|known| known.number != call) {
+            return;
+        }
+        match reply {
+            Ok(Reply::Fresh(Answer::Started(pos) | Answer::Pos(pos) | Answer::Canceled(pos))) => {
+                known.pos = Some(pos.id);
+                known.transaction = pos.current_transaction().or(known.transaction);
+                known.call = None;
+            }
+            // Worth repeating: nothing was stored, or the result is to come.
+            Err(Rejection::Busy | Rejection::IdempotencyInProgress { .. }) => {}
+            Ok(_) | Err(_) => known.call = None,
+        }
+    }
+
+    /// Holds an answer against the store in the instant in which it leaves.
+    pub fn check_reply(&mut self, caller: &Caller, reply: &Result<Reply, Rejection>) {
+        self.note(|| format!("answer to {:?}: {reply:?}", caller.to));
+        let checked = match reply {
+            Ok(Reply::Fresh(answer)) => self
+                .check_committed(answer)
+                .and_then(|()| self.check_first(caller, answer)),
+            Ok(Reply::Replayed(stored)) => {
+                self.replays += 1;
+                self.check_replay(caller, stored)
+            }
+            Err(_) => Ok(()),
+        };
+        self.check(checked);
+    }
+
+    /// Every repeat gets the same; the first one counts when its original was lost on the way.
+    fn check_replay(&mut self, caller: &Caller, replayed: &StoredAnswer) -> Checked {
+        let Some(claim) = caller.claim else {
+            return Ok(());
+        };
+        let first = self
+            .first_answers
+            .entry(claim.key)
+            .or_insert_with(|| replayed.clone());
+        if first == replayed {
+            return Ok(());
+        }
+        let (first, now) = (text(first), text(replayed));
+        Err(Violation::new(
+            "replay_is_same",
+            format!("{first} first, {now} now"),
+        ))
+    }
+
+    fn check_committed(&self, answer: &Answer) -> Checked {
+        match answer {
+            Answer::Started(pos) | Answer::Pos(pos) | Answer::Canceled(pos) => {
+                checker::answer_is_committed(&self.history, pos)
+            }
+            Answer::Voided(one) | Answer::TipAdjusted(one) => {
+                let known = self.history.transactions.get(&one.id);
+                let is_undone = |state| matches!(state, TransactionState::Voided);
+                if known.is_some_and(|known| {
+                    known.revision >= one.revision && is_undone(known.state) >= is_undone(one.state)
+                }) {
+                    Ok(())
+                } else {
+                    let what = format!("{} was answered and is not stored so", one.id);
+                    Err(Violation::new("answers_hold", what))
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The first answer to a key is what is stored for its repeats, as soon as anything is.
+    fn check_first(&mut self, caller: &Caller, answer: &Answer) -> Checked {
+        let Some(claim) = &caller.claim else {
+            return Ok(());
+        };
+        let merchant_id = self.engine.merchants[caller.merchant].id;
+        let row = self
+            .engine
+            .store
+            .get(&key::claim(merchant_id, claim.key))
+            .ok()
+            .flatten();
+        let stored = row
+            .and_then(|row| Claim::from_bytes(&row))
+            .and_then(|row| row.answer);
+        let Some(stored) = stored else { return Ok(()) };
+        let given = (claim.render)(answer);
+        if stored != given {
+            let what = format!("{} was given, {} is stored", text(&given), text(&stored));
+            return Err(Violation::new("replay_is_same", what));
+        }
+        self.first_answers.insert(claim.key, stored);
+        Ok(())
+    }
+}

@@ -1,0 +1,435 @@
+//! The engine's process: owners, their mail, the store's completions, and its end at any step.
+//!
+//! Does what the actors around the owners do, and nothing else; keep it like `engine::actor`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use engine::domain::pos::PosTransaction;
+use engine::domain::rejection::Rejection;
+use engine::domain::time::Timestamp;
+use engine::domain::transaction::Transaction;
+use engine::owner::key;
+use engine::owner::machine::{Input, Output, Owner, Surroundings};
+use engine::owner::merchant::{Limits, MerchantInput, MerchantOwner, TerminalEvent};
+use engine::owner::request::{Ask, CallerId, ClaimRequest, Request, TillCaller};
+use engine::owner::terminal::{TerminalInput, TerminalOwner};
+use engine::owner::work::Stored as _;
+use engine::store::{Commit, CommitRefused, Committed, MemoryStore, Position, Row, Store as _};
+use protocol::id::MerchantId;
+
+use super::checker::{self, Checked};
+use super::fault::{Fault, Sabotage};
+use super::world::{EPOCH_MS, Event, World};
+
+/// The fate of a commit, and whose it was.
+type Fate = (u64, usize, u64, Result<Committed, CommitRefused>);
+
+/// Who waits for an answer.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The merchant asked.
+    pub merchant: usize,
+    /// The key, if there was one.
+    pub claim: Option<ClaimRequest>,
+    /// Where the answer goes.
+    pub to: Return,
+}
+
+/// Where an answer goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Return {
+    /// A client of the API, with the number of its call.
+    Client {
+        /// Which.
+        client: usize,
+        /// Its call.
+        call: u64,
+    },
+    /// A till.
+    Till(TillCaller),
+}
+
+/// What waits in the mailboxes.
+#[derive(Debug)]
+pub enum Mail {
+    /// For a merchant's owner.
+    Merchant(usize, Box<Input<MerchantInput>>),
+    /// For a terminal's owner.
+    Terminal(usize, Box<TerminalInput>),
+}
+
+/// A merchant's actor.
+#[derive(Debug)]
+pub struct MerchantSide {
+    /// The merchant.
+    pub id: MerchantId,
+    /// The owner, while the process runs.
+    pub owner: Option<Owner<MerchantOwner>>,
+    generation: u64,
+}
+
+/// The process.
+pub struct Engine {
+    /// What survives it.
+    pub store: Arc<MemoryStore>,
+    /// Counts processes.
+    pub life: u64,
+    /// Whether one runs.
+    pub is_up: bool,
+    /// By number of the merchant.
+    pub merchants: Vec<MerchantSide>,
+    /// By number of the till.
+    pub terminals: Vec<TerminalOwner>,
+    /// Outputs until the process ends between two of them.
+    pub ends_after: Option<u64>,
+    mail: VecDeque<Mail>,
+    fates: Arc<Mutex<VecDeque<Fate>>>,
+    pub(super) callers: BTreeMap<CallerId, Caller>,
+    callers_made: u64,
+}
+
+impl Engine {
+    /// A store without a process.
+    pub fn new(store: Arc<MemoryStore>, merchants: &[MerchantId], tills: usize) -> Self {
+        let merchant = |id: &MerchantId| MerchantSide {
+            id: *id,
+            owner: None,
+            generation: 0,
+        };
+        Self {
+            store,
+            life: 0,
+            is_up: false,
+            merchants: merchants.iter().map(merchant).collect(),
+            terminals: (0..tills).map(|_| TerminalOwner::default()).collect(),
+            ends_after: None,
+            mail: VecDeque::new(),
+            fates: Arc::default(),
+            callers: BTreeMap::new(),
+            callers_made: 0,
+        }
+    }
+
+    /// When the owners want to be told the time.
+    pub fn poll_deadline(&self) -> Option<Timestamp> {
+        if !self.is_up {
+            return None;
+        }
+        let owners = self
+            .merchants
+            .iter()
+            .filter_map(|side| side.owner.as_ref()?.poll_deadline());
+        owners
+            .chain(
+                self.terminals
+                    .iter()
+                    .filter_map(TerminalOwner::poll_deadline),
+            )
+            .min()
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub fn is_idle(&self) -> bool {
+        let is_idle = |side: &MerchantSide| side.owner.as_ref().is_some_and(Owner::is_idle);
+        self.is_up && self.mail.is_empty() && self.merchants.iter().all(is_idle)
+    }
+
+    /// Puts something into a mailbox.
+    pub fn post(&mut self, mail: Mail) {
+        self.mail.push_back(mail);
+    }
+}
+
+impl World {
+    /// The engine's clock.
+    pub fn engine_now(&self) -> Timestamp {
+        Timestamp(i64::try_from(EPOCH_MS + self.now_ms).unwrap_or(i64::MAX))
+    }
+
+    /// Starts the process.
+    pub fn start_engine(&mut self) {
+        if self.engine.is_up {
+            return;
+        }
+        self.note(|| "engine starts".to_owned());
+        self.engine.is_up = true;
+        for merchant in 0..self.engine.merchants.len() {
+            self.load(merchant);
+        }
+        self.pump_engine();
+    }
+
+    /// Ends the process between two of its steps. Of the commits that waited the first few may
+    /// have reached the disk.
+    pub fn crash_engine(&mut self) {
+        let waiting = self.engine.store.waiting();
+        let kept = self.random.index(waiting + 1);
+        self.note(|| format!("engine crashes, {kept} of {waiting} commits kept"));
+        self.engine.store.crash(kept);
+        let life = self.engine.life;
+        self.engine.life += 1;
+        self.engine.is_up = false;
+        self.engine.ends_after = None;
+        self.engine.mail.clear();
+        self.engine.callers.clear();
+        self.engine.fates = Arc::default();
+        for side in &mut self.engine.merchants {
+            side.owner = None;
+        }
+        for terminal in &mut self.engine.terminals {
+            *terminal = TerminalOwner::default();
+        }
+        for connection in self.network.connections.values_mut() {
+            if connection.engine_life == life {
+                connection.is_engine_open = false;
+            }
+        }
+        self.cut_all(|connection| connection.engine_life == life);
+        self.follow_history();
+        let pause_ms = self.random.between(50, 12_000);
+        self.queue.push(self.now_ms + pause_ms, Event::EngineStarts);
+    }
+
+    fn load(&mut self, merchant: usize) {
+        let store = Arc::clone(&self.engine.store);
+        let rows = self.rows(&store);
+        let side = &mut self.engine.merchants[merchant];
+        match MerchantOwner::load(side.id, Limits::default(), &rows) {
+            Ok(Some(owner)) => {
+                side.owner = Some(owner);
+                side.generation += 1;
+                self.engine
+                    .post(Mail::Merchant(merchant, Box::new(Input::Resume)));
+            }
+            Ok(None) => self.broken(format!("merchant {merchant} has no row")),
+            Err(fault) => self.broken(format!("owner was not loaded: {fault}")),
+        }
+    }
+
+    /// A caller asks a merchant's owner.
+    pub fn ask(&mut self, caller: Caller, request: Request) {
+        self.engine.callers_made += 1;
+        let number = CallerId(self.engine.callers_made);
+        let merchant = caller.merchant;
+        let mut claim = caller.claim;
+        if self.sabotage == Some(Sabotage::ForgetKeys)
+            && let Some(claim) = &mut claim
+        {
+            claim.key.0[..8].copy_from_slice(&number.0.to_le_bytes());
+        }
+        self.engine.callers.insert(number, caller);
+        let ask = MerchantInput::Ask(Ask {
+            caller: number,
+            claim,
+            request,
+        });
+        self.engine
+            .post(Mail::Merchant(merchant, Box::new(Input::Outside(ask))));
+    }
+
+    /// Delivers mail until there is none.
+    pub fn pump_engine(&mut self) {
+        while self.engine.is_up
+            && let Some(mail) = self.engine.mail.pop_front()
+        {
+            match mail {
+                Mail::Merchant(merchant, input) => self.merchant_hears(merchant, *input),
+                Mail::Terminal(till, input) => self.terminal_hears(till, *input),
+            }
+        }
+    }
+
+    /// One commit reaches the disk.
+    pub fn step_store(&mut self) {
+        if !self.engine.is_up || !self.engine.store.step() {
+            return;
+        }
+        self.follow_history();
+        loop {
+            let fate = self
+                .engine
+                .fates
+                .lock()
+                .map_or(None, |mut fates| fates.pop_front());
+            let Some((life, merchant, generation, fate)) = fate else {
+                break;
+            };
+            if life != self.engine.life || generation != self.engine.merchants[merchant].generation
+            {
+                continue;
+            }
+            match fate {
+                Ok(committed) => {
+                    let input = Box::new(Input::Committed(committed));
+                    self.engine.post(Mail::Merchant(merchant, input));
+                }
+                Err(refused) => {
+                    self.note(|| format!("commit refused: {refused}"));
+                    self.discard(merchant);
+                }
+            }
+        }
+        self.pump_engine();
+    }
+
+    /// The time of `poll_deadline` has come.
+    pub fn engine_deadline(&mut self) {
+        let now = self.engine_now();
+        let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        for merchant in 0..self.engine.merchants.len() {
+            let owner = self.engine.merchants[merchant].owner.as_ref();
+            if is_due(owner.and_then(Owner::poll_deadline)) {
+                self.engine
+                    .post(Mail::Merchant(merchant, Box::new(Input::Deadline)));
+            }
+        }
+        for till in 0..self.engine.terminals.len() {
+            if is_due(self.engine.terminals[till].poll_deadline()) {
+                self.engine
+                    .post(Mail::Terminal(till, Box::new(TerminalInput::Deadline)));
+            }
+        }
+        self.pump_engine();
+    }
+
+    pub(super) fn ends_here(&mut self) -> bool {
+        match &mut self.engine.ends_after {
+            Some(0) => {
+                self.crash_engine();
+                true
+            }
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn merchant_hears(&mut self, merchant: usize, input: Input<MerchantInput>) {
+        let mut now = self.engine_now();
+        let is_said = matches!(
+            &input,
+            Input::Outside(MerchantInput::Terminal {
+                event: TerminalEvent::Said(_),
+                ..
+            })
+        );
+        if self.sabotage == Some(Sabotage::StaleClock) && is_said {
+            now = Timestamp(now.0 - 20_000);
+        }
+        let store = Arc::clone(&self.engine.store);
+        let rows = self.rows(&store);
+        self.ids.now_ms = EPOCH_MS + self.now_ms;
+        let Some(owner) = &mut self.engine.merchants[merchant].owner else {
+            return;
+        };
+        let mut out = Vec::new();
+        let mut around = Surroundings {
+            now,
+            ids: &mut self.ids,
+            rows: &rows,
+        };
+        owner.handle(input, &mut around, &mut out);
+        for output in out {
+            if self.ends_here() {
+                return;
+            }
+            match output {
+                Output::Commit(commit) => self.commit(merchant, commit),
+                Output::Effect(effect) => self.carry_out(merchant, effect),
+                Output::Discard(fault) => {
+                    self.broken(format!("owner discarded: {fault}"));
+                    self.discard(merchant);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, merchant: usize, commit: Commit) {
+        self.check(self.authorized_in_time(&commit));
+        let generation = self.engine.merchants[merchant].generation;
+        let (life, fates) = (self.engine.life, Arc::clone(&self.engine.fates));
+        if self.plan.strikes(Fault::CommitRefused, 3, &mut self.random) {
+            self.engine.store.fail_next(CommitRefused::NoSpace);
+        }
+        if self.sabotage == Some(Sabotage::AnswerBeforeCommit) {
+            let records = u64::try_from(commit.records.len()).unwrap_or(0);
+            let seq = commit.expected_seq + records;
+            let committed = Committed {
+                seq,
+                position: Position(0),
+            };
+            let input = Box::new(Input::Committed(committed));
+            self.engine.post(Mail::Merchant(merchant, input));
+            self.engine.store.commit(commit, Box::new(|_| ()));
+        } else {
+            let done = move |fate| {
+                if let Ok(mut fates) = fates.lock() {
+                    fates.push_back((life, merchant, generation, fate));
+                }
+            };
+            self.engine.store.commit(commit, Box::new(done));
+        }
+        let is_slow = self.plan.strikes(Fault::SlowDisk, 20, &mut self.random);
+        let pause_ms = if is_slow {
+            self.random.between(50, 3_000)
+        } else {
+            self.random.between(1, 6)
+        };
+        self.queue.push(self.now_ms + pause_ms, Event::StoreSteps);
+    }
+
+    fn authorized_in_time(&self, commit: &Commit) -> Checked {
+        let rows = || commit.records.iter().flat_map(|record| &record.rows);
+        let is_of = |row: &Row, space| row.key.first() == Some(&space);
+        let made = rows()
+            .filter(|row| is_of(row, key::TRANSACTION))
+            .filter_map(|row| Transaction::from_bytes(row.value.as_ref()?))
+            .filter(|one| one.revision == 1);
+        for transaction in made {
+            let pos = rows()
+                .filter(|row| is_of(row, key::POS))
+                .filter_map(|row| PosTransaction::from_bytes(row.value.as_ref()?))
+                .find(|pos| pos.attempt(transaction.attempt_id).is_some());
+            let now = self.engine_now();
+            if let Some(pos) = pos {
+                checker::no_expired_attempt_authorized(&pos, &transaction, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds the owner anew from what is committed, as the actor does.
+    fn discard(&mut self, merchant: usize) {
+        let owner = self.engine.merchants[merchant].owner.take();
+        let waiting: Vec<MerchantInput> = owner
+            .map(|owner| owner.into_waiting().collect())
+            .unwrap_or_default();
+        let callers: Vec<CallerId> = self
+            .engine
+            .callers
+            .iter()
+            .filter(|(_, caller)| caller.merchant == merchant)
+            .map(|(number, _)| *number)
+            .collect();
+        for caller in callers {
+            self.answer(caller, Err(Rejection::Busy));
+        }
+        for till in 0..self.tills.len() {
+            if self.tills[till].merchant == merchant {
+                let reset = Box::new(TerminalInput::Reset { is_renewed: false });
+                self.engine.post(Mail::Terminal(till, reset));
+            }
+        }
+        self.load(merchant);
+        for input in waiting {
+            if matches!(input, MerchantInput::Acquirer { .. }) {
+                self.engine
+                    .post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The acquirer: the line and the host that ship, under the world's faults.
+//!
+//! Like an acquirer outside, it goes on while the engine is down; what it answers then is lost.
+
+use std::collections::BTreeMap;
+
+use engine::acquirer::host::{BookState, Host, TEST_BASE_KEY, parse_base_key};
+use engine::acquirer::line::{Fault as LineFault, Line, Ticket};
+use engine::acquirer::{AcquirerAction, AcquirerAnswer, AcquirerRequest, Sending};
+use engine::domain::reversal::ReversalAnswer;
+use engine::domain::transaction::Trace;
+use engine::owner::machine::Input;
+use engine::owner::merchant::MerchantInput;
+use engine::owner::work::Ids as _;
+use protocol::id::TransactionId;
+use protocol::link::CardReport;
+
+use super::engine::Mail;
+use super::fault::{Fault, Sabotage};
+use super::world::{EPOCH_MS, Event, World};
+
+/// When the engine's end stops to wait and says *unknown*. As the simulator's default.
+const TIMEOUT_MS: u64 = 20_000;
+/// The longest that a request is under way. Below what reversals reckon with.
+const DELAY_MS_MAX: u64 = 55_000;
+/// How long the host takes.
+const LATENCY_MS: u64 = 80;
+
+/// Whose request a ticket is.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    life: u64,
+    merchant: usize,
+    transaction_id: TransactionId,
+    sending: Sending,
+}
+
+/// The line, and who waits on it.
+#[derive(Debug)]
+pub struct Acquirer {
+    /// The line, with the host and its book.
+    pub line: Line,
+    asked: BTreeMap<Ticket, Asked>,
+    tickets: u64,
+}
+
+impl Default for Acquirer {
+    fn default() -> Self {
+        let key = parse_base_key(TEST_BASE_KEY);
+        let key = key.unwrap_or_else(|error| unreachable!("the published key: {error}"));
+        let line = Line::new(Host::new(key, LATENCY_MS), TIMEOUT_MS);
+        Self {
+            line,
+            asked: BTreeMap::new(),
+            tickets: 0,
+        }
+    }
+}
+
+impl Acquirer {
+    /// Whether anything stands for a transaction.
+    pub fn stands(&self, id: TransactionId) -> bool {
+        let entry = self.line.host().book().find_transaction(id);
+        entry.is_some_and(|entry| entry.state == BookState::Authorized)
+    }
+}
+
+impl World {
+    /// Takes a request over, as the acquirer's shell does.
+    pub fn submit(&mut self, merchant: usize, request: AcquirerRequest) {
+        let (life, transaction_id) = (self.engine.life, request.transaction_id);
+        let asked = Asked {
+            life,
+            merchant,
+            transaction_id,
+            sending: request.sending,
+        };
+        let is_reversal = matches!(request.action, AcquirerAction::Reverse { .. });
+        if self.sabotage == Some(Sabotage::DropReversals) && is_reversal {
+            self.deliver(
+                asked,
+                AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
+            );
+            return;
+        }
+        let fault = self.line_fault();
+        self.note(|| format!("to acquirer ({fault:?}): {request:?}"));
+        self.acquirer.tickets += 1;
+        let ticket = Ticket(self.acquirer.tickets);
+        self.acquirer.asked.insert(ticket, asked);
+        let now = self.engine_now();
+        self.acquirer.line.submit(now, ticket, request, fault);
+        self.collect_answers();
+    }
+
+    fn line_fault(&mut self) -> Option<LineFault> {
+        if !self.plan.strikes(Fault::HostTrouble, 35, &mut self.random) {
+            return None;
+        }
+        let late_ms = self.random.between(1_000, DELAY_MS_MAX);
+        Some(match self.random.below(8) {
+            0 => LineFault::NotSent,
+            1 => LineFault::LoseRequest,
+            2 => LineFault::LoseAnswer,
+            3 | 4 => LineFault::DelayRequest { ms: late_ms },
+            5 | 6 => LineFault::DelayAnswer {
+                ms: self.random.between(500, TIMEOUT_MS - 500),
+            },
+            _ => LineFault::RepeatRequest { after_ms: late_ms },
+        })
+    }
+
+    /// Lets happen on the line what is due.
+    pub fn line_timer(&mut self) {
+        let now = self.engine_now();
+        self.acquirer.line.advance(now);
+        for changed in self.acquirer.line.take_changes() {
+            self.note(|| format!("host books {changed:?}"));
+            self.mix(&changed.number.to_le_bytes());
+        }
+        self.collect_answers();
+    }
+
+    fn collect_answers(&mut self) {
+        while let Some(delivery) = self.acquirer.line.poll_answer() {
+            if let Some(asked) = self.acquirer.asked.remove(&delivery.ticket) {
+                self.deliver(asked, delivery.answer);
+            }
+        }
+    }
+
+    /// The answer reaches the engine a moment later.
+    fn deliver(&mut self, asked: Asked, answer: AcquirerAnswer) {
+        let Asked {
+            life,
+            merchant,
+            transaction_id,
+            sending,
+        } = asked;
+        let event = Event::HostAnswers {
+            life,
+            merchant,
+            transaction_id,
+            sending,
+            answer,
+        };
+        self.queue.push(self.now_ms + 1, event);
+    }
+
+    /// An answer reaches the process that asked, if it still runs.
+    pub fn engine_hears(&mut self, life: u64, merchant: usize, input: MerchantInput) {
+        if self.engine.is_up && life == self.engine.life {
+            self.note(|| format!("engine hears {input:?}"));
+            self.engine
+                .post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
+            self.pump_engine();
+        }
+    }
+
+    /// Sabotage: card data goes to the acquirer without the engine's decision.
+    pub fn authorize_uncommitted(&mut self, till: usize, report: &CardReport) {
+        self.ids.now_ms = EPOCH_MS + self.now_ms;
+        let transaction_id = TransactionId::from_uuid(self.ids.next());
+        self.history.pos_of.insert(transaction_id, report.pos_id);
+        self.acquirer.tickets += 1;
+        let sent_at = self.engine_now();
+        let merchant = self.tills[till].merchant;
+        let request = AcquirerRequest {
+            merchant_id: self.engine.merchants[merchant].id,
+            terminal_id: self.tills[till].terminal_id,
+            transaction_id,
+            trace: Trace {
+                number: 999_999,
+                sent_at,
+            },
+            tries: 1,
+            sending: Sending {
+                number: 1,
+                at: sent_at,
+            },
+            action: AcquirerAction::Authorize {
+                kind: protocol::link::PosKind::Sale,
+                amount: report.amount,
+                card: engine::acquirer::SealedCard::new(report.data.clone()),
+            },
+        };
+        let ticket = Ticket(self.acquirer.tickets);
+        self.acquirer.line.submit(sent_at, ticket, request, None);
+    }
+}

@@ -1,0 +1,170 @@
+//! What the engine's owners cause: answers, messages, requests to the acquirer; and what tills say.
+
+use engine::acquirer::AcquirerAction;
+use engine::agent_link::till_request;
+use engine::domain::rejection::Rejection;
+use engine::owner::access_change::AccessChange;
+use engine::owner::machine::Input;
+use engine::owner::merchant::{Effect, MerchantInput, TerminalEvent};
+use engine::owner::request::{CallerId, Reply, TillCaller};
+use engine::owner::terminal::{TerminalInput, TerminalOutput};
+use protocol::id::TerminalId;
+use protocol::link::{
+    Concluded, HandshakeReply, HostDecision, PosStatus, Refused, ToAgent, ToEngine,
+};
+
+use super::checker;
+use super::engine::{Caller, Mail, Return};
+use super::fault::Sabotage;
+use super::world::World;
+
+impl World {
+    pub(super) fn carry_out(&mut self, merchant: usize, effect: Effect) {
+        match effect {
+            Effect::Answer { caller, reply } => self.answer(caller, reply),
+            Effect::Welcome {
+                terminal_id,
+                label,
+                prints_known,
+            } => {
+                let input = TerminalInput::Welcome {
+                    label,
+                    prints_known,
+                };
+                self.to_terminal(terminal_id, input);
+            }
+            Effect::ToTerminal {
+                terminal_id,
+                message,
+            } => {
+                let early = self.early_approval(&message);
+                self.to_terminal(terminal_id, TerminalInput::Send(message));
+                if let Some(early) = early {
+                    self.to_terminal(terminal_id, TerminalInput::Send(early));
+                }
+            }
+            Effect::Acquirer(request) => {
+                if matches!(request.action, AcquirerAction::Authorize { .. }) {
+                    self.authorizations += 1;
+                    let id = request.transaction_id;
+                    self.check(checker::money_moves_only_after_commit(&self.history, id));
+                }
+                self.submit(merchant, *request);
+            }
+            Effect::Publish(AccessChange::DropLink(terminal_id)) => {
+                self.to_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
+            }
+            Effect::Publish(_) => {}
+        }
+    }
+
+    fn early_approval(&self, message: &ToAgent) -> Option<Box<ToAgent>> {
+        let ToAgent::HostAnswer(answer) = message else {
+            return None;
+        };
+        let is_on = self.sabotage == Some(Sabotage::ApproveEarly)
+            && answer.decision == HostDecision::Approved;
+        let pos = self.history.pos.get(&answer.pos_id).filter(|_| is_on)?;
+        Some(Box::new(ToAgent::Concluded(Concluded {
+            pos_id: pos.id,
+            status: PosStatus::Approved,
+            reason: String::new(),
+            amount: pos.base,
+            tip: pos.tip,
+            transaction_id: pos.current_transaction(),
+        })))
+    }
+
+    fn to_terminal(&mut self, terminal_id: TerminalId, input: TerminalInput) {
+        let till = self
+            .tills
+            .iter()
+            .position(|till| till.terminal_id == terminal_id);
+        if let Some(till) = till {
+            self.engine.post(Mail::Terminal(till, Box::new(input)));
+        }
+    }
+
+    pub(super) fn answer(&mut self, number: CallerId, reply: Result<Reply, Rejection>) {
+        let Some(caller) = self.engine.callers.remove(&number) else {
+            return;
+        };
+        let reply = self.changed(reply);
+        self.check_reply(&caller, &reply);
+        match caller.to {
+            Return::Client { client, call } => self.answer_client(client, call, reply),
+            Return::Till(till) => {
+                let message = Box::new(till_request::answer(till.request_id, reply));
+                self.to_terminal(till.terminal_id, TerminalInput::Send(message));
+            }
+        }
+    }
+
+    fn changed(&self, reply: Result<Reply, Rejection>) -> Result<Reply, Rejection> {
+        match reply {
+            Ok(Reply::Replayed(mut stored)) if self.sabotage == Some(Sabotage::ChangeReplay) => {
+                stored.body.push(b' ');
+                Ok(Reply::Replayed(stored))
+            }
+            reply => reply,
+        }
+    }
+
+    pub(super) fn terminal_hears(&mut self, till: usize, input: TerminalInput) {
+        let mut out = Vec::new();
+        let now = self.engine_now();
+        self.engine.terminals[till].handle(now, input, &mut out);
+        for output in out {
+            if self.ends_here() {
+                return;
+            }
+            match output {
+                TerminalOutput::Welcome { socket, welcome } => {
+                    self.say(socket, &HandshakeReply::Welcome(welcome));
+                }
+                TerminalOutput::Refuse { socket, reason } => {
+                    self.note(|| format!("till {till} is refused: {reason:?}"));
+                    self.say(socket, &HandshakeReply::Refused(Refused { reason }));
+                    self.hang_up(socket, true);
+                }
+                TerminalOutput::Send { socket, message } => {
+                    self.note(|| format!("engine to till {till}: {message:?}"));
+                    self.say(socket, &*message);
+                }
+                TerminalOutput::Close { socket } => self.hang_up(socket, true),
+                TerminalOutput::Merchant(event) => self.tell_merchant(till, *event),
+                TerminalOutput::Status => {}
+            }
+        }
+    }
+
+    fn tell_merchant(&mut self, till: usize, event: TerminalEvent) {
+        let (terminal_id, merchant) = (self.tills[till].terminal_id, self.tills[till].merchant);
+        match event {
+            TerminalEvent::Said(ToEngine::Request {
+                request_id,
+                request,
+            }) => {
+                let caller = TillCaller {
+                    terminal_id,
+                    request_id,
+                };
+                let claim = Some(till_request::claim(terminal_id, request_id, &request));
+                let request = till_request::request(caller, request, self.engine_now());
+                self.ask(
+                    Caller {
+                        merchant,
+                        claim,
+                        to: Return::Till(caller),
+                    },
+                    request,
+                );
+            }
+            event => {
+                let input = MerchantInput::Terminal { terminal_id, event };
+                self.engine
+                    .post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
+            }
+        }
+    }
+}

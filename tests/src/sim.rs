@@ -1,0 +1,141 @@
+//! `cargo sim`: runs seeds and says what they came to.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use harness::simulation::{self, Report, Sabotage};
+
+/// Seeds that once failed, one to a line; they run first.
+const SAVED: &str = include_str!("../seeds.txt");
+
+/// Runs the code that ships in simulated worlds, one for each seed.
+#[derive(Debug, Parser)]
+#[command(name = "cargo sim")]
+struct Arguments {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Runs this seed only, twice, and compares.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Prints everything that happens.
+    #[arg(long)]
+    verbose: bool,
+    /// Puts a deliberate bug in.
+    #[arg(long, value_parser = sabotage)]
+    sabotage: Option<Sabotage>,
+    /// Goes on after a failure and counts failures by rule.
+    #[arg(long)]
+    keep_going: bool,
+}
+
+fn sabotage(word: &str) -> Result<Sabotage, String> {
+    Sabotage::from_word(word).ok_or_else(|| {
+        let words: Vec<_> = Sabotage::ALL.iter().map(|one| one.word()).collect();
+        format!("one of {}", words.join(", "))
+    })
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.seed {
+        Some(seed) => one(seed, &arguments),
+        None => many(&arguments),
+    }
+}
+
+fn one(seed: u64, arguments: &Arguments) -> ExitCode {
+    let report = simulation::run(seed, arguments.sabotage, arguments.verbose);
+    let again = simulation::run(seed, arguments.sabotage, false);
+    println!("{report:#?}");
+    if report.trace != again.trace {
+        println!("FAILED: run again, the trace is {:016x}", again.trace);
+        return ExitCode::FAILURE;
+    }
+    if report.violation.is_some() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn many(arguments: &Arguments) -> ExitCode {
+    let saved = SAVED
+        .lines()
+        .filter_map(|line| line.split('#').next()?.trim().parse().ok());
+    let fresh = arguments.from..arguments.from.saturating_add(arguments.seeds);
+    let began = Instant::now();
+    let mut total = Report::default();
+    let mut seeds = 0u32;
+    let mut failures: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
+    for seed in saved.chain(fresh) {
+        let report = simulation::run(seed, arguments.sabotage, false);
+        seeds += 1;
+        if let Some(violation) = &report.violation {
+            let sabotage = arguments
+                .sabotage
+                .map_or(String::new(), |one| format!(" --sabotage {}", one.word()));
+            failures.entry(violation.rule).or_default().push(seed);
+            println!("seed {seed} FAILED: {violation}");
+            println!("  replay: cargo sim --seed {seed} --verbose{sabotage}");
+            if !arguments.keep_going {
+                return ExitCode::FAILURE;
+            }
+        }
+        add(&mut total, &report);
+    }
+    print_total(&total, seeds, began.elapsed().as_secs_f64());
+    for (rule, seeds) in &failures {
+        println!("FAILED {rule}: {} seeds, first {}", seeds.len(), seeds[0]);
+    }
+    if failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn add(total: &mut Report, report: &Report) {
+    total.virtual_ms += report.virtual_ms;
+    total.events += report.events;
+    total.authorizations += report.authorizations;
+    total.replays += report.replays;
+    for (outcome, times) in &report.outcomes {
+        *total.outcomes.entry(outcome.clone()).or_default() += times;
+    }
+    for (fault, times) in &report.faults {
+        *total.faults.entry(fault).or_default() += times;
+    }
+}
+
+fn print_total(total: &Report, seeds: u32, seconds: f64) {
+    let transactions: u64 = total.outcomes.values().sum();
+    let per_minute = f64::from(u32::try_from(transactions).unwrap_or(u32::MAX)) * 60.0 / seconds;
+    println!(
+        "seeds         {seeds} in {seconds:.1} s ({:.1} a second)",
+        f64::from(seeds) / seconds
+    );
+    println!("transactions  {transactions} ({per_minute:.0} a CPU minute)");
+    println!(
+        "at acquirer   {} authorizations; {} replayed answers",
+        total.authorizations, total.replays
+    );
+    println!(
+        "virtual time  {} h; {} events",
+        total.virtual_ms / 3_600_000,
+        total.events
+    );
+    println!("outcomes");
+    for (outcome, times) in &total.outcomes {
+        println!("  {times:>8}  {outcome}");
+    }
+    println!("faults");
+    for (fault, times) in &total.faults {
+        println!("  {times:>8}  {fault}");
+    }
+}
