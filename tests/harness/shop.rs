@@ -37,18 +37,17 @@ pub struct Engine {
     pub operator: Api,
     program: Program,
     listen: String,
-    /// Configuration file, if it runs with one.
-    config: Option<PathBuf>,
 }
 
 impl Engine {
-    /// Starts an engine whose database is in `dir`.
+    /// Starts an engine whose database is in `dir`, with the configuration `engine.toml` there if
+    /// there is one.
     ///
     /// # Errors
     /// When it does not start; its log says why.
     pub fn start(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        Self::start_at(dir, "127.0.0.1:0", None)
+        Self::start_at(dir, "127.0.0.1:0")
     }
 
     /// As [`Engine::start`], with this text as its configuration file.
@@ -57,9 +56,8 @@ impl Engine {
     /// When it does not start; its log says why.
     pub fn start_configured(dir: &Path, config: &str) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let path = dir.join("engine.toml");
-        fs::write(&path, config)?;
-        Self::start_at(dir, "127.0.0.1:0", Some(path))
+        fs::write(dir.join("engine.toml"), config)?;
+        Self::start(dir)
     }
 
     /// Starts an engine that logs what this filter lets through.
@@ -73,12 +71,13 @@ impl Engine {
         }
     }
 
-    fn start_at(dir: &Path, listen: &str, config: Option<PathBuf>) -> io::Result<Self> {
+    fn start_at(dir: &Path, listen: &str) -> io::Result<Self> {
         let data = dir.join("data").display().to_string();
+        let config = dir.join("engine.toml");
+        let config_path = config.display().to_string();
         let mut arguments = vec!["run", "--data-dir", &data, "--listen", listen];
-        let config_path = config.as_ref().map(|path| path.display().to_string());
-        if let Some(path) = &config_path {
-            arguments.extend(["--config", path]);
+        if config.exists() {
+            arguments.extend(["--config", &config_path]);
         }
         let mut program = Program::start("engine", &arguments, &dir.join("engine.log"))?;
         let line = program.first_line()?;
@@ -91,7 +90,6 @@ impl Engine {
             operator,
             program,
             listen,
-            config,
         })
     }
 
@@ -112,7 +110,7 @@ impl Engine {
     pub fn restart(&mut self) -> io::Result<()> {
         self.program.kill();
         let (dir, listen) = (self.dir.clone(), self.listen.clone());
-        *self = Self::start_at(&dir, &listen, self.config.clone())?;
+        *self = Self::start_at(&dir, &listen)?;
         Ok(())
     }
 
