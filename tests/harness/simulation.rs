@@ -38,3 +38,9 @@ pub use world::{Report, World};
 pub fn run(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Report {
     World::new(seed, sabotage, is_verbose).run()
 }
+
+/// Seeds that once found a bug: `tests/seeds.txt`, one to a line.
+pub fn saved_seeds() -> impl Iterator<Item = u64> {
+    const SAVED: &str = include_str!("../seeds.txt");
+    SAVED.lines().filter_map(|line| line.split('#').next()?.trim().parse().ok())
+}

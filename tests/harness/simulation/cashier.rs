@@ -119,7 +119,7 @@ impl World {
         }
         let wait_ms = match self.random.below(20) {
             // In the last moment.
-            0 => self.random.between(58_000, 61_000),
+            0 => (self.limits.attempt_ms + self.random.below(3_000)).saturating_sub(2_000),
             1 if self.plan.strikes(Fault::OddCustomer, 50, &mut self.random) => return,
             _ => self.random.between(400, 9_000),
         };

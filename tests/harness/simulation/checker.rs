@@ -44,7 +44,7 @@ fn fail(rule: &'static str, what: String) -> Checked {
 
 /// Rules about the end, when nothing is under way any more.
 pub const AT_THE_END: [fn(&History, &Host) -> Checked; 4] =
-    [one_charge, books_agree, canceled_means_no_charge, host_is_asked_rightly];
+    [host_is_asked_rightly, one_charge, canceled_means_no_charge, books_agree];
 
 /// A key never leads to two POS transactions, and a POS transaction never to two authorizations
 /// that stand at the acquirer.

@@ -12,10 +12,10 @@ use engine::domain::transaction::Transaction;
 use engine::owner::key;
 use engine::owner::work::Stored as _;
 use engine::owner::machine::{Input, Output, Owner, Surroundings};
-use engine::owner::merchant::{Limits, MerchantInput, MerchantOwner, TerminalEvent};
+use engine::owner::merchant::{MerchantInput, MerchantOwner, TerminalEvent};
 use engine::owner::request::{Ask, CallerId, ClaimRequest, Request, TillCaller};
 use engine::owner::terminal::{TerminalInput, TerminalOwner};
-use engine::store::{Commit, CommitRefused, Committed, MemoryStore, Position, Row, Store as _};
+use engine::store::{Commit, CommitRefused, Committed, MemoryStore, Position, Store as _};
 use protocol::id::MerchantId;
 
 use super::checker::{self, Checked};
@@ -83,7 +83,7 @@ pub struct Engine {
     pub terminals: Vec<TerminalOwner>,
     /// Outputs until the process ends between two of them.
     pub ends_after: Option<u64>,
-    mail: VecDeque<Mail>,
+    mail: [VecDeque<Mail>; 2],
     fates: Arc<Mutex<VecDeque<Fate>>>,
     pub(super) callers: BTreeMap<CallerId, Caller>,
     callers_made: u64,
@@ -100,7 +100,7 @@ impl Engine {
             merchants: merchants.iter().map(merchant).collect(),
             terminals: (0..tills).map(|_| TerminalOwner::default()).collect(),
             ends_after: None,
-            mail: VecDeque::new(),
+            mail: Default::default(),
             fates: Arc::default(),
             callers: BTreeMap::new(),
             callers_made: 0,
@@ -119,18 +119,25 @@ impl Engine {
     /// Whether nothing waits and nothing is in flight.
     pub fn is_idle(&self) -> bool {
         let is_idle = |side: &MerchantSide| side.owner.as_ref().is_some_and(Owner::is_idle);
-        self.is_up && self.mail.is_empty() && self.merchants.iter().all(is_idle)
+        self.is_up && self.mail.iter().all(VecDeque::is_empty) && self.merchants.iter().all(is_idle)
     }
 
     /// Puts something into a mailbox.
     pub fn post(&mut self, mail: Mail) {
-        self.mail.push_back(mail);
+        // A mailbox keeps its order; between two of them there is none.
+        let mailbox = usize::from(matches!(mail, Mail::Terminal(..)));
+        self.mail[mailbox].push_back(mail);
     }
 }
 
 impl World {
     /// The engine's clock.
     pub fn engine_now(&self) -> Timestamp {
+        Timestamp(self.true_now().0 + self.clock_skew_ms)
+    }
+
+    /// A clock that nobody sets.
+    pub fn true_now(&self) -> Timestamp {
         Timestamp(i64::try_from(EPOCH_MS + self.now_ms).unwrap_or(i64::MAX))
     }
 
@@ -158,7 +165,7 @@ impl World {
         self.engine.life += 1;
         self.engine.is_up = false;
         self.engine.ends_after = None;
-        self.engine.mail.clear();
+        self.engine.mail = Default::default();
         self.engine.callers.clear();
         self.engine.fates = Arc::default();
         for side in &mut self.engine.merchants {
@@ -182,7 +189,7 @@ impl World {
         let store = Arc::clone(&self.engine.store);
         let rows = self.rows(&store);
         let side = &mut self.engine.merchants[merchant];
-        match MerchantOwner::load(side.id, Limits::default(), &rows) {
+        match MerchantOwner::load(side.id, self.limits, &rows) {
             Ok(Some(owner)) => {
                 side.owner = Some(owner);
                 side.generation += 1;
@@ -212,13 +219,19 @@ impl World {
     /// Delivers mail until there is none.
     pub fn pump_engine(&mut self) {
         while self.engine.is_up
-            && let Some(mail) = self.engine.mail.pop_front()
+            && let Some(mail) = self.next_mail()
         {
             match mail {
                 Mail::Merchant(merchant, input) => self.merchant_hears(merchant, *input),
                 Mail::Terminal(till, input) => self.terminal_hears(till, *input),
             }
         }
+    }
+
+    fn next_mail(&mut self) -> Option<Mail> {
+        let first = self.random.index(2);
+        let mail = &mut self.engine.mail;
+        mail[first].pop_front().or_else(|| mail[1 - first].pop_front())
     }
 
     /// One commit reaches the disk.
@@ -318,7 +331,13 @@ impl World {
         if self.plan.strikes(Fault::CommitRefused, 3, &mut self.random) {
             self.engine.store.fail_next(CommitRefused::NoSpace);
         }
-        if self.sabotage == Some(Sabotage::AnswerBeforeCommit) {
+        let authorizes = !authorized(&commit).is_empty();
+        let is_early = match self.sabotage {
+            Some(Sabotage::AnswerBeforeCommit) => !authorizes,
+            Some(Sabotage::SendBeforeCommit) => authorizes,
+            _ => false,
+        };
+        if is_early {
             let records = u64::try_from(commit.records.len()).unwrap_or(0);
             let seq = commit.expected_seq + records;
             let committed = Committed { seq, position: Position(0) };
@@ -340,18 +359,11 @@ impl World {
     }
 
     fn authorized_in_time(&self, commit: &Commit) -> Checked {
-        let rows = || commit.records.iter().flat_map(|record| &record.rows);
-        let is_of = |row: &Row, space| row.key.first() == Some(&space);
-        let made = rows()
-            .filter(|row| is_of(row, key::TRANSACTION))
-            .filter_map(|row| Transaction::from_bytes(row.value.as_ref()?))
-            .filter(|one| one.revision == 1);
-        for transaction in made {
-            let pos = rows()
-                .filter(|row| is_of(row, key::POS))
-                .filter_map(|row| PosTransaction::from_bytes(row.value.as_ref()?))
+        let now = self.engine_now();
+        for transaction in authorized(commit) {
+            let pos = rows_of(commit, key::POS)
+                .filter_map(PosTransaction::from_bytes)
                 .find(|pos| pos.attempt(transaction.attempt_id).is_some());
-            let now = self.engine_now();
             if let Some(pos) = pos {
                 checker::no_expired_attempt_authorized(&pos, &transaction, now)?;
             }
@@ -387,4 +399,15 @@ impl World {
             }
         }
     }
+}
+
+fn rows_of(commit: &Commit, space: u8) -> impl Iterator<Item = &[u8]> {
+    let rows = commit.records.iter().flat_map(|record| &record.rows);
+    rows.filter(move |row| row.key.first() == Some(&space)).filter_map(|row| row.value.as_deref())
+}
+
+/// The transactions that begin with a commit.
+fn authorized(commit: &Commit) -> Vec<Transaction> {
+    let all = rows_of(commit, key::TRANSACTION).filter_map(Transaction::from_bytes);
+    all.filter(|one| one.revision == 1).collect()
 }

@@ -198,6 +198,7 @@ impl World {
         let input = if let Ok(message) = decode::<ToEngine>(bytes) {
             if self.sabotage == Some(Sabotage::AuthorizeUncommitted)
                 && let ToEngine::Card(report) = &message
+                && self.history.pos.get(&report.pos_id).is_some_and(|pos| pos.outcome.is_some())
             {
                 self.authorize_uncommitted(till, report);
             }

@@ -8,7 +8,7 @@ use engine::domain::idempotency::{ClaimKey, StoredAnswer};
 use engine::domain::rejection::Rejection;
 use engine::domain::time::Timestamp;
 use engine::owner::key;
-use engine::owner::merchant::MerchantInput;
+use engine::owner::merchant::{Limits, MerchantInput};
 use engine::owner::request::{Reply, Request};
 use engine::store::{MemoryStore, Rows as _};
 use protocol::id::{PosTransactionId, PrintJobId, TransactionId};
@@ -118,6 +118,8 @@ pub struct World {
     pub(super) ids: SeededIds,
     pub(super) queue: Queue<Event>,
     pub(super) plan: Plan,
+    pub(super) limits: Limits,
+    pub(super) clock_skew_ms: i64,
     pub(super) sabotage: Option<Sabotage>,
     pub(super) engine: Engine,
     pub(super) network: Network,
@@ -140,6 +142,9 @@ impl World {
     pub fn new(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::draw(&mut random);
+        // A short life of attempts makes the last moment frequent.
+        let attempt_ms = *random.pick(&[8_000, 20_000, 60_000]);
+        let limits = Limits { attempt_ms, ..Limits::default() };
         let ids = SeededIds::new(Random::new(random.next()));
         let mut world = Self {
             seed,
@@ -148,6 +153,8 @@ impl World {
             ids,
             queue: Queue::default(),
             plan,
+            limits,
+            clock_skew_ms: 0,
             sabotage,
             engine: Engine::new(Arc::new(MemoryStore::new()), &[], 0),
             network: Network::default(),
@@ -198,7 +205,9 @@ impl World {
     fn next_timer_ms(&self) -> Option<u64> {
         let virtual_ms = |at: Timestamp| u64::try_from(at.0).unwrap_or(0).saturating_sub(EPOCH_MS);
         let line = self.acquirer.line.poll_deadline();
-        let instants = [self.engine.poll_deadline(), line].into_iter().flatten().map(virtual_ms);
+        let engine = self.engine.poll_deadline();
+        let engine = engine.map(|at| Timestamp(at.0 - self.clock_skew_ms));
+        let instants = [engine, line].into_iter().flatten().map(virtual_ms);
         instants.chain(self.tills.iter().filter_map(Till::next_timer_ms)).min()
     }
 
