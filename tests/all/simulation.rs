@@ -13,7 +13,11 @@ fn worlds_keep_their_rules() {
     for seed in 1..=SEEDS {
         let report = simulation::run(seed, None, false);
         assert_eq!(report.violation, None, "cargo sim --seed {seed} --verbose");
-        approved += report.outcomes.get("approved/approved").copied().unwrap_or(0);
+        approved += report
+            .outcomes
+            .get("approved/approved")
+            .copied()
+            .unwrap_or(0);
     }
     // Rules that hold because nothing happens prove nothing.
     assert!(approved > SEEDS, "{approved} sales in {SEEDS} seeds");
@@ -30,9 +34,15 @@ fn saved_seeds_keep_their_rules() {
 #[test]
 fn a_seed_gives_the_same_trace_again() {
     for seed in 1..=10 {
-        let (first, again) =
-            (simulation::run(seed, None, false), simulation::run(seed, None, false));
-        assert_eq!((first.trace, first.events), (again.trace, again.events), "seed {seed}");
+        let (first, again) = (
+            simulation::run(seed, None, false),
+            simulation::run(seed, None, false),
+        );
+        assert_eq!(
+            (first.trace, first.events),
+            (again.trace, again.events),
+            "seed {seed}"
+        );
         assert_ne!(first.trace, simulation::run(seed + 1, None, false).trace);
     }
 }

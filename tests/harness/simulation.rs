@@ -42,5 +42,7 @@ pub fn run(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Report {
 /// Seeds that once found a bug: `tests/seeds.txt`, one to a line.
 pub fn saved_seeds() -> impl Iterator<Item = u64> {
     const SAVED: &str = include_str!("../seeds.txt");
-    SAVED.lines().filter_map(|line| line.split('#').next()?.trim().parse().ok())
+    SAVED
+        .lines()
+        .filter_map(|line| line.split('#').next()?.trim().parse().ok())
 }

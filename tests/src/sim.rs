@@ -54,7 +54,11 @@ fn one(seed: u64, arguments: &Arguments) -> ExitCode {
         println!("FAILED: run again, the trace is {:016x}", again.trace);
         return ExitCode::FAILURE;
     }
-    if report.violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if report.violation.is_some() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn many(arguments: &Arguments) -> ExitCode {
@@ -67,9 +71,9 @@ fn many(arguments: &Arguments) -> ExitCode {
         let report = simulation::run(seed, arguments.sabotage, false);
         seeds += 1;
         if let Some(violation) = &report.violation {
-            let sabotage = arguments.sabotage.map_or(String::new(), |one| {
-                format!(" --sabotage {}", one.word())
-            });
+            let sabotage = arguments
+                .sabotage
+                .map_or(String::new(), |one| format!(" --sabotage {}", one.word()));
             failures.entry(violation.rule).or_default().push(seed);
             println!("seed {seed} FAILED: {violation}");
             println!("  replay: cargo sim --seed {seed} --verbose{sabotage}");
@@ -83,7 +87,11 @@ fn many(arguments: &Arguments) -> ExitCode {
     for (rule, seeds) in &failures {
         println!("FAILED {rule}: {} seeds, first {}", seeds.len(), seeds[0]);
     }
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn add(total: &mut Report, report: &Report) {
@@ -102,10 +110,20 @@ fn add(total: &mut Report, report: &Report) {
 fn print_total(total: &Report, seeds: u32, seconds: f64) {
     let transactions: u64 = total.outcomes.values().sum();
     let per_minute = f64::from(u32::try_from(transactions).unwrap_or(u32::MAX)) * 60.0 / seconds;
-    println!("seeds         {seeds} in {seconds:.1} s ({:.1} a second)", f64::from(seeds) / seconds);
+    println!(
+        "seeds         {seeds} in {seconds:.1} s ({:.1} a second)",
+        f64::from(seeds) / seconds
+    );
     println!("transactions  {transactions} ({per_minute:.0} a CPU minute)");
-    println!("at acquirer   {} authorizations; {} replayed answers", total.authorizations, total.replays);
-    println!("virtual time  {} h; {} events", total.virtual_ms / 3_600_000, total.events);
+    println!(
+        "at acquirer   {} authorizations; {} replayed answers",
+        total.authorizations, total.replays
+    );
+    println!(
+        "virtual time  {} h; {} events",
+        total.virtual_ms / 3_600_000,
+        total.events
+    );
     println!("outcomes");
     for (outcome, times) in &total.outcomes {
         println!("  {times:>8}  {outcome}");

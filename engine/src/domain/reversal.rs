@@ -69,12 +69,7 @@ impl Reversal {
     }
 
     /// Takes the acquirer's word on the sending of `sent_at`; true when the undoing is complete.
-    pub fn answered(
-        &mut self,
-        answer: ReversalAnswer,
-        sent_at: Timestamp,
-        now: Timestamp,
-    ) -> bool {
+    pub fn answered(&mut self, answer: ReversalAnswer, sent_at: Timestamp, now: Timestamp) -> bool {
         let is_done = match (answer, self.not_found_counts_at) {
             (ReversalAnswer::Acknowledged, _) => true,
             // An answer may be long under way: what counts is when the host was asked.

@@ -24,7 +24,8 @@ impl World {
             return;
         }
         let pause_ms = self.random.between(2_000, 40_000);
-        self.queue.push(self.now_ms + pause_ms, Event::Cashier { till });
+        self.queue
+            .push(self.now_ms + pause_ms, Event::Cashier { till });
         self.ids.now_ms = EPOCH_MS + self.now_ms;
         let request_id = RequestId::from_uuid(self.ids.next());
         let latest = self.latest_pos_at(till);
@@ -36,27 +37,45 @@ impl World {
                     reference: Some(self.a_reference("till")),
                     tip_prompt: self.random.chance(25),
                 });
-                ControlCommand::Request { request_id, request }
+                ControlCommand::Request {
+                    request_id,
+                    request,
+                }
             }
             (40..=59, _) => {
                 let void_if_too_late = self.random.chance(50);
-                ControlCommand::CancelCurrent { request_id, void_if_too_late }
+                ControlCommand::CancelCurrent {
+                    request_id,
+                    void_if_too_late,
+                }
             }
             (60..=69, _) => ControlCommand::CancelKey,
             (70..=79, Some(pos_id)) => {
                 let copy = *self.random.pick(&[Copy::Merchant, Copy::Customer]);
                 let request = TillRequest::Print { pos_id, copy };
-                ControlCommand::Request { request_id, request }
+                ControlCommand::Request {
+                    request_id,
+                    request,
+                }
             }
             (80..=86, Some(pos_id)) => {
                 let tip = Money::new(i64::try_from(self.random.below(150)).unwrap_or(0), euro());
                 let request = TillRequest::TipAdjust { pos_id, tip };
-                ControlCommand::Request { request_id, request }
+                ControlCommand::Request {
+                    request_id,
+                    request,
+                }
             }
             (87..=92, Some(pos_id)) => {
                 let void_if_too_late = self.random.chance(50);
-                let request = TillRequest::Cancel { pos_id, void_if_too_late };
-                ControlCommand::Request { request_id, request }
+                let request = TillRequest::Cancel {
+                    pos_id,
+                    void_if_too_late,
+                };
+                ControlCommand::Request {
+                    request_id,
+                    request,
+                }
             }
             _ => ControlCommand::Status,
         };
@@ -69,8 +88,9 @@ impl World {
 
     fn latest_pos_at(&self, till: usize) -> Option<PosTransactionId> {
         let terminal_id = self.tills[till].terminal_id;
-        let of_till = self.history.pos.values().filter(|pos| pos.terminal_id == terminal_id);
-        of_till.last().map(|pos| pos.id)
+        let mut latest_first = self.history.pos.values().rev();
+        let latest = latest_first.find(|pos| pos.terminal_id == terminal_id)?;
+        Some(latest.id)
     }
 
     /// A name for one intention of one caller: whatever it leads to carries it.
@@ -85,13 +105,20 @@ impl World {
         // Some amounts choose an outcome at the host.
         let chosen = self.random.pick(SANDBOX_AMOUNTS).minor;
         let is_lost = (80..=85).contains(&chosen) && !self.plan.has(Fault::HostTrouble);
-        let minor = if self.random.chance(25) && !is_lost { chosen } else { minor };
+        let minor = if self.random.chance(25) && !is_lost {
+            chosen
+        } else {
+            minor
+        };
         Money::new(minor, euro())
     }
 
     /// The payer presses a key of the tip prompt, if it is still there.
     pub fn tip_key(&mut self, till: usize, pos_id: PosTransactionId) {
-        let shown = self.tills[till].process.as_ref().map(|process| &process.screen);
+        let shown = self.tills[till]
+            .process
+            .as_ref()
+            .map(|process| &process.screen);
         let is_shown =
             matches!(shown, Some(Screen::SelectTip { pos_id: asked, .. }) if *asked == pos_id);
         if !is_shown {
@@ -114,7 +141,11 @@ impl World {
         let poll = self.tills[till].poll;
         // Whoever left a card in the slot takes it out first.
         if self.tills[till].reader.inserted().is_some() {
-            let event = Event::Customer { till, poll, is_leaving: true };
+            let event = Event::Customer {
+                till,
+                poll,
+                is_leaving: true,
+            };
             self.queue.push(self.now_ms + 300, event);
         }
         let wait_ms = match self.random.below(20) {
@@ -123,7 +154,11 @@ impl World {
             1 if self.plan.strikes(Fault::OddCustomer, 50, &mut self.random) => return,
             _ => self.random.between(400, 9_000),
         };
-        let event = Event::Customer { till, poll, is_leaving: false };
+        let event = Event::Customer {
+            till,
+            poll,
+            is_leaving: false,
+        };
         self.queue.push(self.now_ms + wait_ms, event);
     }
 
@@ -143,7 +178,9 @@ impl World {
         let card = if is_odd {
             self.random.pick(CARDS)
         } else {
-            let name = *self.random.pick(&["visa", "mastercard", "amex", "discover", "stripe"]);
+            let name = *self
+                .random
+                .pick(&["visa", "mastercard", "amex", "discover", "stripe"]);
             cards::find(name).unwrap_or(&CARDS[0])
         };
         let way = *self.random.pick(card.ways);
@@ -151,8 +188,16 @@ impl World {
         self.reader_input(till, ReaderInput::Present(Presentation { card, way }));
         if way == Way::Insert {
             let is_early = self.plan.strikes(Fault::OddCustomer, 20, &mut self.random);
-            let stay_ms = if is_early { self.random.below(3_000) } else { 45_000 };
-            let event = Event::Customer { till, poll, is_leaving: true };
+            let stay_ms = if is_early {
+                self.random.below(3_000)
+            } else {
+                45_000
+            };
+            let event = Event::Customer {
+                till,
+                poll,
+                is_leaving: true,
+            };
             self.queue.push(self.now_ms + stay_ms, event);
         }
     }
@@ -167,7 +212,8 @@ impl World {
         let plug = till.plug;
         self.tell_conversation(number, reader::Input::PortClosed);
         let pause_ms = self.random.between(300, 20_000);
-        self.queue.push(self.now_ms + pause_ms, Event::Plugs { till: number, plug });
+        self.queue
+            .push(self.now_ms + pause_ms, Event::Plugs { till: number, plug });
     }
 
     /// And plugs it in again: the reader boots.

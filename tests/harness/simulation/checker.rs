@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use engine::acquirer::host::{Host, Violations};
 use engine::domain::pos::{PosTransaction, Verdict};
 use engine::domain::time::Timestamp;
-use engine::acquirer::host::{Host, Violations};
 use engine::domain::transaction::{Transaction, TransactionState};
 use protocol::id::{PosTransactionId, PrintJobId, TransactionId};
 use protocol::link::PosStatus;
@@ -43,8 +43,14 @@ fn fail(rule: &'static str, what: String) -> Checked {
 }
 
 /// Rules about the end, when nothing is under way any more.
-pub const AT_THE_END: [fn(&History, &Host) -> Checked; 4] =
-    [host_is_asked_rightly, one_charge, canceled_means_no_charge, books_agree];
+pub const AT_THE_END: [fn(&History, &Host) -> Checked; 6] = [
+    host_is_asked_rightly,
+    one_charge,
+    canceled_means_no_charge,
+    books_agree,
+    verdicts_are_true,
+    statuses_are_true,
+];
 
 /// A key never leads to two POS transactions, and a POS transaction never to two authorizations
 /// that stand at the acquirer.
@@ -58,7 +64,10 @@ pub fn one_charge(history: &History, host: &Host) -> Checked {
     for (id, _) in host.book().standing() {
         let pos_id = history.pos_of.get(&id);
         if let Some(other) = charged.insert(pos_id, id) {
-            return fail("one_charge", format!("{pos_id:?} is charged by {other} and {id}"));
+            return fail(
+                "one_charge",
+                format!("{pos_id:?} is charged by {other} and {id}"),
+            );
         }
     }
     Ok(())
@@ -78,7 +87,10 @@ pub fn books_agree(history: &History, host: &Host) -> Checked {
     match ids.into_iter().find(|id| there.get(id) != here.get(id)) {
         Some(id) => {
             let (there, here) = (there.get(id), here.get(id));
-            fail("books_agree", format!("{id}: {there:?} there, {here:?} here"))
+            fail(
+                "books_agree",
+                format!("{id}: {there:?} there, {here:?} here"),
+            )
         }
         None => Ok(()),
     }
@@ -90,7 +102,9 @@ pub fn canceled_means_no_charge(history: &History, host: &Host) -> Checked {
     for entry in host.book().entries() {
         let id = entry.transaction_id;
         let pos_id = history.pos_of.get(&id);
-        let Some(pos) = pos_id.and_then(|pos_id| history.pos.get(pos_id)) else { continue };
+        let Some(pos) = pos_id.and_then(|pos_id| history.pos.get(pos_id)) else {
+            continue;
+        };
         let status = pos.status();
         let is_canceled = status == PosStatus::Canceled
             || pos.cancel.and_then(|cancel| cancel.verdict) == Some(Verdict::Canceled);
@@ -115,6 +129,66 @@ pub fn host_is_asked_rightly(_history: &History, host: &Host) -> Checked {
     }
 }
 
+/// Every cancel has a verdict, and it is what happened.
+pub fn verdicts_are_true(history: &History, _host: &Host) -> Checked {
+    for pos in history.pos.values() {
+        let Some(cancel) = pos.cancel else { continue };
+        let status = pos.status();
+        let is_true = match cancel.verdict {
+            None => false,
+            Some(Verdict::Canceled) => status == PosStatus::Canceled,
+            Some(Verdict::TooLateApproved) => status == PosStatus::Approved,
+            Some(Verdict::TooLateDeclined) => status == PosStatus::Declined,
+            Some(Verdict::TooLateReversed) => status == PosStatus::Reversed,
+            Some(Verdict::TooLateVoided) => {
+                state_of(history, pos) == Some(TransactionState::Voided)
+            }
+            Some(Verdict::AlreadyFinal) => {
+                matches!(status, PosStatus::Failed | PosStatus::Canceled)
+            }
+        };
+        if !is_true {
+            let what = format!("{} is {status:?}, its cancel is {cancel:?}", pos.id);
+            return fail("verdicts_are_true", what);
+        }
+    }
+    Ok(())
+}
+
+/// What a POS transaction says of itself is what its transactions say.
+pub fn statuses_are_true(history: &History, _host: &Host) -> Checked {
+    for pos in history.pos.values() {
+        let stands = |id| {
+            let known: Option<&Transaction> = history.transactions.get(&id);
+            known.is_some_and(|one| {
+                matches!(
+                    one.state,
+                    TransactionState::Approved | TransactionState::Voided
+                )
+            })
+        };
+        let all: Vec<_> = pos
+            .attempts
+            .iter()
+            .filter_map(|one| one.transaction_id)
+            .collect();
+        let (last, earlier) = match all.split_last() {
+            Some((last, earlier)) => (stands(*last), earlier),
+            None => (false, &[][..]),
+        };
+        let is_approved = pos.status() == PosStatus::Approved;
+        if is_approved != last || earlier.iter().any(|id| stands(*id)) {
+            let what = format!("{} is {:?}, of {all:?}", pos.id, pos.status());
+            return fail("statuses_are_true", what);
+        }
+    }
+    Ok(())
+}
+
+fn state_of(history: &History, pos: &PosTransaction) -> Option<TransactionState> {
+    Some(history.transactions.get(&pos.current_transaction()?)?.state)
+}
+
 /// A final status, its reason and a verdict never change; revisions only rise.
 pub fn a_final_status_stays(before: &PosTransaction, after: &PosTransaction) -> Checked {
     let verdict = |pos: &PosTransaction| pos.cancel.and_then(|cancel| cancel.verdict);
@@ -127,22 +201,35 @@ pub fn a_final_status_stays(before: &PosTransaction, after: &PosTransaction) -> 
     if is_same_outcome && is_same_verdict && after.revision > before.revision {
         Ok(())
     } else {
-        let (old, new) = ((before.outcome, before.cancel), (after.outcome, after.cancel));
-        fail("answers_hold", format!("{} went from {old:?} to {new:?}", after.id))
+        let (old, new) = (
+            (before.outcome, before.cancel),
+            (after.outcome, after.cancel),
+        );
+        fail(
+            "answers_hold",
+            format!("{} went from {old:?} to {new:?}", after.id),
+        )
     }
 }
 
 /// An answer about a POS transaction shows a committed state, never a later or another one.
 pub fn answer_is_committed(history: &History, answered: &PosTransaction) -> Checked {
     match history.pos.get(&answered.id) {
-        None => fail("answers_hold", format!("{} was answered and is not stored", answered.id)),
+        None => fail(
+            "answers_hold",
+            format!("{} was answered and is not stored", answered.id),
+        ),
         Some(known) if known.revision < answered.revision => {
             let (known, told) = (known.revision, answered.revision);
-            fail("answers_hold", format!("{}: told {told}, stored {known}", answered.id))
+            fail(
+                "answers_hold",
+                format!("{}: told {told}, stored {known}", answered.id),
+            )
         }
-        Some(known) if known.revision == answered.revision && known != answered => {
-            fail("answers_hold", format!("{} was answered in another form", answered.id))
-        }
+        Some(known) if known.revision == answered.revision && known != answered => fail(
+            "answers_hold",
+            format!("{} was answered in another form", answered.id),
+        ),
         Some(_) => Ok(()),
     }
 }
@@ -181,7 +268,10 @@ pub fn no_expired_attempt_authorized(
     match pos.attempt(transaction.attempt_id) {
         Some(attempt) if now > attempt.expires_at => {
             let late_ms = now.since_ms(attempt.expires_at);
-            fail(rule, format!("{} is authorized {late_ms} ms late", attempt.id))
+            fail(
+                rule,
+                format!("{} is authorized {late_ms} ms late", attempt.id),
+            )
         }
         Some(attempt) if attempt.transaction_id == Some(transaction.id) => Ok(()),
         _ => fail(rule, format!("{} belongs to no attempt", transaction.id)),
@@ -193,7 +283,10 @@ pub fn money_moves_only_after_commit(history: &History, id: TransactionId) -> Ch
     if history.transactions.contains_key(&id) {
         Ok(())
     } else {
-        fail("money_moves_only_after_commit", format!("{id} was sent and is not stored"))
+        fail(
+            "money_moves_only_after_commit",
+            format!("{id} was sent and is not stored"),
+        )
     }
 }
 
@@ -212,6 +305,9 @@ pub fn approved_shown_only_after_commit(history: &History, shown: PosTransaction
     if status == Some(PosStatus::Approved) {
         Ok(())
     } else {
-        fail("approved_shown_only_after_commit", format!("{shown} is {status:?}"))
+        fail(
+            "approved_shown_only_after_commit",
+            format!("{shown} is {status:?}"),
+        )
     }
 }

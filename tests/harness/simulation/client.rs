@@ -59,7 +59,13 @@ pub struct Client {
 impl Client {
     /// A client of a merchant.
     pub const fn new(merchant: usize) -> Self {
-        Self { merchant, call: None, calls: 0, pos: None, transaction: None }
+        Self {
+            merchant,
+            call: None,
+            calls: 0,
+            pos: None,
+            transaction: None,
+        }
     }
 
     /// Whether it waits for an answer.
@@ -89,7 +95,8 @@ impl World {
                 self.random.between(1_500, 12_000)
             }
         };
-        self.queue.push(self.now_ms + pause_ms, Event::Client { client });
+        self.queue
+            .push(self.now_ms + pause_ms, Event::Client { client });
     }
 
     fn begin_call(&mut self, client: usize) {
@@ -101,7 +108,13 @@ impl World {
         self.clients[client].calls += 1;
         let number = self.clients[client].calls;
         let key = (!is_read).then_some(key);
-        let call = Call { number, key, request, tries: 0, sent_ms: 0 };
+        let call = Call {
+            number,
+            key,
+            request,
+            tries: 0,
+            sent_ms: 0,
+        };
         self.send_call(client, call);
     }
 
@@ -110,19 +123,36 @@ impl World {
         let wait_until = Timestamp(0);
         let if_too_late = *self.random.pick(&[IfTooLate::Keep, IfTooLate::Void]);
         match (self.random.below(100), pos, transaction) {
-            (0..=29, Some(pos_id), _) => Request::ReadPos { pos_id, wait_until: Some(wait_until) },
-            (30..=44, Some(pos_id), _) => {
-                Request::CancelPos(CancelPos { pos_id, if_too_late, asked_by: None, wait_until })
-            }
+            (0..=29, Some(pos_id), _) => Request::ReadPos {
+                pos_id,
+                wait_until: Some(wait_until),
+            },
+            (30..=44, Some(pos_id), _) => Request::CancelPos(CancelPos {
+                pos_id,
+                if_too_late,
+                asked_by: None,
+                wait_until,
+            }),
             (45..=52, Some(pos_id), _) => {
                 let copy = *self.random.pick(&[Copy::Merchant, Copy::Customer]);
-                Request::PrintReceipt(PrintReceipt { pos_id, copy, terminal_id: None })
+                Request::PrintReceipt(PrintReceipt {
+                    pos_id,
+                    copy,
+                    terminal_id: None,
+                })
             }
-            (53..=58, _, Some(transaction_id)) => Request::Void { transaction_id, wait_until },
+            (53..=58, _, Some(transaction_id)) => Request::Void {
+                transaction_id,
+                wait_until,
+            },
             (59..=68, _, Some(id)) => {
                 let tip = Money::new(i64::try_from(self.random.below(300)).unwrap_or(0), euro());
                 let target = TransactionTarget::Transaction(id);
-                Request::AdjustTip { target, tip, wait_until }
+                Request::AdjustTip {
+                    target,
+                    tip,
+                    wait_until,
+                }
             }
             _ => Request::StartPos(self.a_start(client)),
         }
@@ -130,7 +160,11 @@ impl World {
 
     fn a_start(&mut self, client: usize) -> StartPos {
         let merchant = self.clients[client].merchant;
-        let tills: Vec<_> = self.tills.iter().filter(|till| till.merchant == merchant).collect();
+        let tills: Vec<_> = self
+            .tills
+            .iter()
+            .filter(|till| till.merchant == merchant)
+            .collect();
         let terminal_id = tills[self.random.index(tills.len())].terminal_id;
         let tip_prompt = engine::domain::tip::default_prompt();
         StartPos {
@@ -152,9 +186,17 @@ impl World {
             return;
         }
         let is_slow = self.plan.strikes(Fault::CallerGone, 10, &mut self.random);
-        let way_ms = if is_slow { self.random.between(500, 30_000) } else { self.random.below(40) };
+        let way_ms = if is_slow {
+            self.random.between(500, 30_000)
+        } else {
+            self.random.below(40)
+        };
         let request = Box::new(call.request.clone());
-        let event = Event::CallArrives { client, call: Box::new(call), request };
+        let event = Event::CallArrives {
+            client,
+            call: Box::new(call),
+            request,
+        };
         self.queue.push(self.now_ms + way_ms, event);
     }
 
@@ -163,7 +205,12 @@ impl World {
         if !self.engine.is_up {
             return;
         }
-        self.note(|| format!("client {client} call {} try {}: {request:?}", call.number, call.tries));
+        self.note(|| {
+            format!(
+                "client {client} call {} try {}: {request:?}",
+                call.number, call.tries
+            )
+        });
         let until = self.engine_now().plus_ms(30_000);
         match &mut request {
             Request::ReadPos { wait_until, .. } => *wait_until = Some(until),
@@ -178,9 +225,19 @@ impl World {
             fingerprint: Fingerprint(key),
             render,
         });
-        let to = Return::Client { client, call: call.number };
+        let to = Return::Client {
+            client,
+            call: call.number,
+        };
         let merchant = self.clients[client].merchant;
-        self.ask(Caller { merchant, claim, to }, request);
+        self.ask(
+            Caller {
+                merchant,
+                claim,
+                to,
+            },
+            request,
+        );
         self.pump_engine();
     }
 
@@ -190,7 +247,11 @@ impl World {
             return;
         }
         let at_ms = self.now_ms + self.random.between(1, 40);
-        let event = Event::AnswerArrives { client, call, reply: Box::new(reply) };
+        let event = Event::AnswerArrives {
+            client,
+            call,
+            reply: Box::new(reply),
+        };
         self.queue.push(at_ms, event);
     }
 
@@ -230,13 +291,21 @@ impl World {
 
     /// Every repeat gets the same; the first one counts when its original was lost on the way.
     fn check_replay(&mut self, caller: &Caller, replayed: &StoredAnswer) -> Checked {
-        let Some(claim) = caller.claim else { return Ok(()) };
-        let first = self.first_answers.entry(claim.key).or_insert_with(|| replayed.clone());
+        let Some(claim) = caller.claim else {
+            return Ok(());
+        };
+        let first = self
+            .first_answers
+            .entry(claim.key)
+            .or_insert_with(|| replayed.clone());
         if first == replayed {
             return Ok(());
         }
         let (first, now) = (text(first), text(replayed));
-        Err(Violation::new("replay_is_same", format!("{first} first, {now} now")))
+        Err(Violation::new(
+            "replay_is_same",
+            format!("{first} first, {now} now"),
+        ))
     }
 
     fn check_committed(&self, answer: &Answer) -> Checked {
@@ -262,10 +331,19 @@ impl World {
 
     /// The first answer to a key is what is stored for its repeats, as soon as anything is.
     fn check_first(&mut self, caller: &Caller, answer: &Answer) -> Checked {
-        let Some(claim) = &caller.claim else { return Ok(()) };
+        let Some(claim) = &caller.claim else {
+            return Ok(());
+        };
         let merchant_id = self.engine.merchants[caller.merchant].id;
-        let row = self.engine.store.get(&key::claim(merchant_id, claim.key)).ok().flatten();
-        let stored = row.and_then(|row| Claim::from_bytes(&row)).and_then(|row| row.answer);
+        let row = self
+            .engine
+            .store
+            .get(&key::claim(merchant_id, claim.key))
+            .ok()
+            .flatten();
+        let stored = row
+            .and_then(|row| Claim::from_bytes(&row))
+            .and_then(|row| row.answer);
         let Some(stored) = stored else { return Ok(()) };
         let given = (claim.render)(answer);
         if stored != given {
@@ -275,5 +353,4 @@ impl World {
         self.first_answers.insert(claim.key, stored);
         Ok(())
     }
-
 }

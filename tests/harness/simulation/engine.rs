@@ -5,16 +5,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use engine::domain::rejection::Rejection;
 use engine::domain::pos::PosTransaction;
+use engine::domain::rejection::Rejection;
 use engine::domain::time::Timestamp;
 use engine::domain::transaction::Transaction;
 use engine::owner::key;
-use engine::owner::work::Stored as _;
 use engine::owner::machine::{Input, Output, Owner, Surroundings};
 use engine::owner::merchant::{MerchantInput, MerchantOwner, TerminalEvent};
 use engine::owner::request::{Ask, CallerId, ClaimRequest, Request, TillCaller};
 use engine::owner::terminal::{TerminalInput, TerminalOwner};
+use engine::owner::work::Stored as _;
 use engine::store::{Commit, CommitRefused, Committed, MemoryStore, Position, Store as _};
 use protocol::id::MerchantId;
 
@@ -92,7 +92,11 @@ pub struct Engine {
 impl Engine {
     /// A store without a process.
     pub fn new(store: Arc<MemoryStore>, merchants: &[MerchantId], tills: usize) -> Self {
-        let merchant = |id: &MerchantId| MerchantSide { id: *id, owner: None, generation: 0 };
+        let merchant = |id: &MerchantId| MerchantSide {
+            id: *id,
+            owner: None,
+            generation: 0,
+        };
         Self {
             store,
             life: 0,
@@ -112,8 +116,17 @@ impl Engine {
         if !self.is_up {
             return None;
         }
-        let owners = self.merchants.iter().filter_map(|side| side.owner.as_ref()?.poll_deadline());
-        owners.chain(self.terminals.iter().filter_map(TerminalOwner::poll_deadline)).min()
+        let owners = self
+            .merchants
+            .iter()
+            .filter_map(|side| side.owner.as_ref()?.poll_deadline());
+        owners
+            .chain(
+                self.terminals
+                    .iter()
+                    .filter_map(TerminalOwner::poll_deadline),
+            )
+            .min()
     }
 
     /// Whether nothing waits and nothing is in flight.
@@ -193,7 +206,8 @@ impl World {
             Ok(Some(owner)) => {
                 side.owner = Some(owner);
                 side.generation += 1;
-                self.engine.post(Mail::Merchant(merchant, Box::new(Input::Resume)));
+                self.engine
+                    .post(Mail::Merchant(merchant, Box::new(Input::Resume)));
             }
             Ok(None) => self.broken(format!("merchant {merchant} has no row")),
             Err(fault) => self.broken(format!("owner was not loaded: {fault}")),
@@ -212,8 +226,13 @@ impl World {
             claim.key.0[..8].copy_from_slice(&number.0.to_le_bytes());
         }
         self.engine.callers.insert(number, caller);
-        let ask = MerchantInput::Ask(Ask { caller: number, claim, request });
-        self.engine.post(Mail::Merchant(merchant, Box::new(Input::Outside(ask))));
+        let ask = MerchantInput::Ask(Ask {
+            caller: number,
+            claim,
+            request,
+        });
+        self.engine
+            .post(Mail::Merchant(merchant, Box::new(Input::Outside(ask))));
     }
 
     /// Delivers mail until there is none.
@@ -231,7 +250,9 @@ impl World {
     fn next_mail(&mut self) -> Option<Mail> {
         let first = self.random.index(2);
         let mail = &mut self.engine.mail;
-        mail[first].pop_front().or_else(|| mail[1 - first].pop_front())
+        mail[first]
+            .pop_front()
+            .or_else(|| mail[1 - first].pop_front())
     }
 
     /// One commit reaches the disk.
@@ -241,9 +262,16 @@ impl World {
         }
         self.follow_history();
         loop {
-            let fate = self.engine.fates.lock().map_or(None, |mut fates| fates.pop_front());
-            let Some((life, merchant, generation, fate)) = fate else { break };
-            if life != self.engine.life || generation != self.engine.merchants[merchant].generation {
+            let fate = self
+                .engine
+                .fates
+                .lock()
+                .map_or(None, |mut fates| fates.pop_front());
+            let Some((life, merchant, generation, fate)) = fate else {
+                break;
+            };
+            if life != self.engine.life || generation != self.engine.merchants[merchant].generation
+            {
                 continue;
             }
             match fate {
@@ -267,12 +295,14 @@ impl World {
         for merchant in 0..self.engine.merchants.len() {
             let owner = self.engine.merchants[merchant].owner.as_ref();
             if is_due(owner.and_then(Owner::poll_deadline)) {
-                self.engine.post(Mail::Merchant(merchant, Box::new(Input::Deadline)));
+                self.engine
+                    .post(Mail::Merchant(merchant, Box::new(Input::Deadline)));
             }
         }
         for till in 0..self.engine.terminals.len() {
             if is_due(self.engine.terminals[till].poll_deadline()) {
-                self.engine.post(Mail::Terminal(till, Box::new(TerminalInput::Deadline)));
+                self.engine
+                    .post(Mail::Terminal(till, Box::new(TerminalInput::Deadline)));
             }
         }
         self.pump_engine();
@@ -296,7 +326,10 @@ impl World {
         let mut now = self.engine_now();
         let is_said = matches!(
             &input,
-            Input::Outside(MerchantInput::Terminal { event: TerminalEvent::Said(_), .. })
+            Input::Outside(MerchantInput::Terminal {
+                event: TerminalEvent::Said(_),
+                ..
+            })
         );
         if self.sabotage == Some(Sabotage::StaleClock) && is_said {
             now = Timestamp(now.0 - 20_000);
@@ -304,9 +337,15 @@ impl World {
         let store = Arc::clone(&self.engine.store);
         let rows = self.rows(&store);
         self.ids.now_ms = EPOCH_MS + self.now_ms;
-        let Some(owner) = &mut self.engine.merchants[merchant].owner else { return };
+        let Some(owner) = &mut self.engine.merchants[merchant].owner else {
+            return;
+        };
         let mut out = Vec::new();
-        let mut around = Surroundings { now, ids: &mut self.ids, rows: &rows };
+        let mut around = Surroundings {
+            now,
+            ids: &mut self.ids,
+            rows: &rows,
+        };
         owner.handle(input, &mut around, &mut out);
         for output in out {
             if self.ends_here() {
@@ -340,7 +379,10 @@ impl World {
         if is_early {
             let records = u64::try_from(commit.records.len()).unwrap_or(0);
             let seq = commit.expected_seq + records;
-            let committed = Committed { seq, position: Position(0) };
+            let committed = Committed {
+                seq,
+                position: Position(0),
+            };
             let input = Box::new(Input::Committed(committed));
             self.engine.post(Mail::Merchant(merchant, input));
             self.engine.store.commit(commit, Box::new(|_| ()));
@@ -353,8 +395,11 @@ impl World {
             self.engine.store.commit(commit, Box::new(done));
         }
         let is_slow = self.plan.strikes(Fault::SlowDisk, 20, &mut self.random);
-        let pause_ms =
-            if is_slow { self.random.between(50, 3_000) } else { self.random.between(1, 6) };
+        let pause_ms = if is_slow {
+            self.random.between(50, 3_000)
+        } else {
+            self.random.between(1, 6)
+        };
         self.queue.push(self.now_ms + pause_ms, Event::StoreSteps);
     }
 
@@ -374,8 +419,9 @@ impl World {
     /// Builds the owner anew from what is committed, as the actor does.
     fn discard(&mut self, merchant: usize) {
         let owner = self.engine.merchants[merchant].owner.take();
-        let waiting: Vec<MerchantInput> =
-            owner.map(|owner| owner.into_waiting().collect()).unwrap_or_default();
+        let waiting: Vec<MerchantInput> = owner
+            .map(|owner| owner.into_waiting().collect())
+            .unwrap_or_default();
         let callers: Vec<CallerId> = self
             .engine
             .callers
@@ -395,7 +441,8 @@ impl World {
         self.load(merchant);
         for input in waiting {
             if matches!(input, MerchantInput::Acquirer { .. }) {
-                self.engine.post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
+                self.engine
+                    .post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
             }
         }
     }
@@ -403,7 +450,8 @@ impl World {
 
 fn rows_of(commit: &Commit, space: u8) -> impl Iterator<Item = &[u8]> {
     let rows = commit.records.iter().flat_map(|record| &record.rows);
-    rows.filter(move |row| row.key.first() == Some(&space)).filter_map(|row| row.value.as_deref())
+    rows.filter(move |row| row.key.first() == Some(&space))
+        .filter_map(|row| row.value.as_deref())
 }
 
 /// The transactions that begin with a commit.

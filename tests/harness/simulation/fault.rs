@@ -128,7 +128,11 @@ impl Plan {
 
     /// The faults that may strike.
     pub fn kinds(&self) -> Vec<Fault> {
-        if self.is_over { Vec::new() } else { self.on.iter().copied().collect() }
+        if self.is_over {
+            Vec::new()
+        } else {
+            self.on.iter().copied().collect()
+        }
     }
 
     /// Counts a strike.

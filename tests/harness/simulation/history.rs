@@ -46,7 +46,9 @@ impl History {
     }
 
     fn apply(&mut self, row: &Row) -> Result<(), Violation> {
-        let Some(value) = &row.value else { return Ok(()) };
+        let Some(value) = &row.value else {
+            return Ok(());
+        };
         match row.key.first() {
             Some(&key::POS) => {
                 let pos = PosTransaction::from_bytes(value)
@@ -55,13 +57,17 @@ impl History {
                     checker::a_final_status_stays(before, &pos)?;
                 }
                 let reference = pos.reference.clone().unwrap_or_default();
-                self.by_reference.entry(reference).or_default().insert(pos.id);
+                self.by_reference
+                    .entry(reference)
+                    .or_default()
+                    .insert(pos.id);
                 self.pos.insert(pos.id, pos.clone());
                 checker::one_attempt_per_terminal(&self.pos, &pos)?;
             }
             Some(&key::TRANSACTION) => {
-                let transaction = Transaction::from_bytes(value)
-                    .ok_or_else(|| Violation::new("store", "a transaction row is damaged".into()))?;
+                let transaction = Transaction::from_bytes(value).ok_or_else(|| {
+                    Violation::new("store", "a transaction row is damaged".into())
+                })?;
                 self.pos_of.insert(transaction.id, transaction.pos_id);
                 self.transactions.insert(transaction.id, transaction);
             }

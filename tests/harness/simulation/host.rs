@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 
 use engine::acquirer::host::{BookState, Host, TEST_BASE_KEY, parse_base_key};
 use engine::acquirer::line::{Fault as LineFault, Line, Ticket};
-use engine::acquirer::{
-    AcquirerAction, AcquirerAnswer, AcquirerRequest, IntentAnswer, Sending,
-};
+use engine::acquirer::{AcquirerAction, AcquirerAnswer, AcquirerRequest, IntentAnswer, Sending};
 use engine::domain::reversal::ReversalAnswer;
 use engine::domain::transaction::Trace;
 use engine::owner::machine::Input;
@@ -51,7 +49,11 @@ impl Default for Acquirer {
         let key = parse_base_key(TEST_BASE_KEY);
         let key = key.unwrap_or_else(|error| unreachable!("the published key: {error}"));
         let line = Line::new(Host::new(key, LATENCY_MS), TIMEOUT_MS);
-        Self { line, asked: BTreeMap::new(), tickets: 0 }
+        Self {
+            line,
+            asked: BTreeMap::new(),
+            tickets: 0,
+        }
     }
 }
 
@@ -67,7 +69,12 @@ impl World {
     /// Takes a request over, as the acquirer's shell does.
     pub fn submit(&mut self, merchant: usize, request: AcquirerRequest) {
         let (life, transaction_id) = (self.engine.life, request.transaction_id);
-        let asked = Asked { life, merchant, transaction_id, sending: request.sending };
+        let asked = Asked {
+            life,
+            merchant,
+            transaction_id,
+            sending: request.sending,
+        };
         if let Some(answer) = self.sabotaged_answer(&request.action) {
             self.deliver(asked, answer);
             return;
@@ -108,7 +115,9 @@ impl World {
             1 => LineFault::LoseRequest,
             2 => LineFault::LoseAnswer,
             3 | 4 => LineFault::DelayRequest { ms: late_ms },
-            5 | 6 => LineFault::DelayAnswer { ms: self.random.between(500, TIMEOUT_MS - 500) },
+            5 | 6 => LineFault::DelayAnswer {
+                ms: self.random.between(500, TIMEOUT_MS - 500),
+            },
             _ => LineFault::RepeatRequest { after_ms: late_ms },
         })
     }
@@ -134,21 +143,28 @@ impl World {
 
     /// The answer reaches the engine a moment later.
     fn deliver(&mut self, asked: Asked, answer: AcquirerAnswer) {
-        let Asked { life, merchant, transaction_id, sending } = asked;
-        let event = Event::HostAnswers { life, merchant, transaction_id, sending, answer };
+        let Asked {
+            life,
+            merchant,
+            transaction_id,
+            sending,
+        } = asked;
+        let event = Event::HostAnswers {
+            life,
+            merchant,
+            transaction_id,
+            sending,
+            answer,
+        };
         self.queue.push(self.now_ms + 1, event);
     }
 
     /// An answer reaches the process that asked, if it still runs.
-    pub fn engine_hears(
-        &mut self,
-        life: u64,
-        merchant: usize,
-        input: MerchantInput,
-    ) {
+    pub fn engine_hears(&mut self, life: u64, merchant: usize, input: MerchantInput) {
         if self.engine.is_up && life == self.engine.life {
             self.note(|| format!("engine hears {input:?}"));
-            self.engine.post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
+            self.engine
+                .post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
             self.pump_engine();
         }
     }
@@ -165,9 +181,15 @@ impl World {
             merchant_id: self.engine.merchants[merchant].id,
             terminal_id: self.tills[till].terminal_id,
             transaction_id,
-            trace: Trace { number: 999_999, sent_at },
+            trace: Trace {
+                number: 999_999,
+                sent_at,
+            },
             tries: 1,
-            sending: Sending { number: 1, at: sent_at },
+            sending: Sending {
+                number: 1,
+                at: sent_at,
+            },
             action: AcquirerAction::Authorize {
                 kind: protocol::link::PosKind::Sale,
                 amount: report.amount,

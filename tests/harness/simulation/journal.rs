@@ -57,9 +57,14 @@ impl Disk {
         let mut state = JournalState::from_entries(&self.entries);
         if state.journal_id().is_none() {
             state = JournalState::default();
-            state.apply(&JournalEntry::Header { format: JOURNAL_FORMAT, journal_id: fresh });
+            state.apply(&JournalEntry::Header {
+                format: JOURNAL_FORMAT,
+                journal_id: fresh,
+            });
         }
-        state.apply(&JournalEntry::Boot { number: state.boot().saturating_add(1) });
+        state.apply(&JournalEntry::Boot {
+            number: state.boot().saturating_add(1),
+        });
         self.entries = state.snapshot();
         self.sync();
         state

@@ -57,15 +57,28 @@ impl World {
     /// Sends bytes; `to_engine` is the direction.
     pub fn transmit(&mut self, number: u64, to_engine: bool, bytes: Vec<u8>) {
         let at_ms = self.arrival(number, to_engine);
-        self.queue.push(at_ms, Event::Frame { connection: number, to_engine, bytes });
+        self.queue.push(
+            at_ms,
+            Event::Frame {
+                connection: number,
+                to_engine,
+                bytes,
+            },
+        );
     }
 
     /// When what is sent now arrives: behind what was sent before.
     fn arrival(&mut self, number: u64, to_engine: bool) -> u64 {
         let is_slow = self.plan.strikes(Fault::LinkDelay, 10, &mut self.random);
-        let extra_ms = if is_slow { self.random.between(200, 6_000) } else { self.random.below(5) };
+        let extra_ms = if is_slow {
+            self.random.between(200, 6_000)
+        } else {
+            self.random.below(5)
+        };
         let now_ms = self.now_ms;
-        let Some(connection) = self.network.connections.get_mut(&number) else { return now_ms };
+        let Some(connection) = self.network.connections.get_mut(&number) else {
+            return now_ms;
+        };
         let latest = &mut connection.arrives_ms[usize::from(to_engine)];
         *latest = (*latest).max(now_ms + connection.latency_ms + extra_ms);
         *latest
@@ -73,27 +86,46 @@ impl World {
 
     /// One side closes: the other learns of it behind the last bytes, if anything still passes.
     pub fn hang_up(&mut self, number: u64, by_engine: bool) {
-        let Some(connection) = self.network.connections.get_mut(&number) else { return };
-        let is_open =
-            if by_engine { &mut connection.is_engine_open } else { &mut connection.is_agent_open };
+        let Some(connection) = self.network.connections.get_mut(&number) else {
+            return;
+        };
+        let is_open = if by_engine {
+            &mut connection.is_engine_open
+        } else {
+            &mut connection.is_agent_open
+        };
         if std::mem::take(is_open) {
             let at_ms = self.arrival(number, !by_engine);
-            self.queue.push(at_ms, Event::Hangup { connection: number, to_engine: !by_engine });
+            self.queue.push(
+                at_ms,
+                Event::Hangup {
+                    connection: number,
+                    to_engine: !by_engine,
+                },
+            );
         }
     }
 
     /// Cuts a connection. Each side learns of it after a while, or by its own silence timer.
     pub fn cut(&mut self, number: u64) {
-        let Some(connection) = self.network.connections.get_mut(&number) else { return };
+        let Some(connection) = self.network.connections.get_mut(&number) else {
+            return;
+        };
         if connection.is_cut {
             return;
         }
         connection.is_cut = true;
         for to_engine in [true, false] {
             // Half of the cuts are silent for longer than the silence timers.
-            let delay_ms =
-                if self.random.chance(50) { self.random.below(300) } else { 40_000 };
-            let event = Event::Hangup { connection: number, to_engine };
+            let delay_ms = if self.random.chance(50) {
+                self.random.below(300)
+            } else {
+                40_000
+            };
+            let event = Event::Hangup {
+                connection: number,
+                to_engine,
+            };
             self.queue.push(self.now_ms + delay_ms, event);
         }
     }

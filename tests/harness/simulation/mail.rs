@@ -22,15 +22,25 @@ impl World {
     pub(super) fn carry_out(&mut self, merchant: usize, effect: Effect) {
         match effect {
             Effect::Answer { caller, reply } => self.answer(caller, reply),
-            Effect::Welcome { terminal_id, label, prints_known } => {
-                let input = TerminalInput::Welcome { label, prints_known };
-                self.to_terminal(terminal_id, input);
+            Effect::Welcome {
+                terminal_id,
+                label,
+                prints_known,
+            } => {
+                let input = TerminalInput::Welcome {
+                    label,
+                    prints_known,
+                };
+                self.tell_terminal(terminal_id, input);
             }
-            Effect::ToTerminal { terminal_id, message } => {
+            Effect::ToTerminal {
+                terminal_id,
+                message,
+            } => {
                 let early = self.early_approval(&message);
-                self.to_terminal(terminal_id, TerminalInput::Send(message));
+                self.tell_terminal(terminal_id, TerminalInput::Send(message));
                 if let Some(early) = early {
-                    self.to_terminal(terminal_id, TerminalInput::Send(early));
+                    self.tell_terminal(terminal_id, TerminalInput::Send(early));
                 }
             }
             Effect::Acquirer(request) => {
@@ -42,14 +52,16 @@ impl World {
                 self.submit(merchant, *request);
             }
             Effect::Publish(AccessChange::DropLink(terminal_id)) => {
-                self.to_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
+                self.tell_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
             }
             Effect::Publish(_) => {}
         }
     }
 
     fn early_approval(&self, message: &ToAgent) -> Option<Box<ToAgent>> {
-        let ToAgent::HostAnswer(answer) = message else { return None };
+        let ToAgent::HostAnswer(answer) = message else {
+            return None;
+        };
         let is_on = self.sabotage == Some(Sabotage::ApproveEarly)
             && answer.decision == HostDecision::Approved;
         let pos = self.history.pos.get(&answer.pos_id).filter(|_| is_on)?;
@@ -63,22 +75,27 @@ impl World {
         })))
     }
 
-    fn to_terminal(&mut self, terminal_id: TerminalId, input: TerminalInput) {
-        let till = self.tills.iter().position(|till| till.terminal_id == terminal_id);
+    fn tell_terminal(&mut self, terminal_id: TerminalId, input: TerminalInput) {
+        let till = self
+            .tills
+            .iter()
+            .position(|till| till.terminal_id == terminal_id);
         if let Some(till) = till {
             self.engine.post(Mail::Terminal(till, Box::new(input)));
         }
     }
 
     pub(super) fn answer(&mut self, number: CallerId, reply: Result<Reply, Rejection>) {
-        let Some(caller) = self.engine.callers.remove(&number) else { return };
+        let Some(caller) = self.engine.callers.remove(&number) else {
+            return;
+        };
         let reply = self.changed(reply);
         self.check_reply(&caller, &reply);
         match caller.to {
             Return::Client { client, call } => self.answer_client(client, call, reply),
             Return::Till(till) => {
                 let message = Box::new(till_request::answer(till.request_id, reply));
-                self.to_terminal(till.terminal_id, TerminalInput::Send(message));
+                self.tell_terminal(till.terminal_id, TerminalInput::Send(message));
             }
         }
     }
@@ -124,15 +141,29 @@ impl World {
     fn tell_merchant(&mut self, till: usize, event: TerminalEvent) {
         let (terminal_id, merchant) = (self.tills[till].terminal_id, self.tills[till].merchant);
         match event {
-            TerminalEvent::Said(ToEngine::Request { request_id, request }) => {
-                let caller = TillCaller { terminal_id, request_id };
+            TerminalEvent::Said(ToEngine::Request {
+                request_id,
+                request,
+            }) => {
+                let caller = TillCaller {
+                    terminal_id,
+                    request_id,
+                };
                 let claim = Some(till_request::claim(terminal_id, request_id, &request));
                 let request = till_request::request(caller, request, self.engine_now());
-                self.ask(Caller { merchant, claim, to: Return::Till(caller) }, request);
+                self.ask(
+                    Caller {
+                        merchant,
+                        claim,
+                        to: Return::Till(caller),
+                    },
+                    request,
+                );
             }
             event => {
                 let input = MerchantInput::Terminal { terminal_id, event };
-                self.engine.post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
+                self.engine
+                    .post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
             }
         }
     }

@@ -11,7 +11,10 @@ pub struct Queue<E> {
 
 impl<E> Default for Queue<E> {
     fn default() -> Self {
-        Self { events: BTreeMap::new(), made: 0 }
+        Self {
+            events: BTreeMap::new(),
+            made: 0,
+        }
     }
 }
 
@@ -29,6 +32,8 @@ impl<E> Queue<E> {
 
     /// Takes the next event out.
     pub fn pop(&mut self) -> Option<(u64, E)> {
-        self.events.pop_first().map(|((at_ms, _), event)| (at_ms, event))
+        self.events
+            .pop_first()
+            .map(|((at_ms, _), event)| (at_ms, event))
     }
 }

@@ -61,7 +61,11 @@ pub struct SeededIds {
 impl SeededIds {
     /// Ids from these numbers.
     pub const fn new(random: Random) -> Self {
-        Self { now_ms: 0, random, made: 0 }
+        Self {
+            now_ms: 0,
+            random,
+            made: 0,
+        }
     }
 }
 

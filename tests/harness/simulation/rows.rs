@@ -17,7 +17,10 @@ pub struct View<'a> {
 impl World {
     /// What an owner sees.
     pub fn rows<'a>(&self, store: &'a MemoryStore) -> View<'a> {
-        View { store, hides_open: self.sabotage == Some(Sabotage::ForgetOpenWork) }
+        View {
+            store,
+            hides_open: self.sabotage == Some(Sabotage::ForgetOpenWork),
+        }
     }
 }
 
@@ -54,5 +57,8 @@ impl Rows for View<'_> {
 
 /// What a repeat of a client's request gets: every word of the answer.
 pub fn render(answer: &Answer) -> StoredAnswer {
-    StoredAnswer { status: 201, body: format!("{answer:?}").into_bytes() }
+    StoredAnswer {
+        status: 201,
+        body: format!("{answer:?}").into_bytes(),
+    }
 }

@@ -4,19 +4,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use firmware_sim::reader::{Input as ReaderInput, Output as ReaderOutput, Phase, Reader, ReaderConfig};
+use engine::owner::work::Ids as _;
+use firmware_sim::reader::{
+    Input as ReaderInput, Output as ReaderOutput, Phase, Reader, ReaderConfig,
+};
 use protocol::id::{JournalId, PrintJobId, TerminalId};
 use protocol::link::{PaperState, PosStatus, PrintState};
 use terminal_agent::machine::agent::{
     Agent, AgentConfig, ControlCommand, ControlId, Input, Output, PrinterEvent, PrinterHealth,
 };
-use terminal_agent::machine::reader::{
-    self, ReaderConversation, ReaderConversationConfig,
-};
+use terminal_agent::machine::reader::{self, ReaderConversation, ReaderConversationConfig};
 use terminal_agent::machine::record::JournalEntry;
 use terminal_agent::machine::screen::Screen;
 use terminal_agent::machine::translate;
-use engine::owner::work::Ids as _;
 
 use super::checker;
 use super::fault::{Fault, Sabotage};
@@ -113,7 +113,9 @@ impl Till {
 
     /// Something that has no end yet.
     pub fn open_end(&self) -> Option<String> {
-        let Some(process) = &self.process else { return Some("is off".to_owned()) };
+        let Some(process) = &self.process else {
+            return Some("is off".to_owned());
+        };
         let journal = process.agent.journal();
         if let Some(digest) = journal.open().next() {
             return Some(format!("{} is open: {:?}", digest.pos_id, digest.state));
@@ -154,7 +156,8 @@ impl World {
         if is_plugged {
             self.tell_conversation(number, reader::Input::PortOpened);
         }
-        self.queue.push(self.now_ms + 5, Event::Connects { till: number, life });
+        self.queue
+            .push(self.now_ms + 5, Event::Connects { till: number, life });
     }
 
     /// The agent's process ends: killed, without power, or with a new disk.
@@ -184,7 +187,8 @@ impl World {
         }
         self.cut_all(|connection| connection.till == number && connection.agent_life == life);
         let pause_ms = self.random.between(100, 20_000);
-        self.queue.push(self.now_ms + pause_ms, Event::TillStarts { till: number });
+        self.queue
+            .push(self.now_ms + pause_ms, Event::TillStarts { till: number });
     }
 
     /// The agent is told something.
@@ -192,7 +196,9 @@ impl World {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let now_ms = self.now_ms;
-            let Some(process) = &mut self.tills[number].process else { return };
+            let Some(process) = &mut self.tills[number].process else {
+                return;
+            };
             let mut out = Vec::new();
             process.agent.handle(now_ms, input, &mut out);
             for output in out {
@@ -224,7 +230,14 @@ impl World {
             Output::Persist(bytes) => {
                 let life = self.tills[number].life;
                 let at_ms = self.now_ms + self.random.between(0, 8);
-                self.queue.push(at_ms, Event::JournalWrites { till: number, life, bytes });
+                self.queue.push(
+                    at_ms,
+                    Event::JournalWrites {
+                        till: number,
+                        life,
+                        bytes,
+                    },
+                );
             }
             Output::Hello { open, prints } => self.till_says_hello(number, open, prints),
             Output::Send(message) => self.till_sends(number, &message),
@@ -239,7 +252,14 @@ impl World {
                 self.check(checker::prints_once(job.job_id, times));
                 let (life, job_id) = (self.tills[number].life, job.job_id);
                 let at_ms = self.now_ms + self.random.between(300, 2_000);
-                self.queue.push(at_ms, Event::Prints { till: number, life, job_id });
+                self.queue.push(
+                    at_ms,
+                    Event::Prints {
+                        till: number,
+                        life,
+                        job_id,
+                    },
+                );
             }
             Output::Show(screen) => self.till_shows(number, screen),
             Output::ControlAnswer(_, reply) => {
@@ -254,11 +274,20 @@ impl World {
         match &screen {
             Screen::Concluded(concluded) if concluded.status == PosStatus::Approved => {
                 let pos_id = concluded.pos_id;
-                self.check(checker::approved_shown_only_after_commit(&self.history, pos_id));
+                self.check(checker::approved_shown_only_after_commit(
+                    &self.history,
+                    pos_id,
+                ));
             }
             Screen::SelectTip { pos_id, .. } => {
                 let at_ms = self.now_ms + self.random.between(500, 40_000);
-                self.queue.push(at_ms, Event::TipKey { till: number, pos_id: *pos_id });
+                self.queue.push(
+                    at_ms,
+                    Event::TipKey {
+                        till: number,
+                        pos_id: *pos_id,
+                    },
+                );
             }
             _ => {}
         }
@@ -269,7 +298,9 @@ impl World {
 
     /// Somebody asks for something on the control socket.
     pub fn control(&mut self, number: usize, command: ControlCommand) {
-        let Some(process) = &mut self.tills[number].process else { return };
+        let Some(process) = &mut self.tills[number].process else {
+            return;
+        };
         process.controls += 1;
         let control = ControlId(process.controls);
         self.note(|| format!("till {number} is asked {command:?}"));
@@ -291,13 +322,24 @@ impl World {
             }
         }
         let at_ms = self.now_ms + self.random.between(0, 5);
-        self.queue.push(at_ms, Event::JournalDone { till: number, life, is_written });
+        self.queue.push(
+            at_ms,
+            Event::JournalDone {
+                till: number,
+                life,
+                is_written,
+            },
+        );
     }
 
     /// The journal's thread says how it went.
     pub fn journal_done(&mut self, number: usize, life: u64, is_written: bool) {
         if self.tills[number].life == life {
-            let input = if is_written { Input::Persisted } else { Input::PersistFailed };
+            let input = if is_written {
+                Input::Persisted
+            } else {
+                Input::PersistFailed
+            };
             self.till_hears(number, input);
         }
     }
@@ -342,7 +384,9 @@ impl World {
     fn conversation(&mut self, number: usize, input: reader::Input<'_>) -> Vec<Input> {
         let now_ms = self.now_ms;
         let till = &mut self.tills[number];
-        let Some(process) = &mut till.process else { return Vec::new() };
+        let Some(process) = &mut till.process else {
+            return Vec::new();
+        };
         let mut out = Vec::new();
         process.conversation.handle(now_ms, input, &mut out);
         let plug = till.plug;
@@ -350,7 +394,11 @@ impl World {
         for output in out {
             match output {
                 reader::Output::Write(bytes) => {
-                    let event = Event::ToReader { till: number, plug, bytes };
+                    let event = Event::ToReader {
+                        till: number,
+                        plug,
+                        bytes,
+                    };
                     self.queue.push(now_ms + SERIAL_MS, event);
                 }
                 reader::Output::Event(event) => {
@@ -377,7 +425,12 @@ impl World {
         let out = till.reader.handle(now_ms, input);
         for ReaderOutput::Host(bytes) in out {
             if till.is_plugged {
-                let event = Event::FromReader { till: number, life, plug, bytes };
+                let event = Event::FromReader {
+                    till: number,
+                    life,
+                    plug,
+                    bytes,
+                };
                 self.queue.push(now_ms + SERIAL_MS, event);
             }
         }

@@ -27,8 +27,9 @@ impl World {
         for merchant in 0..usize::try_from(merchants).unwrap_or(1) {
             let merchant_id = MerchantId::from_uuid(self.ids.next());
             let tills = self.random.between(1, 2);
-            let terminals: Vec<TerminalId> =
-                (0..tills).map(|_| TerminalId::from_uuid(self.ids.next())).collect();
+            let terminals: Vec<TerminalId> = (0..tills)
+                .map(|_| TerminalId::from_uuid(self.ids.next()))
+                .collect();
             board(&store, merchant_id, &terminals);
             for terminal_id in terminals {
                 let serial = self.tills.len();
@@ -171,7 +172,10 @@ fn board(store: &MemoryStore, merchant_id: MerchantId, terminals: &[TerminalId])
     let commit = Commit {
         stream: key::merchant_stream(merchant_id),
         expected_seq: 0,
-        records: vec![Record { event: Vec::new(), rows }],
+        records: vec![Record {
+            event: Vec::new(),
+            rows,
+        }],
         urgency: Urgency::New,
     };
     store.commit(commit, Box::new(|_| ()));

@@ -4,8 +4,8 @@
 use engine::owner::terminal::{TerminalInput, VerifiedHello};
 use protocol::id::IncarnationId;
 use protocol::link::{
-    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport,
-    SILENCE_MS_MAX, ToAgent, ToEngine, VERSION, VERSION_MIN, decode, encode,
+    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, SILENCE_MS_MAX,
+    ToAgent, ToEngine, VERSION, VERSION_MIN, decode, encode,
 };
 use terminal_agent::machine::agent::Input;
 
@@ -39,9 +39,17 @@ impl LinkSide {
     /// When the task wants to be told the time.
     pub fn next_timer_ms(&self) -> Option<u64> {
         self.socket?;
-        let silence_ms = if self.is_up { SILENCE_MS_MAX } else { STEP_MS_MAX };
+        let silence_ms = if self.is_up {
+            SILENCE_MS_MAX
+        } else {
+            STEP_MS_MAX
+        };
         let silence_ms = self.heard_ms + silence_ms;
-        Some(if self.is_up { silence_ms.min(self.said_ms + HEARTBEAT_MS) } else { silence_ms })
+        Some(if self.is_up {
+            silence_ms.min(self.said_ms + HEARTBEAT_MS)
+        } else {
+            silence_ms
+        })
     }
 }
 
@@ -55,7 +63,9 @@ impl World {
         self.forget_connections();
         let socket = self.engine.is_up.then(|| self.connect(number));
         let now_ms = self.now_ms;
-        let Some(process) = &mut self.tills[number].process else { return };
+        let Some(process) = &mut self.tills[number].process else {
+            return;
+        };
         process.link.made += 1;
         process.link.socket = socket;
         process.link.heard_ms = now_ms;
@@ -76,7 +86,9 @@ impl World {
     /// The agent's link task gives up its connection, and tries again later.
     fn link_lost(&mut self, number: usize) {
         let life = self.tills[number].life;
-        let Some(process) = &mut self.tills[number].process else { return };
+        let Some(process) = &mut self.tills[number].process else {
+            return;
+        };
         let link = &mut process.link;
         if link.is_up || link.retry_ms == 0 {
             link.retry_ms = RETRY_MS.0;
@@ -89,16 +101,25 @@ impl World {
             self.hang_up(socket, false);
         }
         self.note(|| format!("till {number} link down"));
-        self.queue.push(self.now_ms + pause_ms, Event::Connects { till: number, life });
+        self.queue.push(
+            self.now_ms + pause_ms,
+            Event::Connects { till: number, life },
+        );
         self.till_hears(number, Input::LinkDown);
     }
 
     /// The link task's timer: silence, or a ping.
     pub fn link_timer(&mut self, number: usize) {
         let now_ms = self.now_ms;
-        let Some(process) = &mut self.tills[number].process else { return };
+        let Some(process) = &mut self.tills[number].process else {
+            return;
+        };
         let link = &mut process.link;
-        let silence_ms = if link.is_up { SILENCE_MS_MAX } else { STEP_MS_MAX };
+        let silence_ms = if link.is_up {
+            SILENCE_MS_MAX
+        } else {
+            STEP_MS_MAX
+        };
         if now_ms >= link.heard_ms + silence_ms {
             self.link_lost(number);
         } else if let Some(socket) = link.socket {
@@ -109,7 +130,9 @@ impl World {
     /// The agent machine's hello goes out on the connection that asked for it last.
     pub fn till_says_hello(&mut self, number: usize, open: Vec<Digest>, prints: Vec<PrintReport>) {
         let terminal_id = self.tills[number].terminal_id;
-        let Some(process) = &mut self.tills[number].process else { return };
+        let Some(process) = &mut self.tills[number].process else {
+            return;
+        };
         let journal = process.agent.journal();
         let (journal_id, boot) = (journal.journal_id(), journal.boot());
         let link = &mut process.link;
@@ -118,7 +141,9 @@ impl World {
             return;
         }
         link.commands = link.next.take();
-        let (Some(socket), Some(journal_id)) = (link.commands, journal_id) else { return };
+        let (Some(socket), Some(journal_id)) = (link.commands, journal_id) else {
+            return;
+        };
         let hello = Handshake::Hello(Box::new(Hello {
             version: VERSION,
             terminal_id,
@@ -137,7 +162,10 @@ impl World {
     /// The agent machine's message goes out, if there is a connection.
     pub fn till_sends(&mut self, number: usize, message: &ToEngine) {
         self.note(|| format!("till {number} to engine: {message:?}"));
-        let socket = self.tills[number].process.as_ref().and_then(|process| process.link.commands);
+        let socket = self.tills[number]
+            .process
+            .as_ref()
+            .and_then(|process| process.link.commands);
         if let Some(socket) = socket {
             self.till_writes(number, socket, message);
         }
@@ -164,7 +192,9 @@ impl World {
     /// Bytes arrive.
     pub fn frame(&mut self, number: u64, to_engine: bool, bytes: &[u8]) {
         self.mix(bytes);
-        let Some(connection) = self.network.connections.get(&number) else { return };
+        let Some(connection) = self.network.connections.get(&number) else {
+            return;
+        };
         if connection.is_cut {
             return;
         }
@@ -178,7 +208,9 @@ impl World {
 
     /// A side learns that its connection is closed.
     pub fn hangup(&mut self, number: u64, to_engine: bool) {
-        let Some(connection) = self.network.connections.get_mut(&number) else { return };
+        let Some(connection) = self.network.connections.get_mut(&number) else {
+            return;
+        };
         let till = connection.till;
         if to_engine {
             let is_open = std::mem::take(&mut connection.is_engine_open);
@@ -198,11 +230,18 @@ impl World {
         let input = if let Ok(message) = decode::<ToEngine>(bytes) {
             if self.sabotage == Some(Sabotage::AuthorizeUncommitted)
                 && let ToEngine::Card(report) = &message
-                && self.history.pos.get(&report.pos_id).is_some_and(|pos| pos.outcome.is_some())
+                && self
+                    .history
+                    .pos
+                    .get(&report.pos_id)
+                    .is_some_and(|pos| pos.outcome.is_some())
             {
                 self.authorize_uncommitted(till, report);
             }
-            TerminalInput::Said { socket, message: Box::new(message) }
+            TerminalInput::Said {
+                socket,
+                message: Box::new(message),
+            }
         } else if let Ok(Handshake::Hello(hello)) = decode::<Handshake>(bytes) {
             let forgets = self.sabotage == Some(Sabotage::ForgetReconcile);
             TerminalInput::Hello(Box::new(VerifiedHello {
@@ -223,7 +262,9 @@ impl World {
 
     fn till_receives(&mut self, socket: u64, number: usize, bytes: &[u8]) {
         let now_ms = self.now_ms;
-        let Some(process) = &mut self.tills[number].process else { return };
+        let Some(process) = &mut self.tills[number].process else {
+            return;
+        };
         let link = &mut process.link;
         if link.socket != Some(socket) {
             return;

@@ -36,7 +36,11 @@ const EVENTS_PER_INSTANT_MAX: u32 = 20_000;
 #[derive(Debug)]
 pub enum Event {
     /// Bytes arrive on a connection.
-    Frame { connection: u64, to_engine: bool, bytes: Vec<u8> },
+    Frame {
+        connection: u64,
+        to_engine: bool,
+        bytes: Vec<u8>,
+    },
     /// A side of a connection learns that it is closed.
     Hangup { connection: u64, to_engine: bool },
     /// A commit reaches the disk.
@@ -56,29 +60,65 @@ pub enum Event {
     /// The agent tries to connect.
     Connects { till: usize, life: u64 },
     /// The journal has written; then it says so.
-    JournalWrites { till: usize, life: u64, bytes: super::till::Persist },
+    JournalWrites {
+        till: usize,
+        life: u64,
+        bytes: super::till::Persist,
+    },
     /// The journal says so.
-    JournalDone { till: usize, life: u64, is_written: bool },
+    JournalDone {
+        till: usize,
+        life: u64,
+        is_written: bool,
+    },
     /// Bytes reach the reader.
-    ToReader { till: usize, plug: u64, bytes: Vec<u8> },
+    ToReader {
+        till: usize,
+        plug: u64,
+        bytes: Vec<u8>,
+    },
     /// Bytes come from the reader.
-    FromReader { till: usize, life: u64, plug: u64, bytes: Vec<u8> },
+    FromReader {
+        till: usize,
+        life: u64,
+        plug: u64,
+        bytes: Vec<u8>,
+    },
     /// The reader is plugged in.
     Plugs { till: usize, plug: u64 },
     /// Somebody comes with a card, or takes it away.
-    Customer { till: usize, poll: u64, is_leaving: bool },
+    Customer {
+        till: usize,
+        poll: u64,
+        is_leaving: bool,
+    },
     /// The printer is done with a job.
-    Prints { till: usize, life: u64, job_id: PrintJobId },
+    Prints {
+        till: usize,
+        life: u64,
+        job_id: PrintJobId,
+    },
     /// The cashier does something.
     Cashier { till: usize },
     /// The payer presses a key of the tip prompt.
-    TipKey { till: usize, pos_id: PosTransactionId },
+    TipKey {
+        till: usize,
+        pos_id: PosTransactionId,
+    },
     /// A client does something.
     Client { client: usize },
     /// A client's request reaches the engine.
-    CallArrives { client: usize, call: Box<Call>, request: Box<Request> },
+    CallArrives {
+        client: usize,
+        call: Box<Call>,
+        request: Box<Request>,
+    },
     /// An answer reaches a client.
-    AnswerArrives { client: usize, call: u64, reply: Box<Result<Reply, Rejection>> },
+    AnswerArrives {
+        client: usize,
+        call: u64,
+        reply: Box<Result<Reply, Rejection>>,
+    },
     /// A fault strikes.
     Trouble,
     /// The last fault has struck.
@@ -144,7 +184,10 @@ impl World {
         let plan = Plan::draw(&mut random);
         // A short life of attempts makes the last moment frequent.
         let attempt_ms = *random.pick(&[8_000, 20_000, 60_000]);
-        let limits = Limits { attempt_ms, ..Limits::default() };
+        let limits = Limits {
+            attempt_ms,
+            ..Limits::default()
+        };
         let ids = SeededIds::new(Random::new(random.next()));
         let mut world = Self {
             seed,
@@ -178,13 +221,25 @@ impl World {
 
     /// Lets everything happen.
     pub fn run(mut self) -> Report {
+        let events = self.run_to_the_end();
+        self.report(events)
+    }
+
+    /// Lets everything happen, and counts events.
+    fn run_to_the_end(&mut self) -> u64 {
         let mut events = 0u64;
         let mut at_once = 0u32;
         while self.violation.is_none() && !self.is_converged {
             let queued = self.queue.next_ms();
             let timer = self.next_timer_ms().map(|at_ms| at_ms.max(self.now_ms));
-            let Some(next_ms) = [queued, timer].into_iter().flatten().min() else { break };
-            at_once = if next_ms == self.now_ms { at_once + 1 } else { 0 };
+            let Some(next_ms) = [queued, timer].into_iter().flatten().min() else {
+                break;
+            };
+            at_once = if next_ms == self.now_ms {
+                at_once + 1
+            } else {
+                0
+            };
             if at_once > EVENTS_PER_INSTANT_MAX {
                 let what = format!("{at_once} events at {next_ms} ms");
                 self.violate(Violation::new("converges", what));
@@ -199,7 +254,7 @@ impl World {
                 self.timers();
             }
         }
-        self.report(events)
+        events
     }
 
     fn next_timer_ms(&self) -> Option<u64> {
@@ -208,7 +263,9 @@ impl World {
         let engine = self.engine.poll_deadline();
         let engine = engine.map(|at| Timestamp(at.0 - self.clock_skew_ms));
         let instants = [engine, line].into_iter().flatten().map(virtual_ms);
-        instants.chain(self.tills.iter().filter_map(Till::next_timer_ms)).min()
+        instants
+            .chain(self.tills.iter().filter_map(Till::next_timer_ms))
+            .min()
     }
 
     fn timers(&mut self) {
@@ -221,36 +278,74 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Frame { connection, to_engine, bytes } => {
+            Event::Frame {
+                connection,
+                to_engine,
+                bytes,
+            } => {
                 self.frame(connection, to_engine, &bytes);
             }
-            Event::Hangup { connection, to_engine } => self.hangup(connection, to_engine),
+            Event::Hangup {
+                connection,
+                to_engine,
+            } => self.hangup(connection, to_engine),
             Event::StoreSteps => self.step_store(),
             Event::EngineStarts => self.start_engine(),
-            Event::HostAnswers { life, merchant, transaction_id, sending, answer } => {
-                let input = MerchantInput::Acquirer { transaction_id, sending, answer };
+            Event::HostAnswers {
+                life,
+                merchant,
+                transaction_id,
+                sending,
+                answer,
+            } => {
+                let input = MerchantInput::Acquirer {
+                    transaction_id,
+                    sending,
+                    answer,
+                };
                 self.engine_hears(life, merchant, input);
             }
             Event::TillStarts { till } => self.start_till(till),
             Event::Connects { till, life } => self.till_connects(till, life),
             Event::JournalWrites { till, life, bytes } => self.journal_writes(till, life, bytes),
-            Event::JournalDone { till, life, is_written } => {
+            Event::JournalDone {
+                till,
+                life,
+                is_written,
+            } => {
                 self.journal_done(till, life, is_written);
             }
             Event::ToReader { till, plug, bytes } => self.reader_hears(till, plug, &bytes),
-            Event::FromReader { till, life, plug, bytes } => {
+            Event::FromReader {
+                till,
+                life,
+                plug,
+                bytes,
+            } => {
                 self.reader_says(till, life, plug, &bytes);
             }
             Event::Plugs { till, plug } => self.plug_in(till, plug),
-            Event::Customer { till, poll, is_leaving } => self.customer(till, poll, is_leaving),
+            Event::Customer {
+                till,
+                poll,
+                is_leaving,
+            } => self.customer(till, poll, is_leaving),
             Event::Prints { till, life, job_id } => self.printed(till, life, job_id),
             Event::Cashier { till } => self.cashier(till),
             Event::TipKey { till, pos_id } => self.tip_key(till, pos_id),
             Event::Client { client } => self.client_acts(client),
-            Event::CallArrives { client, call, request } => {
+            Event::CallArrives {
+                client,
+                call,
+                request,
+            } => {
                 self.call_arrives(client, *call, *request);
             }
-            Event::AnswerArrives { client, call, reply } => {
+            Event::AnswerArrives {
+                client,
+                call,
+                reply,
+            } => {
                 self.answer_arrives(client, call, *reply);
             }
             Event::Trouble => self.trouble(),
@@ -295,22 +390,36 @@ impl World {
         if !self.engine.is_idle() {
             return Some("the engine has something to do".to_owned());
         }
-        let marks = self.engine.store.scan(&key::space(key::OPEN), None, 5).unwrap_or_default();
+        let marks = self
+            .engine
+            .store
+            .scan(&key::space(key::OPEN), None, 5)
+            .unwrap_or_default();
         if let Some((mark, _)) = marks.first() {
             let row = key::opened(mark).unwrap_or_default();
             return Some(format!("{:?} of open work has no end", char::from(row[0])));
         }
-        let pos = self.history.pos.values().find(|pos| !pos.status().is_final());
+        let pos = self
+            .history
+            .pos
+            .values()
+            .find(|pos| !pos.status().is_final());
         if let Some(pos) = pos {
-            return Some(format!("{} is {:?} in {:?}", pos.id, pos.status(), pos.stage));
+            return Some(format!(
+                "{} is {:?} in {:?}",
+                pos.id,
+                pos.status(),
+                pos.stage
+            ));
         }
         let client = self.clients.iter().position(Client::waits);
         if let Some(client) = client {
             return Some(format!("client {client} has no answer"));
         }
-        self.tills.iter().enumerate().find_map(|(number, till)| {
-            till.open_end().map(|what| format!("till {number}: {what}"))
-        })
+        self.tills
+            .iter()
+            .enumerate()
+            .find_map(|(number, till)| till.open_end().map(|what| format!("till {number}: {what}")))
     }
 
     fn report(self, events: u64) -> Report {
@@ -320,7 +429,11 @@ impl World {
             let outcome = format!("{:?}/{reason}", pos.status()).to_lowercase();
             *outcomes.entry(outcome).or_default() += 1;
         }
-        let faults = self.plan.struck.iter().map(|(fault, times)| (fault.word(), *times));
+        let faults = self
+            .plan
+            .struck
+            .iter()
+            .map(|(fault, times)| (fault.word(), *times));
         Report {
             seed: self.seed,
             violation: self.violation,
@@ -364,5 +477,53 @@ impl World {
         if self.is_verbose {
             println!("{:>9} {}", self.now_ms, what());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::domain::pos::{PosTransaction, Verdict};
+    use protocol::link::PosStatus;
+
+    use super::*;
+
+    /// A world at its end, in which a POS transaction of some kind has been changed by hand.
+    fn changed(is_wanted: fn(&PosTransaction) -> bool, change: fn(&mut PosTransaction)) -> World {
+        let found = (1..100).find_map(|seed| {
+            let mut world = World::new(seed, None, false);
+            world.run_to_the_end();
+            assert_eq!(world.violation, None, "seed {seed}");
+            change(world.history.pos.values_mut().find(|pos| is_wanted(pos))?);
+            Some(world)
+        });
+        found.unwrap()
+    }
+
+    #[test]
+    fn a_false_verdict_is_caught() {
+        let world = changed(
+            |pos| pos.cancel.is_some(),
+            |pos| {
+                if let Some(cancel) = &mut pos.cancel {
+                    cancel.verdict = cancel.verdict.map_or(Some(Verdict::Canceled), |_| None);
+                }
+            },
+        );
+        let host = world.acquirer.line.host();
+        assert!(checker::verdicts_are_true(&world.history, host).is_err());
+    }
+
+    #[test]
+    fn a_false_status_is_caught() {
+        let world = changed(
+            |pos| pos.status() == PosStatus::Approved,
+            |pos| {
+                if let Some(outcome) = &mut pos.outcome {
+                    outcome.status = PosStatus::Declined;
+                }
+            },
+        );
+        let host = world.acquirer.line.host();
+        assert!(checker::statuses_are_true(&world.history, host).is_err());
     }
 }
