@@ -14,8 +14,9 @@ use terminal_agent::machine::reader;
 use terminal_agent::machine::screen::Screen;
 
 use super::client::euro;
+use super::event::Event;
 use super::fault::Fault;
-use super::world::{EPOCH_MS, Event, World};
+use super::world::{EPOCH_MS, World};
 
 impl World {
     /// The cashier does something, and later something else.

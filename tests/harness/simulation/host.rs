@@ -16,8 +16,9 @@ use protocol::id::TransactionId;
 use protocol::link::CardReport;
 
 use super::engine::Mail;
+use super::event::Event;
 use super::fault::{Fault, Sabotage};
-use super::world::{EPOCH_MS, Event, World};
+use super::world::{EPOCH_MS, World};
 
 /// When the engine's end stops to wait and says *unknown*. As the simulator's default.
 const TIMEOUT_MS: u64 = 20_000;

@@ -13,9 +13,10 @@ use protocol::id::{MerchantId, TerminalId};
 
 use super::client::Client;
 use super::engine::Engine;
+use super::event::Event;
 use super::fault::Fault;
 use super::till::Till;
-use super::world::{EPOCH_MS, Event, World};
+use super::world::{EPOCH_MS, World};
 
 impl World {
     /// Boards merchants with their tills and clients, and lets everything begin.

@@ -10,8 +10,9 @@ use protocol::link::{
 use terminal_agent::machine::agent::Input;
 
 use super::engine::Mail;
+use super::event::Event;
 use super::fault::Sabotage;
-use super::world::{Event, World};
+use super::world::World;
 
 /// How long each step of the handshake may take.
 const STEP_MS_MAX: u64 = 10_000;
