@@ -81,6 +81,9 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         StoreConfig::new(config.data_dir.join("store"), incarnation),
         Box::new(end_at_once),
     )?;
+    tracing::warn!(
+        "the acquirer is a simulator and reader keys descend from a published test key: no real card may be read"
+    );
     let acquirer = Arc::new(SimulatedAcquirer::open(
         &config.data_dir.join(BOOK_FILE),
         SimulatorConfig::default(),

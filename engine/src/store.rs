@@ -273,6 +273,10 @@ pub trait Store: Rows + Send + Sync {
     /// applied in the order of submission.
     fn commit(&self, commit: Commit, done: Done);
 
+    /// Whether new work would be refused for want of space. Asked before an owner decides, so that
+    /// a full disk costs the owner nothing; the refusal of the commit remains the law.
+    fn is_exhausted(&self) -> bool;
+
     /// Records after `after`, oldest first, at most `limit`; only durable ones.
     ///
     /// # Errors

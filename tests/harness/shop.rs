@@ -129,6 +129,11 @@ impl Devices {
         self.program.kill();
     }
 
+    /// Asks the simulator to end; true when it did so cleanly.
+    pub fn stop(&mut self) -> bool {
+        self.program.stop()
+    }
+
     /// Tells the devices what the hands do.
     ///
     /// # Errors

@@ -91,7 +91,8 @@ fn stop_flag() -> io::Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
 fn close(shop: &mut Shop) -> bool {
     let is_till_clean = shop.till.stop();
     let is_engine_clean = shop.engine.stop();
-    is_till_clean && is_engine_clean
+    let are_devices_clean = shop.devices.stop();
+    is_till_clean && is_engine_clean && are_devices_clean
 }
 
 fn farewell(narrator: &Narrator, shop: &Shop) {

@@ -18,14 +18,18 @@ use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::id_source::SystemIds;
 use crate::owner::access_change::AccessChange;
-use crate::owner::machine::{self, Input, Output, Owner};
+use crate::owner::machine::{self, Decider as _, Input, Output, Owner};
 use crate::owner::merchant::{Effect, MerchantInput, MerchantOwner, TerminalEvent};
 use crate::owner::request::{Ask, CallerId, ClaimRequest, Reply, Request, TillCaller};
 use crate::owner::terminal::TerminalInput;
-use crate::store::{CommitRefused, Committed};
+use crate::store::{CommitRefused, Committed, Urgency};
 
 /// Messages that wait before callers are turned away.
 const MAILBOX_CAPACITY: usize = 1_024;
+
+/// Between giving an owner up and loading it again. Arbitrary: short beside the seconds in which a
+/// terminal reconnects, long enough that a disk that cannot be read is not asked in a loop.
+const RELOAD_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// The answer's way back to an HTTP handler.
 pub(crate) type ReplyTo = oneshot::Sender<Result<Reply, Rejection>>;
@@ -184,30 +188,34 @@ impl MerchantActor {
         self.set_timer(ctx);
     }
 
-    /// Builds the owner anew from what is committed. Everybody who waits is turned away; links
-    /// begin again, because what was sent on them may not be committed.
+    /// Gives the owner up; it is built anew from what is committed. Everybody who waits is turned
+    /// away; links begin again, because what was sent on them may not be committed. Of what was
+    /// not decided only the acquirer's word is worth keeping.
     fn discard(&mut self, ctx: &mut Context<Self>) {
         self.turn_away();
-        let waiting: Vec<MerchantInput> = self
+        let waiting = self
             .owner
             .take()
-            .map(|owner| owner.into_waiting().collect())
-            .unwrap_or_default();
+            .map(Owner::into_waiting)
+            .into_iter()
+            .flatten();
+        let kept: Vec<MerchantInput> = waiting
+            .filter(|input| matches!(input, MerchantInput::Acquirer { .. }))
+            .collect();
         for terminal in self.terminals.values() {
             deliver(
                 terminal,
                 FromMerchant(TerminalInput::Reset { is_renewed: false }),
             );
         }
-        if !self.load(ctx) {
-            return;
-        }
-        for input in waiting {
-            // Only the acquirer's word is worth keeping: callers have been answered, links reset.
-            if matches!(input, MerchantInput::Acquirer { .. }) {
-                self.feed(ctx, Input::Outside(input));
+        ctx.run_later(RELOAD_PAUSE, |actor, ctx| {
+            for input in kept {
+                actor.feed(ctx, Input::Outside(input));
             }
-        }
+            if actor.owner.is_none() {
+                actor.load(ctx);
+            }
+        });
     }
 
     /// Answers everybody who waits. Nothing has moved for them, except where an operation is
@@ -290,6 +298,25 @@ impl MerchantActor {
         }
     }
 
+    fn ask(
+        &mut self,
+        ctx: &mut Context<Self>,
+        caller: CallerId,
+        claim: Option<ClaimRequest>,
+        request: Request,
+    ) {
+        let input = MerchantInput::Ask(Ask {
+            caller,
+            claim,
+            request,
+        });
+        if MerchantOwner::urgency(&input) == Urgency::New && self.around.store.is_exhausted() {
+            self.answer(caller, Err(Rejection::Busy));
+        } else {
+            self.feed(ctx, Input::Outside(input));
+        }
+    }
+
     fn new_caller(&mut self, caller: Caller) -> CallerId {
         self.callers_made += 1;
         let caller_id = CallerId(self.callers_made);
@@ -330,12 +357,7 @@ impl Handler<AskMerchant> for MerchantActor {
 
     fn handle(&mut self, ask: AskMerchant, ctx: &mut Context<Self>) {
         let caller = self.new_caller(Caller::Api(ask.reply_to));
-        let ask = Ask {
-            caller,
-            claim: ask.claim,
-            request: ask.request,
-        };
-        self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
+        self.ask(ctx, caller, ask.claim, ask.request);
     }
 }
 
@@ -344,12 +366,7 @@ impl Handler<AskFromTill> for MerchantActor {
 
     fn handle(&mut self, ask: AskFromTill, ctx: &mut Context<Self>) {
         let caller = self.new_caller(Caller::Till(ask.caller));
-        let ask = Ask {
-            caller,
-            claim: Some(ask.claim),
-            request: ask.request,
-        };
-        self.feed(ctx, Input::Outside(MerchantInput::Ask(ask)));
+        self.ask(ctx, caller, Some(ask.claim), ask.request);
     }
 }
 

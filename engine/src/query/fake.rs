@@ -64,6 +64,10 @@ impl Rows for FakeStore {
 }
 
 impl Store for FakeStore {
+    fn is_exhausted(&self) -> bool {
+        false
+    }
+
     fn commit(&self, _: Commit, done: Done) {
         done(Err(CommitRefused::Closed));
     }

@@ -363,6 +363,10 @@ impl Rows for DiskStore {
 }
 
 impl Store for DiskStore {
+    fn is_exhausted(&self) -> bool {
+        self.spares.is_exhausted()
+    }
+
     fn commit(&self, commit: Commit, done: Done) {
         self.queue.push(commit, done);
     }

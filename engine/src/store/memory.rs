@@ -211,6 +211,10 @@ fn owned((key, value): (&Vec<u8>, &Vec<u8>)) -> KeyValue {
 }
 
 impl Store for MemoryStore {
+    fn is_exhausted(&self) -> bool {
+        self.lock().refusals.front() == Some(&CommitRefused::NoSpace)
+    }
+
     fn commit(&self, commit: Commit, done: Done) {
         self.lock().waiting.push_back(Waiting { commit, done });
     }

@@ -297,7 +297,7 @@ async fn a_pos_transaction_is_shown_whole() {
     doubtful.outcome = None;
     doubtful.stage = Stage::Reversing;
     doubtful.reversing_for = Some(Reason::AcquirerUnknown);
-    doubtful.deadline = Some(T0.plus_ms(1_000));
+    doubtful.next_action_at = Some(T0.plus_ms(1_000));
     doubtful.attempts[0].state = AttemptState::Reversed(Reason::AcquirerUnknown);
     world.put_pos(&doubtful);
     let data = world

@@ -242,7 +242,9 @@ pub(super) fn pos(number: u128, created_at: Timestamp) -> PosTransaction {
         retry_until: created_at.plus_ms(60_000),
         attempts: Vec::new(),
         cancel: None,
+        approved: None,
         reversing_for: None,
+        next_action_at: None,
         outcome: None,
     }
 }

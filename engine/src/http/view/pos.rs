@@ -78,6 +78,7 @@ pub(in crate::http) struct PosView<'a> {
     amount: i64,
     tip_amount: Option<i64>,
     total: i64,
+    approved_amount: Option<i64>,
     currency: &'static str,
     reference: Option<&'a str>,
     accept_partial: bool,
@@ -114,7 +115,7 @@ impl<'a> PosView<'a> {
     pub(in crate::http) fn of(pos: &'a PosTransaction) -> Self {
         let in_doubt = (pos.stage == Stage::Reversing).then(|| InDoubtView {
             who_holds_truth: "acquirer",
-            next_action_at: pos.deadline.map(instant),
+            next_action_at: pos.next_action_at.map(instant),
         });
         Self {
             id: pos.id,
@@ -126,6 +127,7 @@ impl<'a> PosView<'a> {
             amount: pos.base.minor(),
             tip_amount: pos.tip.map(|tip| tip.minor()),
             total: pos.total().unwrap_or(pos.base).minor(),
+            approved_amount: pos.approved.map(|approved| approved.minor()),
             currency: pos.base.currency().code(),
             reference: pos.reference.as_deref(),
             accept_partial: pos.accept_partial,

@@ -12,7 +12,7 @@ use crate::acquirer::{
 use crate::domain::pos::{AttemptState, PosTransaction, Stage};
 use crate::domain::reason::Reason;
 use crate::domain::receipt::Slip;
-use crate::domain::reversal::{Reversal, ReversalAnswer};
+use crate::domain::reversal::{Reversal, ReversalAnswer, pause_ms};
 use crate::domain::time::Timestamp;
 use crate::domain::transaction::{HostResult, Intent, IntentKind, Transaction, TransactionState};
 
@@ -101,6 +101,7 @@ impl MerchantOwner {
             Some(work.now.plus_ms(self.limits.confirm_ms)),
             work.now,
         );
+        pos.approved = transaction.authorized;
         set_attempt(&mut pos, AttemptState::Confirming);
         transaction.state = TransactionState::Confirming;
         transaction.touch(work.now);
@@ -212,7 +213,9 @@ impl MerchantOwner {
     ) {
         let was_authorizing = pos.stage == Stage::Authorizing;
         pos.enter(Stage::Reversing, None, work.now);
+        pos.approved = None;
         pos.reversing_for = Some(reason);
+        pos.next_action_at = Some(work.now.plus_ms(pause_ms(1)));
         set_attempt(&mut pos, AttemptState::Reversed(reason));
         if was_authorizing {
             self.send_host_answer(work, &pos, HostDecision::Unreachable, Vec::new());
@@ -250,6 +253,7 @@ impl MerchantOwner {
         transaction.reversal = Some(reversal);
         transaction.touch(work.now);
         if !is_done {
+            self.note_next_action(work, &transaction);
             self.save_transaction(work, "transaction.reversal_answered", transaction);
             return Ok(());
         }
@@ -278,14 +282,27 @@ impl MerchantOwner {
             Some(reversal_request(&transaction))
         } else if let Some(intent) = &mut transaction.intent {
             intent.tries = intent.tries.saturating_add(1);
-            intent.next_at = now.plus_ms(crate::domain::reversal::pause_ms(intent.tries));
+            intent.next_at = now.plus_ms(pause_ms(intent.tries));
             intent_request(&transaction)
         } else {
             None
         };
         let Some(request) = request else { return };
         work.effect(Effect::Acquirer(Box::new(request)));
+        self.note_next_action(work, &transaction);
         self.save_transaction(work, "transaction.repeated", transaction);
+    }
+
+    /// Who asks about a transaction in doubt is told when the engine acts next.
+    fn note_next_action(&mut self, work: &mut MerchantWork<'_>, transaction: &Transaction) {
+        let next_action_at = transaction.reversal.map(|reversal| reversal.next_at);
+        if let Some(mut pos) = self.open.get(&transaction.pos_id).cloned()
+            && pos.stage == Stage::Reversing
+        {
+            pos.next_action_at = next_action_at;
+            pos.touch(work.now);
+            self.save_pos(work, "pos_transaction.reversal_goes_on", pos);
+        }
     }
 
     fn intent_answered(

@@ -93,7 +93,9 @@ impl MerchantOwner {
             retry_until: now.plus_ms(self.limits.retry_ms),
             attempts: Vec::new(),
             cancel: None,
+            approved: None,
             reversing_for: None,
+            next_action_at: None,
             outcome: None,
         }
     }

@@ -396,7 +396,7 @@ pub(super) fn concluded(pos: &PosTransaction) -> Concluded {
             .reason()
             .map(|reason| reason.code().to_owned())
             .unwrap_or_default(),
-        amount: pos.total().unwrap_or(pos.base),
+        amount: pos.amount(),
         tip: pos.tip,
         transaction_id: match status {
             PosStatus::Approved => pos.current_transaction(),

@@ -39,7 +39,11 @@ pub(in crate::owner) struct PosForm {
     retry_until: i64,
     attempts: Vec<AttemptForm>,
     cancel: Option<CancelForm>,
+    #[serde(default)]
+    approved: Option<Money>,
     reversing_for: Option<String>,
+    #[serde(default)]
+    next_action_at: Option<i64>,
     outcome: Option<OutcomeForm>,
 }
 
@@ -103,6 +107,8 @@ impl Form for PosForm {
                 void_if_too_late: cancel.if_too_late == IfTooLate::Void,
                 verdict: cancel.verdict.map(|verdict| verdict.code().to_owned()),
             }),
+            approved: pos.approved,
+            next_action_at: pos.next_action_at.map(|at| at.0),
             reversing_for: pos.reversing_for.map(|reason| reason.code().to_owned()),
             outcome: pos.outcome.map(|outcome| OutcomeForm {
                 status: outcome.status,
@@ -140,6 +146,8 @@ impl Form for PosForm {
             retry_until: Timestamp(self.retry_until),
             attempts: attempts?,
             cancel: read(self.cancel, CancelForm::value)?,
+            approved: self.approved,
+            next_action_at: self.next_action_at.map(Timestamp),
             reversing_for: read(self.reversing_for, |code| Reason::from_code(&code))?,
             outcome: read(self.outcome, OutcomeForm::value)?,
         })
