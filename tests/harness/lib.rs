@@ -5,6 +5,8 @@
 pub mod api;
 pub mod hand;
 pub mod programs;
+pub mod raw;
+pub mod reaper;
 pub mod shop;
 pub mod simulation;
 pub mod wait;

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
+use crate::reaper;
 use crate::wait::until;
 
 /// Directory of the built programs: the one this test or demo itself runs from.
@@ -93,6 +94,7 @@ impl Program {
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()?;
+        reaper::note(child.id());
         Ok(Self { name, child })
     }
 
@@ -122,7 +124,9 @@ impl Program {
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().ok();
-        self.child.wait().ok();
+        if self.child.wait().is_ok() {
+            reaper::forget(self.child.id());
+        }
     }
 
     /// Asks it to end, as systemd does, and waits; true when it ended by itself with code 0.

@@ -37,16 +37,27 @@ pub struct Engine {
     pub operator: Api,
     program: Program,
     listen: String,
-    log_filter: Option<String>,
 }
 
 impl Engine {
-    /// Starts an engine whose database is in `dir`.
+    /// Starts an engine whose database is in `dir`, with the configuration `engine.toml` there if
+    /// there is one.
     ///
     /// # Errors
     /// When it does not start; its log says why.
     pub fn start(dir: &Path) -> io::Result<Self> {
-        Self::start_logging(dir, None)
+        fs::create_dir_all(dir)?;
+        Self::start_at(dir, "127.0.0.1:0")
+    }
+
+    /// As [`Engine::start`], with this text as its configuration file.
+    ///
+    /// # Errors
+    /// When it does not start; its log says why.
+    pub fn start_configured(dir: &Path, config: &str) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        fs::write(dir.join("engine.toml"), config)?;
+        Self::start(dir)
     }
 
     /// Starts an engine that logs what this filter lets through.
@@ -54,14 +65,21 @@ impl Engine {
     /// # Errors
     /// When it does not start; its log says why.
     pub fn start_logging(dir: &Path, log_filter: Option<&str>) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
-        Self::start_at(dir, "127.0.0.1:0", log_filter)
+        match log_filter {
+            Some(filter) => Self::start_configured(dir, &format!("log_filter = {filter:?}\n")),
+            None => Self::start(dir),
+        }
     }
 
-    fn start_at(dir: &Path, listen: &str, log_filter: Option<&str>) -> io::Result<Self> {
+    fn start_at(dir: &Path, listen: &str) -> io::Result<Self> {
         let data = dir.join("data").display().to_string();
-        let arguments = ["run", "--data-dir", &data, "--listen", listen];
-        let mut program = Program::start_logging("engine", &arguments, &dir.join("engine.log"), log_filter)?;
+        let config = dir.join("engine.toml");
+        let config_path = config.display().to_string();
+        let mut arguments = vec!["run", "--data-dir", &data, "--listen", listen];
+        if config.exists() {
+            arguments.extend(["--config", &config_path]);
+        }
+        let mut program = Program::start("engine", &arguments, &dir.join("engine.log"))?;
         let line = program.first_line()?;
         let base = line.rsplit(' ').next().unwrap_or_default().to_owned();
         let token = fs::read_to_string(dir.join("data").join("operator-token"))?;
@@ -72,7 +90,6 @@ impl Engine {
             operator,
             program,
             listen,
-            log_filter: log_filter.map(str::to_owned),
         })
     }
 
@@ -93,8 +110,7 @@ impl Engine {
     pub fn restart(&mut self) -> io::Result<()> {
         self.program.kill();
         let (dir, listen) = (self.dir.clone(), self.listen.clone());
-        let log_filter = self.log_filter.take();
-        *self = Self::start_at(&dir, &listen, log_filter.as_deref())?;
+        *self = Self::start_at(&dir, &listen)?;
         Ok(())
     }
 
@@ -296,7 +312,12 @@ impl Till {
         let log = self.dir.join("agent.log");
         let arguments = ["--config", &config, "run"];
         let filter = self.log_filter.as_deref();
-        self.program = Some(Program::start_logging("terminal-agent", &arguments, &log, filter)?);
+        self.program = Some(Program::start_logging(
+            "terminal-agent",
+            &arguments,
+            &log,
+            filter,
+        )?);
         Ok(())
     }
 

@@ -166,7 +166,7 @@ mod tests {
             is_contact_chip: false,
             booked_at: Timestamp(1),
             changed_at: Timestamp(1),
-            changed_by: 0,
+            changed_by: 1,
         }
     }
 

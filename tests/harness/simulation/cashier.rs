@@ -14,8 +14,9 @@ use terminal_agent::machine::reader;
 use terminal_agent::machine::screen::Screen;
 
 use super::client::euro;
+use super::event::Event;
 use super::fault::Fault;
-use super::world::{EPOCH_MS, Event, World};
+use super::world::{EPOCH_MS, World};
 
 impl World {
     /// The cashier does something, and later something else.
@@ -88,12 +89,9 @@ impl World {
 
     fn latest_pos_at(&self, till: usize) -> Option<PosTransactionId> {
         let terminal_id = self.tills[till].terminal_id;
-        let of_till = self
-            .history
-            .pos
-            .values()
-            .filter(|pos| pos.terminal_id == terminal_id);
-        of_till.last().map(|pos| pos.id)
+        let mut latest_first = self.history.pos.values().rev();
+        let latest = latest_first.find(|pos| pos.terminal_id == terminal_id)?;
+        Some(latest.id)
     }
 
     /// A name for one intention of one caller: whatever it leads to carries it.
@@ -153,7 +151,7 @@ impl World {
         }
         let wait_ms = match self.random.below(20) {
             // In the last moment.
-            0 => self.random.between(58_000, 61_000),
+            0 => (self.limits.attempt_ms + self.random.below(3_000)).saturating_sub(2_000),
             1 if self.plan.strikes(Fault::OddCustomer, 50, &mut self.random) => return,
             _ => self.random.between(400, 9_000),
         };

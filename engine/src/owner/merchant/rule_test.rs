@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::bench::{Bench, LATEST, T0, approval, decline, euros};
 use super::{Effect, MerchantInput};
-use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer};
+use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer, Sending};
 use crate::domain::merchant::DeviceKey;
 use crate::domain::pos::{IfTooLate, Stage, Verdict};
 use crate::domain::reason::Reason;
@@ -382,6 +382,53 @@ fn a_tip_is_bounded_repeated_and_recorded() {
         bench.ask(Some("t"), request),
         Some(Ok(Reply::Replayed(_)))
     ));
+}
+
+/// What the owner last asked the acquirer.
+fn last_sending(bench: &Bench) -> Sending {
+    let asked = bench.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Acquirer(request) => Some(request.sending),
+        _ => None,
+    });
+    asked.unwrap()
+}
+
+/// Found by the simulation: the answer to a copy of a tip adjustment is not that to a later void.
+#[test]
+fn an_answer_counts_only_for_the_request_that_it_answers() {
+    let mut bench = Bench::new();
+    let pos_id = bench.approved();
+    let transaction_id = bench.transaction_of(pos_id).id;
+    let adjust = Request::AdjustTip {
+        target: TransactionTarget::OfPos(pos_id),
+        tip: euros(100),
+        wait_until: bench.now.plus_ms(5_000),
+    };
+    bench.ask(None, adjust);
+    let first = last_sending(&bench);
+    bench.pass(1_000);
+    let second = last_sending(&bench);
+    assert!(second.number > first.number && second.at > first.at);
+    let acknowledged = |sending| MerchantInput::Acquirer {
+        transaction_id,
+        sending,
+        answer: AcquirerAnswer::Intent(IntentAnswer::Acknowledged),
+    };
+    bench.input(acknowledged(second));
+    assert_eq!(bench.transaction_of(pos_id).total(), euros(1334));
+    let wait_until = bench.now.plus_ms(5_000);
+    bench.ask(
+        None,
+        Request::Void {
+            transaction_id,
+            wait_until,
+        },
+    );
+    bench.input(acknowledged(first));
+    let state = |bench: &Bench| bench.transaction_of(pos_id).state;
+    assert_eq!(state(&bench), TransactionState::Approved, "an older answer");
+    bench.input(acknowledged(last_sending(&bench)));
+    assert_eq!(state(&bench), TransactionState::Voided);
 }
 
 #[test]
