@@ -495,6 +495,7 @@ fn ends() -> Vec<(&'static str, ToEngine)> {
         ("reader_fault", AttemptEnd::ReaderFault),
         ("offline_not_allowed", AttemptEnd::OfflineNotAllowed),
         ("agent_restarted", AttemptEnd::AgentRestarted),
+        ("link_lost", AttemptEnd::LinkLost),
     ];
     let ended = |attempt_id, end| ToEngine::AttemptEnded {
         pos_id: POS,

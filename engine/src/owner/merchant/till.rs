@@ -261,7 +261,10 @@ impl MerchantOwner {
         let reason = reason_of(end);
         let can_retry = matches!(
             end,
-            AttemptEnd::CardRemoved | AttemptEnd::CardUnusable | AttemptEnd::OfflineNotAllowed
+            AttemptEnd::CardRemoved
+                | AttemptEnd::CardUnusable
+                | AttemptEnd::OfflineNotAllowed
+                | AttemptEnd::LinkLost
         );
         let status = match end {
             AttemptEnd::CashierCanceled | AttemptEnd::Stopped => PosStatus::Canceled,
@@ -383,6 +386,7 @@ const fn reason_of(end: AttemptEnd) -> Reason {
         AttemptEnd::ReaderFault => Reason::ReaderFault,
         AttemptEnd::OfflineNotAllowed => Reason::OfflineNotAllowed,
         AttemptEnd::AgentRestarted => Reason::TerminalRestarted,
+        AttemptEnd::LinkLost => Reason::TerminalUnreachable,
     }
 }
 
