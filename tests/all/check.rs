@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 #[track_caller]
 fn envelope(answer: &Answer, status: u16, what: &str) {
     assert_eq!(answer.status, status, "{what}: {}", answer.text);
-    assert!(answer.header("x-trace-id").starts_with("trc_"), "{what}: no trace id");
+    assert!(
+        answer.header("x-trace-id").starts_with("trc_"),
+        "{what}: no trace id"
+    );
     assert_eq!(answer.header("content-type"), "application/json", "{what}");
 }
 
@@ -18,7 +21,12 @@ fn envelope(answer: &Answer, status: u16, what: &str) {
 #[track_caller]
 pub(crate) fn good<'a>(answer: &'a Answer, status: u16, what: &str) -> &'a Value {
     envelope(answer, status, what);
-    assert_eq!(answer.body["success"], json!(true), "{what}: {}", answer.text);
+    assert_eq!(
+        answer.body["success"],
+        json!(true),
+        "{what}: {}",
+        answer.text
+    );
     let members = answer.body.as_object().map(serde_json::Map::len);
     assert_eq!(members, Some(2), "{what}: {}", answer.text);
     assert!(answer.body["data"].is_object(), "{what}: {}", answer.text);
@@ -34,9 +42,16 @@ pub(crate) fn refused<'a>(answer: &'a Answer, status: u16, code: &str, what: &st
     let members = answer.body.as_object().map(serde_json::Map::len);
     assert_eq!(members, Some(2), "{what}: {}", answer.text);
     let error = &answer.body["error"];
-    assert!(!error["message"].as_str().unwrap_or_default().is_empty(), "{what}: no message");
+    assert!(
+        !error["message"].as_str().unwrap_or_default().is_empty(),
+        "{what}: no message"
+    );
     let details = &error["details"];
-    assert_eq!(details["trace_id"], json!(answer.header("x-trace-id")), "{what}");
+    assert_eq!(
+        details["trace_id"],
+        json!(answer.header("x-trace-id")),
+        "{what}"
+    );
     assert!(details["retryable"].is_boolean(), "{what}: {}", answer.text);
     details
 }
@@ -50,7 +65,9 @@ pub(crate) fn without_trace(answer: &Answer) -> Value {
 
 /// A directory of this name, removed when the test program ends.
 pub(crate) fn directory(name: &str) -> PathBuf {
-    let dir = tempfile::Builder::new().prefix(&format!("tillway-{name}-")).tempdir();
+    let dir = tempfile::Builder::new()
+        .prefix(&format!("tillway-{name}-"))
+        .tempdir();
     let dir = dir.expect("a directory").keep();
     reaper::note_directory(&dir);
     dir
@@ -65,16 +82,29 @@ pub(crate) struct Boarded {
 
 /// Every scope that merchants' tokens have.
 pub(crate) fn every_scope() -> Vec<&'static str> {
-    engine::domain::scope::Scope::ALL.iter().map(|scope| scope.code()).collect()
+    engine::domain::scope::Scope::ALL
+        .iter()
+        .map(|scope| scope.code())
+        .collect()
 }
 
 /// Boards a merchant.
 pub(crate) fn board(operator: &Api, partner_id: Option<&str>) -> Boarded {
     let body = json!({"partner_id": partner_id, "name": "Bay Books", "currencies": ["USD"]});
     let boarded = operator.post("/v1/merchants", &body);
-    let id = good(&boarded, 201, "boarding")["id"].as_str().unwrap().to_owned();
-    let (_, secret) = mint(operator, &id, &json!({"label": "all", "scopes": every_scope()}));
-    Boarded { id, api: operator.with_token(&secret) }
+    let id = good(&boarded, 201, "boarding")["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (_, secret) = mint(
+        operator,
+        &id,
+        &json!({"label": "all", "scopes": every_scope()}),
+    );
+    Boarded {
+        id,
+        api: operator.with_token(&secret),
+    }
 }
 
 /// Mints a key as the operator; gives its id and its text.
@@ -88,5 +118,8 @@ pub(crate) fn mint(operator: &Api, merchant_id: &str, body: &Value) -> (String, 
 /// Makes a partner and gives its id.
 pub(crate) fn partner(operator: &Api, name: &str) -> String {
     let made = operator.post("/v1/partners", &json!({ "name": name }));
-    good(&made, 201, "a partner")["id"].as_str().unwrap().to_owned()
+    good(&made, 201, "a partner")["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }

@@ -40,7 +40,10 @@ impl Lane {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let shop = SHOP.get_or_init(|| Shop::open(&directory("lane")).unwrap());
         clear(shop);
-        Self { shop, _alone: alone }
+        Self {
+            shop,
+            _alone: alone,
+        }
     }
 }
 
@@ -49,7 +52,8 @@ fn clear(shop: &Shop) {
     let running = shop.pos.get("/v1/pos/transactions?status=in_progress");
     for one in running.data()["items"].as_array().into_iter().flatten() {
         let id = one["id"].as_str().unwrap_or_default();
-        shop.pos.post(&format!("/v1/pos/transactions/{id}/cancel"), &json!({}));
+        shop.pos
+            .post(&format!("/v1/pos/transactions/{id}/cancel"), &json!({}));
     }
     shop.devices.remove_card();
     for command in ["paper-in", "cover-close"] {
@@ -63,8 +67,14 @@ fn begin(shop: &Shop, body: &Value) -> String {
     shop.devices.remove_card();
     assert!(shop.devices.wait_until_idle() && shop.wait_until_ready());
     let started = shop.pos.post("/v1/pos/transactions", body);
-    let id = good(&started, 201, "start")["id"].as_str().unwrap().to_owned();
-    assert!(shop.devices.wait_for_reader(), "{id}: the reader does not wait for a card");
+    let id = good(&started, 201, "start")["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        shop.devices.wait_for_reader(),
+        "{id}: the reader does not wait for a card"
+    );
     id
 }
 
@@ -83,7 +93,10 @@ fn pay(shop: &Shop, amount: i64, card: &str, way: &str) -> Answer {
 fn approved(shop: &Shop, amount: i64, card: &str) -> (String, String) {
     let end = pay(shop, amount, card, "tap");
     assert_eq!(end.field("status"), "approved", "{}", end.text);
-    (end.field("id").to_owned(), end.field("transaction_id").to_owned())
+    (
+        end.field("id").to_owned(),
+        end.field("transaction_id").to_owned(),
+    )
 }
 
 /// Waits until the sale says something.
@@ -98,10 +111,14 @@ fn until_pos(shop: &Shop, pos_id: &str, what: &str, is_so: impl Fn(&Value) -> bo
 
 /// States and reasons of the attempts, as `state:reason, …`.
 fn attempts(pos: &Value) -> String {
-    let each = pos["attempts"].as_array().into_iter().flatten().map(|attempt| {
-        let text = |name: &str| attempt[name].as_str().unwrap_or("-").to_owned();
-        format!("{}:{}", text("state"), text("reason"))
-    });
+    let each = pos["attempts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|attempt| {
+            let text = |name: &str| attempt[name].as_str().unwrap_or("-").to_owned();
+            format!("{}:{}", text("state"), text("reason"))
+        });
     each.collect::<Vec<_>>().join(", ")
 }
 

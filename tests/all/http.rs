@@ -59,7 +59,16 @@ fn world() -> &'static World {
         let other_partner_id = partner(operator, "South Payments");
         let other = board(operator, Some(&other_partner_id));
         let till = Mutex::new(());
-        World { shop, api, pos_id, transaction_id, key_id, other, other_partner_id, till }
+        World {
+            shop,
+            api,
+            pos_id,
+            transaction_id,
+            key_id,
+            other,
+            other_partner_id,
+            till,
+        }
     })
 }
 
@@ -82,7 +91,10 @@ impl World {
     /// A terminal of the shop's merchant that was never paired.
     fn spare_terminal(&self) -> String {
         let made = self.api.post("/v1/terminals", &json!({"label": "Spare"}));
-        good(&made, 201, "a terminal")["id"].as_str().unwrap().to_owned()
+        good(&made, 201, "a terminal")["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// The path of a route with ids that exist.
@@ -125,13 +137,21 @@ impl World {
             ("X-Idempotency-Key", &key),
             ("Content-Type", "application/json"),
         ];
-        raw::call(self.base(), route.verb.name(), path, &headers, body.as_bytes())
+        raw::call(
+            self.base(),
+            route.verb.name(),
+            path,
+            &headers,
+            body.as_bytes(),
+        )
     }
 }
 
 /// The route of the table.
 fn route(verb: &str, path: &str) -> &'static Route {
-    let found = ROUTES.iter().find(|route| route.verb.name() == verb && route.path == path);
+    let found = ROUTES
+        .iter()
+        .find(|route| route.verb.name() == verb && route.path == path);
     found.expect("a route of the table")
 }
 

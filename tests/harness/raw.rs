@@ -18,7 +18,9 @@ impl Raw {
     pub fn connect(base: &str) -> Self {
         let stream = TcpStream::connect(base.trim_start_matches("http://"));
         let stream = stream.expect("the engine listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket has timeouts");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a socket has timeouts");
         Self(stream)
     }
 
@@ -59,13 +61,7 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) 
 }
 
 /// Sends one request on a connection of its own; status 0 when no answer came.
-pub fn call(
-    base: &str,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Answer {
+pub fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let headers = [headers, &[("Connection", "close")]].concat();
     let answers = exchange(base, &request(method, path, &headers, body));
     answers.into_iter().next().unwrap_or(Answer {
@@ -83,13 +79,21 @@ pub fn answers(bytes: &[u8]) -> Vec<Answer> {
     while let Some(end) = rest.windows(4).position(|window| window == b"\r\n\r\n") {
         let head = String::from_utf8_lossy(&rest[..end]).into_owned();
         let mut lines = head.split("\r\n");
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+        let status = lines
+            .next()
+            .and_then(|line| line.split(' ').nth(1))
+            .unwrap_or_default();
         let mut headers = HeaderMap::new();
         for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
-            headers.append(name, HeaderValue::from_str(value).expect("a header's value"));
+            headers.append(
+                name,
+                HeaderValue::from_str(value).expect("a header's value"),
+            );
         }
-        let length = headers.get("content-length").and_then(|value| value.to_str().ok());
+        let length = headers
+            .get("content-length")
+            .and_then(|value| value.to_str().ok());
         let length: usize = length.and_then(|text| text.parse().ok()).unwrap_or(0);
         let Some(body) = rest.get(end + 4..end + 4 + length) else {
             break;

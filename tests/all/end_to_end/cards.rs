@@ -53,14 +53,20 @@ fn a_card_that_does_not_work_is_followed_by_one_that_does() {
         let pos_id = begin_sale(&lane, 1_500);
         lane.devices.present(card, way).unwrap();
         until_pos(&lane, &pos_id, &what, |pos| {
-            pos["attempts"].as_array().is_some_and(|attempts| attempts.len() == 2)
+            pos["attempts"]
+                .as_array()
+                .is_some_and(|attempts| attempts.len() == 2)
         });
         lane.devices.remove_card();
         assert!(lane.devices.wait_for_reader(), "{what}");
         lane.devices.present("mastercard", "tap").unwrap();
         let end = lane.end_of(&pos_id);
         assert_eq!(end.field("status"), "approved", "{what}: {}", end.text);
-        assert_eq!(attempts(end.data()), format!("{first}, approved:-"), "{what}");
+        assert_eq!(
+            attempts(end.data()),
+            format!("{first}, approved:-"),
+            "{what}"
+        );
     }
 }
 
@@ -72,8 +78,18 @@ fn a_card_left_in_the_slot_never_pays_by_being_tried_again() {
         ("declined", "declined", "host_declined", "declined:-"),
         ("blocked", "failed", "card_unusable", "ended:card_unusable"),
         ("expired", "failed", "card_unusable", "ended:card_unusable"),
-        ("chip-declines", "failed", "card_unusable", "ended:card_unusable"),
-        ("chip-approves", "failed", "offline_not_allowed", "ended:offline_not_allowed"),
+        (
+            "chip-declines",
+            "failed",
+            "card_unusable",
+            "ended:card_unusable",
+        ),
+        (
+            "chip-approves",
+            "failed",
+            "offline_not_allowed",
+            "ended:offline_not_allowed",
+        ),
     ] {
         let end = pay(&lane, 1_550, card, "insert");
         assert_eq!(end.field("status"), status, "{card}: {}", end.text);
@@ -105,7 +121,10 @@ fn three_declined_cards_are_enough() {
 #[test]
 fn an_approval_that_the_card_does_not_finish_is_reversed() {
     let lane = Lane::take();
-    for (card, reason) in [("chip-refuses", "chip_declined"), ("pulled-early", "card_removed")] {
+    for (card, reason) in [
+        ("chip-refuses", "chip_declined"),
+        ("pulled-early", "card_removed"),
+    ] {
         let end = pay(&lane, 1_700, card, "insert");
         let pos = end.data();
         assert_eq!(pos["status"], "reversed", "{card}: {}", end.text);
@@ -146,18 +165,34 @@ fn what_the_reader_asks_for_is_done_within_the_same_attempt() {
 #[test]
 fn amounts_choose_what_the_acquirer_does() {
     let lane = Lane::take();
-    for (amount, code) in [(5, "05"), (12, "12"), (51, "51"), (100_054, "54"), (200_091, "91")] {
+    for (amount, code) in [
+        (5, "05"),
+        (12, "12"),
+        (51, "51"),
+        (100_054, "54"),
+        (200_091, "91"),
+    ] {
         let pos_id = begin_sale(&lane, amount);
         lane.devices.present("visa", "tap").unwrap();
         let pos = until_pos(&lane, &pos_id, "the decline", |pos| {
             pos["attempts"][0]["state"] == "declined"
         });
-        let declined = transaction(&lane, pos["attempts"][0]["transaction_id"].as_str().unwrap());
+        let declined = transaction(
+            &lane,
+            pos["attempts"][0]["transaction_id"].as_str().unwrap(),
+        );
         assert_eq!(declined["status"], "declined", "{amount}");
         assert_eq!(declined["response_code"], code, "{amount}");
         assert_eq!(declined["authorized_amount"], Value::Null, "{amount}");
-        let cancel = lane.pos.post(&format!("/v1/pos/transactions/{pos_id}/cancel"), &json!({}));
-        assert_eq!(cancel.field("status"), "canceled", "{amount}: {}", cancel.text);
+        let cancel = lane
+            .pos
+            .post(&format!("/v1/pos/transactions/{pos_id}/cancel"), &json!({}));
+        assert_eq!(
+            cancel.field("status"),
+            "canceled",
+            "{amount}: {}",
+            cancel.text
+        );
     }
 }
 
@@ -167,10 +202,17 @@ fn an_acquirer_that_cannot_be_reached_moves_nothing() {
     let end = pay(&lane, 85, "visa", "insert");
     assert_eq!(end.field("status"), "failed", "{}", end.text);
     assert_eq!(end.field("reason"), "acquirer_unreachable");
-    let id = end.data()["attempts"][0]["transaction_id"].as_str().unwrap();
+    let id = end.data()["attempts"][0]["transaction_id"]
+        .as_str()
+        .unwrap();
     assert_eq!(transaction(&lane, id)["reason"], "acquirer_unreachable");
     let end = pay(&lane, 86, "visa", "tap");
-    assert_eq!(end.field("status"), "approved", "the next sale: {}", end.text);
+    assert_eq!(
+        end.field("status"),
+        "approved",
+        "the next sale: {}",
+        end.text
+    );
 }
 
 #[test]
@@ -192,9 +234,19 @@ fn a_partial_approval_stands_only_where_it_is_accepted() {
     assert_eq!(found["total"], 50_005);
     let path = format!("/v1/pos/transactions/{pos_id}/receipt");
     let receipt = lane.pos.get(&path);
-    assert_eq!(receipt.data()["fields"]["amount_due"], "USD 500.05", "{}", receipt.text);
-    let tip = format!("/v1/transactions/{}/tip-adjustment", end.field("transaction_id"));
-    let answer = lane.pos.post(&tip, &json!({"tip_amount": 100, "currency": "USD"}));
+    assert_eq!(
+        receipt.data()["fields"]["amount_due"],
+        "USD 500.05",
+        "{}",
+        receipt.text
+    );
+    let tip = format!(
+        "/v1/transactions/{}/tip-adjustment",
+        end.field("transaction_id")
+    );
+    let answer = lane
+        .pos
+        .post(&tip, &json!({"tip_amount": 100, "currency": "USD"}));
     crate::check::refused(&answer, 409, "TIP_NOT_ALLOWED", "a tip on part of it");
 }
 

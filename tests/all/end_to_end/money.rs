@@ -16,17 +16,28 @@ fn tips_are_bounded_replaced_and_counted() {
     let path = format!("/v1/transactions/{id}/tip-adjustment");
     let too_much = lane.pos.post(&path, &tip_body(2_001));
     let details = refused(&too_much, 422, "TIP_LIMIT_EXCEEDED", "one cent above 20 %");
-    assert_eq!(details["limit"], json!({"amount": 2_000, "currency": "USD"}));
+    assert_eq!(
+        details["limit"],
+        json!({"amount": 2_000, "currency": "USD"})
+    );
     assert_eq!(details["field"], "tip_amount");
-    let euros = lane.pos.post(&path, &json!({"tip_amount": 1, "currency": "EUR"}));
+    let euros = lane
+        .pos
+        .post(&path, &json!({"tip_amount": 1, "currency": "EUR"}));
     let details = refused(&euros, 422, "VALIDATION_ERROR", "euros");
     assert_eq!(details["field"], "currency");
-    for (number, tip) in [2_000, 0, 1, 2, 3, 4, 5, 6, 7, 1_999].into_iter().enumerate() {
+    for (number, tip) in [2_000, 0, 1, 2, 3, 4, 5, 6, 7, 1_999]
+        .into_iter()
+        .enumerate()
+    {
         let adjusted = lane.pos.post(&path, &tip_body(tip));
         let data = good(&adjusted, 200, "tip");
         assert_eq!(data["total"], 10_000 + tip);
         assert_eq!(data["tip_amount"], tip);
-        assert_eq!(data["tip_revisions"].as_array().map(Vec::len), Some(number + 1));
+        assert_eq!(
+            data["tip_revisions"].as_array().map(Vec::len),
+            Some(number + 1)
+        );
     }
     let once_more = lane.pos.post(&path, &tip_body(8));
     let details = refused(&once_more, 409, "TIP_NOT_ALLOWED", "the eleventh change");
@@ -35,20 +46,30 @@ fn tips_are_bounded_replaced_and_counted() {
 }
 
 fn operations(data: &Value) -> Vec<(String, String)> {
-    let each = data["available_operations"].as_array().into_iter().flatten();
+    let each = data["available_operations"]
+        .as_array()
+        .into_iter()
+        .flatten();
     each.map(|one| {
         let reason = match one["available"] == json!(true) {
             true => "-".to_owned(),
             false => one["reason"].as_str().unwrap_or("?").to_owned(),
         };
-        (one["operation"].as_str().unwrap_or_default().to_owned(), reason)
+        (
+            one["operation"].as_str().unwrap_or_default().to_owned(),
+            reason,
+        )
     })
     .collect()
 }
 
 fn named(reasons: [&str; 3]) -> Vec<(String, String)> {
     let names = ["void", "tip_adjustment", "print"];
-    names.iter().zip(reasons).map(|(name, why)| ((*name).to_owned(), why.to_owned())).collect()
+    names
+        .iter()
+        .zip(reasons)
+        .map(|(name, why)| ((*name).to_owned(), why.to_owned()))
+        .collect()
 }
 
 #[test]
@@ -58,9 +79,15 @@ fn what_can_be_done_is_said_with_the_reason_for_what_cannot() {
     assert_eq!(operations(&transaction(&lane, &id)), named(["-", "-", "-"]));
     let body = json!({"label": "reader", "scopes": ["transactions:read"]});
     let (_, secret) = mint(&lane.engine.operator, &lane.merchant_id, &body);
-    let reading = lane.pos.with_token(&secret).get(&format!("/v1/transactions/{id}"));
+    let reading = lane
+        .pos
+        .with_token(&secret)
+        .get(&format!("/v1/transactions/{id}"));
     let all = ["FORBIDDEN"; 3];
-    assert_eq!(operations(good(&reading, 200, "with a reader's key")), named(all));
+    assert_eq!(
+        operations(good(&reading, 200, "with a reader's key")),
+        named(all)
+    );
 
     let void = format!("/v1/transactions/{id}/void");
     let voided = lane.pos.post(&void, &json!({}));
@@ -71,19 +98,26 @@ fn what_can_be_done_is_said_with_the_reason_for_what_cannot() {
     let details = refused(&again, 409, "ALREADY_PROCESSED", "a second void");
     assert_eq!(details["resource_id"], json!(id));
     assert_eq!(details["outcome_known"], true);
-    let tip = lane.pos.post(&format!("/v1/transactions/{id}/tip-adjustment"), &tip_body(1));
+    let tip = lane.pos.post(
+        &format!("/v1/transactions/{id}/tip-adjustment"),
+        &tip_body(1),
+    );
     let details = refused(&tip, 409, "INVALID_STATE", "a tip after the void");
     assert_eq!(details["state"], "voided");
 
     let pos_id = begin_sale(&lane, 2_001);
     lane.devices.present("declined", "tap").unwrap();
     let pos = super::until_pos(&lane, &pos_id, "the decline", |pos| {
-        pos["attempts"].as_array().is_some_and(|attempts| attempts.len() == 2)
+        pos["attempts"]
+            .as_array()
+            .is_some_and(|attempts| attempts.len() == 2)
     });
     let id = pos["attempts"][0]["transaction_id"].as_str().unwrap();
     let of_declined = ["INVALID_STATE", "INVALID_STATE", "-"];
     assert_eq!(operations(&transaction(&lane, id)), named(of_declined));
-    let void = lane.pos.post(&format!("/v1/transactions/{id}/void"), &json!({}));
+    let void = lane
+        .pos
+        .post(&format!("/v1/transactions/{id}/void"), &json!({}));
     refused(&void, 409, "INVALID_STATE", "a void of a declined one");
 }
 
@@ -91,7 +125,9 @@ fn what_can_be_done_is_said_with_the_reason_for_what_cannot() {
 fn a_void_that_the_acquirer_refuses_leaves_the_sale_standing() {
     let lane = Lane::take();
     let (_, id) = approved(&lane, 100_086, "mastercard");
-    let void = lane.pos.post(&format!("/v1/transactions/{id}/void"), &json!({}));
+    let void = lane
+        .pos
+        .post(&format!("/v1/transactions/{id}/void"), &json!({}));
     refused(&void, 409, "INVALID_STATE", "the void");
     let found = transaction(&lane, &id);
     assert_eq!(found["status"], "approved");
@@ -103,7 +139,9 @@ fn a_void_that_the_acquirer_refuses_leaves_the_sale_standing() {
 fn every_cancel_has_its_verdict() {
     let lane = Lane::take();
     let cancel = |pos_id: &str, body: Value| {
-        let answer = lane.pos.post(&format!("/v1/pos/transactions/{pos_id}/cancel"), &body);
+        let answer = lane
+            .pos
+            .post(&format!("/v1/pos/transactions/{pos_id}/cancel"), &body);
         let data = good(&answer, 200, pos_id).clone();
         let text = |name: &str| data[name].as_str().unwrap_or("-").to_owned();
         let verdict = data["cancel"]["verdict"].as_str().unwrap_or("-").to_owned();
@@ -118,25 +156,50 @@ fn every_cancel_has_its_verdict() {
     let waiting = begin_sale(&lane, 2_100);
     for body in [keep(), void(), keep()] {
         let found = cancel(&waiting, body);
-        assert_eq!((found.1.as_str(), found.2.as_str()), ("canceled", "pos_canceled"));
-        assert!(["canceled", "already_final"].contains(&found.0.as_str()), "{found:?}");
+        assert_eq!(
+            (found.1.as_str(), found.2.as_str()),
+            ("canceled", "pos_canceled")
+        );
+        assert!(
+            ["canceled", "already_final"].contains(&found.0.as_str()),
+            "{found:?}"
+        );
     }
     let (standing, transaction_id) = approved(&lane, 2_200, "visa");
-    assert_eq!(cancel(&standing, keep()), is("too_late_approved", "approved", "approved"));
+    assert_eq!(
+        cancel(&standing, keep()),
+        is("too_late_approved", "approved", "approved")
+    );
     assert_eq!(transaction(&lane, &transaction_id)["status"], "approved");
-    assert_eq!(cancel(&standing, void()), is("too_late_voided", "approved", "approved"));
+    assert_eq!(
+        cancel(&standing, void()),
+        is("too_late_voided", "approved", "approved")
+    );
     assert_eq!(transaction(&lane, &transaction_id)["status"], "voided");
-    assert_eq!(cancel(&standing, void()), is("too_late_voided", "approved", "approved"));
+    assert_eq!(
+        cancel(&standing, void()),
+        is("too_late_voided", "approved", "approved")
+    );
 
-    let reversed = pay(&lane, 2_300, "chip-refuses", "insert").field("id").to_owned();
-    assert_eq!(cancel(&reversed, void()), is("too_late_reversed", "reversed", "chip_declined"));
+    let reversed = pay(&lane, 2_300, "chip-refuses", "insert")
+        .field("id")
+        .to_owned();
+    assert_eq!(
+        cancel(&reversed, void()),
+        is("too_late_reversed", "reversed", "chip_declined")
+    );
     let failed = pay(&lane, 100_085, "visa", "tap").field("id").to_owned();
-    assert_eq!(cancel(&failed, keep()), is("already_final", "failed", "acquirer_unreachable"));
+    assert_eq!(
+        cancel(&failed, keep()),
+        is("already_final", "failed", "acquirer_unreachable")
+    );
 
     // While the acquirer thinks (it takes five seconds for this amount).
     let pos_id = begin_sale(&lane, 83);
     lane.devices.present("visa", "insert").unwrap();
-    super::until_pos(&lane, &pos_id, "authorizing", |pos| pos["stage"] == "authorizing");
+    super::until_pos(&lane, &pos_id, "authorizing", |pos| {
+        pos["stage"] == "authorizing"
+    });
     let found = cancel(&pos_id, void());
     assert_eq!(found.0, "too_late_reversed");
     let end = lane.end_of(&pos_id);
@@ -167,7 +230,10 @@ fn a_wait_ends_with_the_sale() {
     let short = lane.pos.get(&format!("{path}?wait_s=0"));
     assert_eq!(good(&short, 200, "no wait")["status"], "in_progress");
     let short = lane.pos.get(&format!("{path}?wait_s=1"));
-    assert_eq!(good(&short, 200, "a wait that runs out")["status"], "in_progress");
+    assert_eq!(
+        good(&short, 200, "a wait that runs out")["status"],
+        "in_progress"
+    );
     std::thread::scope(|scope| {
         let waits: Vec<_> = (0..8)
             .map(|_| scope.spawn(|| lane.pos.get(&format!("{path}?wait_s=60"))))
@@ -185,7 +251,10 @@ fn a_running_sale_shows_in_the_status_of_its_terminal() {
     let lane = Lane::take();
     let path = format!("/v1/terminals/{}/status", lane.terminal_id);
     let idle = lane.pos.get(&path);
-    assert_eq!(good(&idle, 200, "idle")["current_pos_transaction_id"], Value::Null);
+    assert_eq!(
+        good(&idle, 200, "idle")["current_pos_transaction_id"],
+        Value::Null
+    );
     let pos_id = begin_sale(&lane, 2_600);
     let busy = harness::wait::until("the terminal to be busy", || {
         let answer = lane.pos.get(&path);
@@ -196,7 +265,10 @@ fn a_running_sale_shows_in_the_status_of_its_terminal() {
     assert_eq!(data["current_pos_transaction_id"], json!(pos_id));
     for name in ["age_ms", "report_age_ms"] {
         // An online terminal is heard of at least every 30 seconds.
-        assert!(data[name].as_u64().is_some_and(|age| age <= 30_000), "{name}: {data}");
+        assert!(
+            data[name].as_u64().is_some_and(|age| age <= 30_000),
+            "{name}: {data}"
+        );
     }
     let second = lane.start_sale(2_601);
     let details = refused(&second, 409, "TERMINAL_BUSY", "a second start");

@@ -8,8 +8,13 @@ use super::{Lane, approved, begin_sale};
 use crate::check::{good, refused};
 
 fn jobs(lane: &Lane, pos_id: &str) -> Vec<Value> {
-    let answer = lane.pos.get(&format!("/v1/pos/transactions/{pos_id}/print-jobs"));
-    good(&answer, 200, "print jobs")["items"].as_array().unwrap().clone()
+    let answer = lane
+        .pos
+        .get(&format!("/v1/pos/transactions/{pos_id}/print-jobs"));
+    good(&answer, 200, "print jobs")["items"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 /// Waits until every one of `count` jobs of a sale says this.
@@ -46,7 +51,10 @@ fn receipts_are_data_and_text_of_every_width() {
     let pos_id = begin_sale(&lane, 3_000);
     let path = format!("/v1/pos/transactions/{pos_id}/receipt");
     refused(&lane.pos.get(&path), 409, "NO_RECEIPT", "before the card");
-    let early = lane.pos.post(&format!("/v1/pos/transactions/{pos_id}/print-receipt"), &json!({}));
+    let early = lane.pos.post(
+        &format!("/v1/pos/transactions/{pos_id}/print-receipt"),
+        &json!({}),
+    );
     refused(&early, 409, "NO_RECEIPT", "printing before the card");
     lane.devices.present("mastercard", "insert").unwrap();
     assert_eq!(lane.end_of(&pos_id).field("status"), "approved");
@@ -62,13 +70,26 @@ fn receipts_are_data_and_text_of_every_width() {
         ("merchant_id", json!(lane.merchant_id)),
     ] {
         let found = &data["fields"][field];
-        let is_number = field == "card_number" && found.as_str().is_some_and(|it| it.ends_with("0011"));
+        let is_number =
+            field == "card_number" && found.as_str().is_some_and(|it| it.ends_with("0011"));
         assert!(*found == value || is_number, "{field}: {found}");
     }
-    for field in ["authorization_code", "application_id", "application_cryptogram", "date"] {
-        assert!(data["fields"][field].is_string(), "{field}: {}", answer.text);
+    for field in [
+        "authorization_code",
+        "application_id",
+        "application_cryptogram",
+        "date",
+    ] {
+        assert!(
+            data["fields"][field].is_string(),
+            "{field}: {}",
+            answer.text
+        );
     }
-    assert!(!answer.text.contains("541333008902"), "a card number on a receipt");
+    assert!(
+        !answer.text.contains("541333008902"),
+        "a card number on a receipt"
+    );
 
     let bearer = format!("Bearer {}", lane.pos.token());
     for copy in ["customer", "merchant"] {
@@ -80,11 +101,16 @@ fn receipts_are_data_and_text_of_every_width() {
             assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
             assert!(answer.header("x-trace-id").starts_with("trc_"));
             let widest = answer.text.lines().map(|line| line.chars().count()).max();
-            assert!(widest.is_some_and(|width| width <= columns && width > columns - 4), "{query}: {widest:?}");
+            assert!(
+                widest.is_some_and(|width| width <= columns && width > columns - 4),
+                "{query}: {widest:?}"
+            );
             let heading = format!("{} COPY", copy.to_uppercase());
             assert!(answer.text.contains(&heading), "{query}: {}", answer.text);
             assert!(answer.text.contains("30.00"), "{query}");
-            let as_data = lane.pos.get(&format!("{path}?columns={columns}&copy={copy}"));
+            let as_data = lane
+                .pos
+                .get(&format!("{path}?columns={columns}&copy={copy}"));
             assert_eq!(as_data.field("text"), answer.text, "{query}");
         }
     }
@@ -105,21 +131,37 @@ fn two_copies_print_and_reprints_say_duplicate() {
     }
     until_jobs(&lane, &pos_id, 4, "printed");
     for number in [before + 3, before + 4] {
-        assert!(letters(&lane, number).contains("DUPLICATE"), "paper {number}");
+        assert!(
+            letters(&lane, number).contains("DUPLICATE"),
+            "paper {number}"
+        );
     }
     // With a tip it is another receipt: the first of its kind, then duplicates.
     let tip = format!("/v1/transactions/{transaction_id}/tip-adjustment");
-    good(&lane.pos.post(&tip, &json!({"tip_amount": 300, "currency": "USD"})), 200, "tip");
+    good(
+        &lane
+            .pos
+            .post(&tip, &json!({"tip_amount": 300, "currency": "USD"})),
+        200,
+        "tip",
+    );
     assert_eq!(print(&lane, &pos_id, "customer")["is_duplicate"], false);
     assert_eq!(print(&lane, &pos_id, "customer")["is_duplicate"], true);
     until_jobs(&lane, &pos_id, 6, "printed");
-    assert!(letters(&lane, before + 5).contains("34.01"), "the total with the tip");
+    assert!(
+        letters(&lane, before + 5).contains("34.01"),
+        "the total with the tip"
+    );
     assert!(letters(&lane, before + 6).contains("DUPLICATE"));
     let void = format!("/v1/transactions/{transaction_id}/void");
     good(&lane.pos.post(&void, &json!({})), 200, "void");
     until_jobs(&lane, &pos_id, 7, "printed");
     assert!(letters(&lane, before + 7).contains("VOIDED"));
-    assert_eq!(lane.devices.papers(), before + 7, "paper that nobody asked for");
+    assert_eq!(
+        lane.devices.papers(),
+        before + 7,
+        "paper that nobody asked for"
+    );
     assert_eq!(lane.devices.violations(), 0);
 }
 
@@ -140,8 +182,13 @@ fn a_printer_in_trouble_holds_paper_back_and_never_the_payment() {
             is_held.then_some(jobs)
         });
         let held = held.unwrap_or_else(|| panic!("{trouble}: {:?}", jobs(&lane, &pos_id)));
-        assert!(held.iter().all(|job| job["status"] == "queued"), "{trouble}: {held:?}");
-        let status = lane.pos.get(&format!("/v1/terminals/{}/status", lane.terminal_id));
+        assert!(
+            held.iter().all(|job| job["status"] == "queued"),
+            "{trouble}: {held:?}"
+        );
+        let status = lane
+            .pos
+            .get(&format!("/v1/terminals/{}/status", lane.terminal_id));
         let printer = &status.data()["printer"];
         match trouble {
             "paper-out" => assert_eq!(printer["paper"], "out", "{printer}"),
@@ -149,13 +196,24 @@ fn a_printer_in_trouble_holds_paper_back_and_never_the_payment() {
         }
         // The next sale does not mind either.
         let (second, _) = approved(&lane, 3_202, "mastercard");
-        assert_eq!(lane.devices.papers(), before, "{trouble}: paper out of nowhere");
+        assert_eq!(
+            lane.devices.papers(),
+            before,
+            "{trouble}: paper out of nowhere"
+        );
         lane.devices.printer(cure).unwrap();
         until_jobs(&lane, &pos_id, 2, "printed");
         until_jobs(&lane, &second, 2, "printed");
-        assert_eq!(lane.devices.papers(), before + 4, "{trouble}: every job prints once");
+        assert_eq!(
+            lane.devices.papers(),
+            before + 4,
+            "{trouble}: every job prints once"
+        );
         for number in before + 1..=before + 4 {
-            assert!(!letters(&lane, number).contains("DUPLICATE"), "{trouble}: paper {number}");
+            assert!(
+                !letters(&lane, number).contains("DUPLICATE"),
+                "{trouble}: paper {number}"
+            );
         }
     }
     assert_eq!(lane.devices.violations(), 0);

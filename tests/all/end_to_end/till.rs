@@ -14,7 +14,10 @@ fn outcome(output: &Output) -> (i32, Value) {
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().last().unwrap_or_default();
     assert!(text.lines().count() <= 1, "more than one line: {text}");
-    (output.status.code().unwrap_or(-1), serde_json::from_str(line).unwrap_or(Value::Null))
+    (
+        output.status.code().unwrap_or(-1),
+        serde_json::from_str(line).unwrap_or(Value::Null),
+    )
 }
 
 fn run(till: &Till, arguments: &[&str]) -> (i32, Value) {
@@ -24,15 +27,28 @@ fn run(till: &Till, arguments: &[&str]) -> (i32, Value) {
 /// Runs a command that succeeds; gives its data.
 fn done(till: &Till, arguments: &[&str]) -> Value {
     let (code, line) = run(till, arguments);
-    assert_eq!((code, &line["success"]), (0, &json!(true)), "{arguments:?}: {line}");
+    assert_eq!(
+        (code, &line["success"]),
+        (0, &json!(true)),
+        "{arguments:?}: {line}"
+    );
     line["data"].clone()
 }
 
 /// Runs a command that fails; checks exit code and error code.
 fn fails(till: &Till, arguments: &[&str], exit: i32, error: &str) {
     let (code, line) = run(till, arguments);
-    assert_eq!((code, &line["error"]["code"]), (exit, &json!(error)), "{arguments:?}: {line}");
-    assert!(line["error"]["message"].as_str().is_some_and(|it| !it.is_empty()), "{line}");
+    assert_eq!(
+        (code, &line["error"]["code"]),
+        (exit, &json!(error)),
+        "{arguments:?}: {line}"
+    );
+    assert!(
+        line["error"]["message"]
+            .as_str()
+            .is_some_and(|it| !it.is_empty()),
+        "{line}"
+    );
 }
 
 /// A sale at the till, in the background, until the reader waits for the card.
@@ -40,7 +56,11 @@ fn sale(lane: &Lane, arguments: &[&str]) -> std::process::Child {
     assert!(lane.devices.wait_until_idle() && lane.wait_until_ready());
     let fixed = ["--json", "sale", "--amount", "4000", "--currency", "USD"];
     let mut command = lane.till.spawnable(&[&fixed, arguments].concat());
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     harness::reaper::note(child.id());
     child
 }
@@ -63,7 +83,10 @@ fn a_sale_at_the_till_says_how_it_ended() {
     let data = &line["data"];
     assert_eq!(data["status"], "approved", "{line}");
     assert_eq!(data["amount"], json!({"minor": 4_000, "currency": "USD"}));
-    let pos = lane.pos.get(&format!("/v1/pos/transactions/{}", data["pos_id"].as_str().unwrap()));
+    let pos = lane.pos.get(&format!(
+        "/v1/pos/transactions/{}",
+        data["pos_id"].as_str().unwrap()
+    ));
     let pos = good(&pos, 200, "read");
     assert_eq!(pos["origin"], "till");
     assert_eq!(pos["reference"], "Table 4");
@@ -77,7 +100,9 @@ fn a_sale_at_the_till_says_how_it_ended() {
         let path = "/v1/pos/transactions?limit=1&status=in_progress";
         until("the next attempt or the end", || {
             let page = lane.pos.get(path);
-            let attempts = page.data()["items"][0]["attempts"].as_array().map_or(9, Vec::len);
+            let attempts = page.data()["items"][0]["attempts"]
+                .as_array()
+                .map_or(9, Vec::len);
             (attempts > number).then_some(())
         });
     }
@@ -90,22 +115,36 @@ fn a_sale_at_the_till_says_how_it_ended() {
     lane.devices.present("chip-refuses", "insert").unwrap();
     let (code, line) = ended(child);
     assert!([1, 7].contains(&code), "never 0: {line}");
-    assert!(["in_doubt", "reversed"].contains(&line["data"]["status"].as_str().unwrap_or("-")), "{line}");
+    assert!(
+        ["in_doubt", "reversed"].contains(&line["data"]["status"].as_str().unwrap_or("-")),
+        "{line}"
+    );
 }
 
 #[test]
 fn the_cashier_cancels_in_two_ways() {
     let lane = Lane::take();
     fails(&lane.till, &["cancel"], 6, "NOTHING_RUNNING");
-    let started = done(&lane.till, &["sale", "--amount", "4100", "--currency", "USD", "--no-wait"]);
+    let started = done(
+        &lane.till,
+        &["sale", "--amount", "4100", "--currency", "USD", "--no-wait"],
+    );
     assert_eq!(started["result"], "started", "{started}");
     let pos_id = started["pos_id"].as_str().unwrap().to_owned();
     assert!(lane.devices.wait_for_reader());
-    fails(&lane.till, &["sale", "--amount", "1", "--currency", "USD"], 6, "TERMINAL_BUSY");
+    fails(
+        &lane.till,
+        &["sale", "--amount", "1", "--currency", "USD"],
+        6,
+        "TERMINAL_BUSY",
+    );
     refused(&lane.start_sale(1), 409, "TERMINAL_BUSY", "the other door");
     assert_eq!(done(&lane.till, &["cancel"])["verdict"], "canceled");
     let end = lane.end_of(&pos_id);
-    assert_eq!((end.field("status"), end.field("reason")), ("canceled", "cashier_canceled"));
+    assert_eq!(
+        (end.field("status"), end.field("reason")),
+        ("canceled", "cashier_canceled")
+    );
 
     let child = sale(&lane, &[]);
     assert!(lane.devices.wait_for_reader());
@@ -119,11 +158,17 @@ fn the_cashier_cancels_in_two_ways() {
 
     // A sale of the API is canceled at the till, too, and its approval voided when asked.
     let pos_id = begin_sale(&lane, 4_200);
-    assert_eq!(done(&lane.till, &["cancel", "--pos", &pos_id])["verdict"], "canceled");
+    assert_eq!(
+        done(&lane.till, &["cancel", "--pos", &pos_id])["verdict"],
+        "canceled"
+    );
     let (pos_id, transaction_id) = approved(&lane, 4_300, "visa");
     let kept = done(&lane.till, &["cancel", "--pos", &pos_id]);
     assert_eq!(kept["verdict"], "too_late_approved");
-    let voided = done(&lane.till, &["cancel", "--pos", &pos_id, "--void-if-too-late"]);
+    let voided = done(
+        &lane.till,
+        &["cancel", "--pos", &pos_id, "--void-if-too-late"],
+    );
     assert_eq!(voided["verdict"], "too_late_voided");
     assert_eq!(transaction(&lane, &transaction_id)["status"], "voided");
 }
@@ -133,17 +178,44 @@ fn print_tip_void_and_status_work_at_the_till() {
     let lane = Lane::take();
     let (pos_id, transaction_id) = approved(&lane, 5_000, "mastercard");
     let tip = |amount: &str| {
-        run(&lane.till, &["tip", "--pos", &pos_id, "--amount", amount, "--currency", "USD"])
+        run(
+            &lane.till,
+            &[
+                "tip",
+                "--pos",
+                &pos_id,
+                "--amount",
+                amount,
+                "--currency",
+                "USD",
+            ],
+        )
     };
     let (code, line) = tip("750");
-    assert_eq!((code, &line["data"]["total"]["minor"]), (0, &json!(5_750)), "{line}");
+    assert_eq!(
+        (code, &line["data"]["total"]["minor"]),
+        (0, &json!(5_750)),
+        "{line}"
+    );
     let (code, line) = tip("1001");
-    assert_eq!((code, &line["error"]["code"]), (6, &json!("TIP_LIMIT_EXCEEDED")), "{line}");
-    let queued = done(&lane.till, &["print", "--pos", &pos_id, "--copy", "merchant"]);
+    assert_eq!(
+        (code, &line["error"]["code"]),
+        (6, &json!("TIP_LIMIT_EXCEEDED")),
+        "{line}"
+    );
+    let queued = done(
+        &lane.till,
+        &["print", "--pos", &pos_id, "--copy", "merchant"],
+    );
     assert_eq!(queued["result"], "print_queued", "{queued}");
     let voided = done(&lane.till, &["void", "--transaction", &transaction_id]);
     assert_eq!(voided["is_final"], true, "{voided}");
-    fails(&lane.till, &["void", "--transaction", &transaction_id], 6, "ALREADY_PROCESSED");
+    fails(
+        &lane.till,
+        &["void", "--transaction", &transaction_id],
+        6,
+        "ALREADY_PROCESSED",
+    );
     let status = done(&lane.till, &["status"]);
     assert_eq!(status["result"], "status", "{status}");
     assert!(status.to_string().contains("ready"), "{status}");
@@ -154,9 +226,24 @@ fn print_tip_void_and_status_work_at_the_till() {
     let other = "pos_01h2xcejqtf2nbrexx3vqjhp41";
     fails(&lane.till, &["print", "--pos", other], 6, "NOT_FOUND");
     fails(&lane.till, &["cancel", "--pos", other], 6, "NOT_FOUND");
-    fails(&lane.till, &["void", "--transaction", "txn_01h2xcejqtf2nbrexx3vqjhp41"], 6, "NOT_FOUND");
-    fails(&lane.till, &["sale", "--amount", "0", "--currency", "USD"], 2, "INVALID_AMOUNT");
-    fails(&lane.till, &["sale", "--amount", "5", "--currency", "JPY"], 6, "INVALID_CURRENCY");
+    fails(
+        &lane.till,
+        &["void", "--transaction", "txn_01h2xcejqtf2nbrexx3vqjhp41"],
+        6,
+        "NOT_FOUND",
+    );
+    fails(
+        &lane.till,
+        &["sale", "--amount", "0", "--currency", "USD"],
+        2,
+        "INVALID_AMOUNT",
+    );
+    fails(
+        &lane.till,
+        &["sale", "--amount", "5", "--currency", "JPY"],
+        6,
+        "INVALID_CURRENCY",
+    );
 }
 
 #[test]
@@ -166,7 +253,13 @@ fn wrong_arguments_and_wrong_places_have_their_exit_codes() {
         &["sale"][..],
         &["sale", "--amount", "12.50", "--currency", "USD"],
         &["sale", "--amount", "1250", "--currency", "usd"],
-        &["sale", "--amount", "99999999999999999999", "--currency", "USD"],
+        &[
+            "sale",
+            "--amount",
+            "99999999999999999999",
+            "--currency",
+            "USD",
+        ],
         &["cancel", "--pos", "txn_1"],
         &["print", "--pos", "x"],
         &["refund"],
@@ -177,13 +270,23 @@ fn wrong_arguments_and_wrong_places_have_their_exit_codes() {
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
     // This till's state belongs to the agent that runs.
-    fails(&lane.till, &["pair", "--code", "BCDFG-HJKLM"], 8, "STATE_DIR");
+    fails(
+        &lane.till,
+        &["pair", "--code", "BCDFG-HJKLM"],
+        8,
+        "STATE_DIR",
+    );
     fails(&lane.till, &["run"], 8, "STATE_DIR");
     let dir = directory("unpaired");
     let fresh = Till::install(&dir, lane.pos.base(), &lane.devices.dir).unwrap();
     fails(&fresh, &["run"], 3, "IDENTITY");
     fails(&fresh, &["status"], 1, "AGENT_NOT_RUNNING");
-    fails(&fresh, &["pair", "--code", "BCDFG-HJKLM"], 6, "PAIRING_CODE_INVALID");
+    fails(
+        &fresh,
+        &["pair", "--code", "BCDFG-HJKLM"],
+        6,
+        "PAIRING_CODE_INVALID",
+    );
     let lost = Till::install(&dir, "http://127.0.0.1:1", &lane.devices.dir).unwrap();
     fails(&lost, &["pair", "--code", "BCDFG-HJKLM"], 4, "PAIRING");
     std::fs::write(dir.join("agent.toml"), "[reader]\npath = 5\n").unwrap();
@@ -196,7 +299,10 @@ fn the_allowlist_governs_both_doors_at_once() {
     let (pos_id, transaction_id) = approved(&lane, 6_000, "visa");
     let path = format!("/v1/partners/{}/permissions", lane.partner_id);
     let set = |disabled: Value| {
-        let answer = lane.engine.operator.put(&path, &json!({ "disabled": disabled }));
+        let answer = lane
+            .engine
+            .operator
+            .put(&path, &json!({ "disabled": disabled }));
         good(&answer, 200, "permissions");
     };
     let transactions = format!("/v1/transactions/{transaction_id}");
@@ -225,7 +331,15 @@ fn the_allowlist_governs_both_doors_at_once() {
             "Submit Tip Adjustment",
             format!("{transactions}/tip-adjustment"),
             tip,
-            vec!["tip", "--pos", &pos_id, "--amount", "1", "--currency", "USD"],
+            vec![
+                "tip",
+                "--pos",
+                &pos_id,
+                "--amount",
+                "1",
+                "--currency",
+                "USD",
+            ],
         ),
         (
             "Void",
@@ -248,7 +362,10 @@ fn the_allowlist_governs_both_doors_at_once() {
         set(json!([]));
     }
     assert_eq!(transaction(&lane, &transaction_id)["status"], "approved");
-    assert_eq!(transaction(&lane, &transaction_id)["tip_amount"], Value::Null);
+    assert_eq!(
+        transaction(&lane, &transaction_id)["tip_amount"],
+        Value::Null
+    );
 
     // What runs goes on when the permission goes: it was checked when it began.
     let pos_id = begin_sale(&lane, 6_100);
@@ -258,27 +375,46 @@ fn the_allowlist_governs_both_doors_at_once() {
     refused(&lane.start_sale(1), 403, "FORBIDDEN", "the next start");
     set(json!([]));
     let (pos_id, _) = approved(&lane, 6_200, "visa");
-    assert_eq!(done(&lane.till, &["print", "--pos", &pos_id])["result"], "print_queued");
+    assert_eq!(
+        done(&lane.till, &["print", "--pos", &pos_id])["result"],
+        "print_queued"
+    );
 }
 
 #[test]
 fn the_payer_chooses_the_tip_before_the_card() {
     let lane = Lane::take();
-    fails(&lane.till, &["choose-tip", "--option", "0"], 6, "NO_TIP_PROMPT");
+    fails(
+        &lane.till,
+        &["choose-tip", "--option", "0"],
+        6,
+        "NOTHING_RUNNING",
+    );
     for (prompt, choice, tip) in [
         (json!(true), &["--option", "0"][..], json!(750)),
         (json!(true), &["--option", "2"], json!(1_000)),
         (json!(true), &[], Value::Null),
-        (json!({"options_bps": [1_000, 2_500]}), &["--option", "1"], json!(1_250)),
+        (
+            json!({"options_bps": [1_000, 2_500]}),
+            &["--option", "1"],
+            json!(1_250),
+        ),
     ] {
         assert!(lane.devices.wait_until_idle() && lane.wait_until_ready());
         let mut body = lane.sale(5_000);
         body["tip_prompt"] = prompt;
         let started = lane.pos.post("/v1/pos/transactions", &body);
-        let pos_id = good(&started, 201, "start")["id"].as_str().unwrap().to_owned();
-        until_pos(&lane, &pos_id, "the tip prompt", |pos| pos["stage"] == "selecting_tip");
+        let pos_id = good(&started, 201, "start")["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        until_pos(&lane, &pos_id, "the tip prompt", |pos| {
+            pos["stage"] == "selecting_tip"
+        });
         let command = [&["choose-tip"], choice].concat();
-        until("the prompt to be on the display", || (run(&lane.till, &command).0 == 0).then_some(()));
+        until("the prompt to be on the display", || {
+            (run(&lane.till, &command).0 == 0).then_some(())
+        });
         assert!(lane.devices.wait_for_reader());
         lane.devices.present("visa", "tap").unwrap();
         let end = lane.end_of(&pos_id);
@@ -299,11 +435,24 @@ fn a_key_that_is_not_on_the_prompt_changes_nothing() {
     let mut body = lane.sale(5_000);
     body["tip_prompt"] = json!({"options_bps": [1_000], "custom": false});
     let started = lane.pos.post("/v1/pos/transactions", &body);
-    let pos_id = good(&started, 201, "start")["id"].as_str().unwrap().to_owned();
-    until_pos(&lane, &pos_id, "the tip prompt", |pos| pos["stage"] == "selecting_tip");
+    let pos_id = good(&started, 201, "start")["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    until_pos(&lane, &pos_id, "the tip prompt", |pos| {
+        pos["stage"] == "selecting_tip"
+    });
     until("the prompt to be on the display", || {
         let (code, line) = run(&lane.till, &["choose-tip", "--option", "7"]);
-        assert_eq!(code, if line["error"]["code"] == "INVALID_TIP" { 2 } else { 6 }, "{line}");
+        assert_eq!(
+            code,
+            if line["error"]["code"] == "INVALID_TIP" {
+                2
+            } else {
+                6
+            },
+            "{line}"
+        );
         (line["error"]["code"] == "INVALID_TIP").then_some(())
     })
     .unwrap();
@@ -335,20 +484,29 @@ fn a_second_card_at_a_sale_with_a_tip_is_asked_for_the_same_total() {
     body["tip_prompt"] = json!(true);
     body["reference"] = json!("Split");
     let started = lane.pos.post("/v1/pos/transactions", &body);
-    let pos_id = good(&started, 201, "start")["id"].as_str().unwrap().to_owned();
+    let pos_id = good(&started, 201, "start")["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     until("the prompt to be on the display", || {
         (run(&lane.till, &["choose-tip", "--option", "0"]).0 == 0).then_some(())
     });
     for (number, card) in ["declined", "visa"].into_iter().enumerate() {
         until_pos(&lane, &pos_id, "the attempt", |pos| {
-            pos["attempts"].as_array().is_some_and(|attempts| attempts.len() == number + 1)
+            pos["attempts"]
+                .as_array()
+                .is_some_and(|attempts| attempts.len() == number + 1)
         });
         assert!(lane.devices.wait_for_reader());
         lane.devices.present(card, "tap").unwrap();
     }
     let end = lane.end_of(&pos_id);
     assert_eq!(attempts(end.data()), "declined:-, approved:-");
-    let amounts: Vec<&Value> =
-        end.data()["attempts"].as_array().unwrap().iter().map(|one| &one["amount"]).collect();
+    let amounts: Vec<&Value> = end.data()["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["amount"])
+        .collect();
     assert_eq!(amounts, [&json!(4_600), &json!(4_600)]);
 }

@@ -14,7 +14,11 @@ use crate::check::{board, every_scope, good, mint, partner, refused, without_tra
 #[test]
 fn every_route_refuses_bad_credentials() {
     let world = world();
-    let (key_id, revoked) = mint(world.operator(), &world.shop.merchant_id, &json!({"label": "x"}));
+    let (key_id, revoked) = mint(
+        world.operator(),
+        &world.shop.merchant_id,
+        &json!({"label": "x"}),
+    );
     let path = format!("/v1/merchant/api-keys/{key_id}/revoke");
     good(&world.api.post(&path, &json!({})), 200, "revoke");
     let flipped = |token: &str| {
@@ -38,8 +42,10 @@ fn every_route_refuses_bad_credentials() {
             ("twice", [bearer(token), bearer(token)].concat()),
         ] {
             let what = format!("{} {} with {what}", route.verb.name(), route.path);
-            let headers: Vec<(&str, &str)> =
-                credentials.iter().map(|value| ("Authorization", value.as_str())).collect();
+            let headers: Vec<(&str, &str)> = credentials
+                .iter()
+                .map(|value| ("Authorization", value.as_str()))
+                .collect();
             let path = world.path(route);
             let answer = raw::call(world.base(), route.verb.name(), &path, &headers, b"");
             refused(&answer, 401, "UNAUTHORIZED", &what);
@@ -52,8 +58,11 @@ fn every_route_refuses_bad_credentials() {
 fn a_revoked_key_is_out_at_the_very_next_request() {
     let world = world();
     for _ in 0..8 {
-        let (key_id, secret) =
-            mint(world.operator(), &world.shop.merchant_id, &json!({"label": "soon gone"}));
+        let (key_id, secret) = mint(
+            world.operator(),
+            &world.shop.merchant_id,
+            &json!({"label": "soon gone"}),
+        );
         let client = world.api.with_token(&secret);
         good(&client.get("/v1/ping"), 200, "before");
         let path = format!("/v1/merchant/api-keys/{key_id}/revoke");
@@ -73,7 +82,9 @@ fn an_expired_key_is_out() {
         at.to_rfc3339_opts(SecondsFormat::Millis, true)
     };
     let path = format!("/v1/merchants/{}/api-keys", world.shop.merchant_id);
-    let late = world.operator().post(&path, &json!({"label": "x", "expires_at": at(-1)}));
+    let late = world
+        .operator()
+        .post(&path, &json!({"label": "x", "expires_at": at(-1)}));
     let details = refused(&late, 422, "VALIDATION_ERROR", "already expired");
     assert_eq!(details["field"], "expires_at");
     let body = json!({"label": "x", "expires_at": at(2)});
@@ -93,8 +104,10 @@ fn every_route_names_the_scope_that_is_missing() {
         let Some(scope) = route.operation.rule().scope else {
             continue;
         };
-        let others: Vec<&str> =
-            every_scope().into_iter().filter(|one| *one != scope.code()).collect();
+        let others: Vec<&str> = every_scope()
+            .into_iter()
+            .filter(|one| *one != scope.code())
+            .collect();
         let body = json!({"label": "all but one", "scopes": others});
         let (_, secret) = mint(world.operator(), &world.shop.merchant_id, &body);
         // No body, no key: the guard answers before anything else is looked at.
@@ -134,7 +147,11 @@ fn every_permission_closes_and_opens_its_routes_at_once() {
     let mut closed = 0;
     for permission in Permission::ALL.iter().filter(|one| !one.is_always_on()) {
         let name = permission.name();
-        let routes = || ROUTES.iter().filter(|one| one.operation.rule().permission == Some(*permission));
+        let routes = || {
+            ROUTES
+                .iter()
+                .filter(|one| one.operation.rule().permission == Some(*permission))
+        };
         let answered = operator.put(&path, &json!({"disabled": [name]}));
         assert_eq!(good(&answered, 200, name)["disabled"], json!([name]));
         for route in routes() {
@@ -163,16 +180,66 @@ fn allowlists_are_changed_as_a_whole_or_not_at_all() {
     let partner_id = partner(world.operator(), "Table Payments");
     let path = format!("/v1/partners/{partner_id}/permissions");
     for (body, status, code, field) in [
-        (json!({"disabled": ["Ping"]}), 422, "VALIDATION_ERROR", "permissions"),
-        (json!({"disabled": ["Status"]}), 422, "VALIDATION_ERROR", "permissions"),
-        (json!({"disabled": ["Configurations", "Void"]}), 422, "VALIDATION_ERROR", "permissions"),
-        (json!({"permissions": ["Void"]}), 422, "VALIDATION_ERROR", "permissions"),
-        (json!({"permissions": ["Ping", "Status"]}), 422, "VALIDATION_ERROR", "permissions"),
-        (json!({"disabled": ["Fly"]}), 422, "VALIDATION_ERROR", "permissions"),
-        (json!({"disabled": ["start pos transaction"]}), 422, "VALIDATION_ERROR", "permissions"),
-        (json!({"disabled": ["x".repeat(10_000)]}), 422, "VALIDATION_ERROR", "permissions"),
-        (json!({"permissions": ["Ping"], "disabled": ["Void"]}), 422, "VALIDATION_ERROR", "disabled"),
-        (json!({"disabled": "Void"}), 422, "VALIDATION_ERROR", "disabled"),
+        (
+            json!({"disabled": ["Ping"]}),
+            422,
+            "VALIDATION_ERROR",
+            "permissions",
+        ),
+        (
+            json!({"disabled": ["Status"]}),
+            422,
+            "VALIDATION_ERROR",
+            "permissions",
+        ),
+        (
+            json!({"disabled": ["Configurations", "Void"]}),
+            422,
+            "VALIDATION_ERROR",
+            "permissions",
+        ),
+        (
+            json!({"permissions": ["Void"]}),
+            422,
+            "VALIDATION_ERROR",
+            "permissions",
+        ),
+        (
+            json!({"permissions": ["Ping", "Status"]}),
+            422,
+            "VALIDATION_ERROR",
+            "permissions",
+        ),
+        (
+            json!({"disabled": ["Fly"]}),
+            422,
+            "VALIDATION_ERROR",
+            "permissions",
+        ),
+        (
+            json!({"disabled": ["start pos transaction"]}),
+            422,
+            "VALIDATION_ERROR",
+            "permissions",
+        ),
+        (
+            json!({"disabled": ["x".repeat(10_000)]}),
+            422,
+            "VALIDATION_ERROR",
+            "permissions",
+        ),
+        (
+            json!({"permissions": ["Ping"], "disabled": ["Void"]}),
+            422,
+            "VALIDATION_ERROR",
+            "disabled",
+        ),
+        (
+            json!({"disabled": "Void"}),
+            422,
+            "VALIDATION_ERROR",
+            "disabled",
+        ),
         (json!({}), 400, "BAD_REQUEST", "permissions"),
     ] {
         let answer = world.operator().put(&path, &body);
@@ -194,7 +261,11 @@ fn ids_of_others_and_ids_of_nobody_get_the_same_answer() {
             Verb::Post | Verb::Put => right_body(world, route).to_string(),
         };
         let is_merchants = route.operation.rule().audience == Audience::Merchant;
-        let token = if is_merchants { world.other.api.token() } else { world.operator().token() };
+        let token = if is_merchants {
+            world.other.api.token()
+        } else {
+            world.operator().token()
+        };
         let mut seen: Option<Value> = None;
         let absent = world.path_with(route, |_, id| {
             let (rest, last) = id.split_at(id.len() - 1);
@@ -214,19 +285,34 @@ fn ids_of_others_and_ids_of_nobody_get_the_same_answer() {
             let answer = world.send_as(route, &path, &body, token);
             refused(&answer, 404, "NOT_FOUND", &format!("{name}: {path}"));
             let body = without_trace(&answer);
-            assert_eq!(*seen.get_or_insert_with(|| body.clone()), body, "{name}: {path}");
+            assert_eq!(
+                *seen.get_or_insert_with(|| body.clone()),
+                body,
+                "{name}: {path}"
+            );
         }
     }
     let start = json!({"terminal_id": world.shop.terminal_id, "amount": 1, "currency": "USD"});
     let answer = world.other.api.post("/v1/pos/transactions", &start);
-    refused(&answer, 404, "NOT_FOUND", "a start on somebody else's terminal");
+    refused(
+        &answer,
+        404,
+        "NOT_FOUND",
+        "a start on somebody else's terminal",
+    );
     let listed = world.other.api.get("/v1/pos/transactions");
     assert_eq!(good(&listed, 200, "list")["items"], json!([]));
     let query = format!("/v1/transactions?terminal_id={}", world.shop.terminal_id);
     let listed = world.other.api.get(&query);
     assert_eq!(good(&listed, 200, "list")["items"], json!([]));
-    let merchants = world.operator().get(&format!("/v1/merchants?partner_id={}", world.other_partner_id));
-    let items = good(&merchants, 200, "merchants")["items"].as_array().unwrap().clone();
+    let merchants = world.operator().get(&format!(
+        "/v1/merchants?partner_id={}",
+        world.other_partner_id
+    ));
+    let items = good(&merchants, 200, "merchants")["items"]
+        .as_array()
+        .unwrap()
+        .clone();
     assert_eq!(items.len(), 1);
     assert_eq!(items[0]["id"], json!(world.other.id));
 }
@@ -242,7 +328,11 @@ fn a_key_cannot_give_what_it_does_not_have() {
     let details = refused(&answer, 403, "FORBIDDEN", "a wider key");
     assert_eq!(details["required_scope"], "pos:create");
     let body = json!({"label": "less", "scopes": ["pos:read"]});
-    good(&minter.post("/v1/merchant/api-keys", &body), 201, "a narrower key");
+    good(
+        &minter.post("/v1/merchant/api-keys", &body),
+        201,
+        "a narrower key",
+    );
     let listed = world.api.get("/v1/merchant/api-keys?limit=100");
     assert!(!listed.text.contains("secret"), "{}", listed.text);
     assert!(!listed.text.contains("hash"), "{}", listed.text);

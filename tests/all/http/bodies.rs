@@ -37,10 +37,22 @@ fn every_writing_route_reads_its_body_strictly() {
             ("a number", "5", 400, "BAD_REQUEST", None),
             ("a text", "\"x\"", 400, "BAD_REQUEST", None),
             ("null", "null", 400, "BAD_REQUEST", None),
-            ("a member twice", "{\"a\":1,\"a\":1}", 400, "BAD_REQUEST", None),
+            (
+                "a member twice",
+                "{\"a\":1,\"a\":1}",
+                400,
+                "BAD_REQUEST",
+                None,
+            ),
             ("deep", &deep, 400, "BAD_REQUEST", None),
             ("large", &large, 413, "PAYLOAD_TOO_LARGE", None),
-            ("unknown", &unknown.to_string(), 422, "VALIDATION_ERROR", Some("colour")),
+            (
+                "unknown",
+                &unknown.to_string(),
+                422,
+                "VALIDATION_ERROR",
+                Some("colour"),
+            ),
         ] {
             let what = format!("{}: {what}", name(route));
             let answer = world.send(route, &path, body);
@@ -58,12 +70,24 @@ fn media_types(world: &World, route: &Route, path: &str, body: &str) {
         &[("Content-Type", "text/plain")],
         &[("Content-Type", "application/x-www-form-urlencoded")],
         &[("Content-Type", "application/jsonp")],
-        &[("Content-Type", "application/json"), ("Content-Encoding", "gzip")],
+        &[
+            ("Content-Type", "application/json"),
+            ("Content-Encoding", "gzip"),
+        ],
     ] {
         let what = format!("{}: {headers:?}", name(route));
-        let fixed = [("Authorization", bearer.as_str()), ("X-Idempotency-Key", "media-type")];
+        let fixed = [
+            ("Authorization", bearer.as_str()),
+            ("X-Idempotency-Key", "media-type"),
+        ];
         let headers = [&fixed, headers].concat();
-        let answer = raw::call(world.base(), route.verb.name(), path, &headers, body.as_bytes());
+        let answer = raw::call(
+            world.base(),
+            route.verb.name(),
+            path,
+            &headers,
+            body.as_bytes(),
+        );
         refused(&answer, 415, "UNSUPPORTED_MEDIA_TYPE", &what);
     }
 }
@@ -74,7 +98,9 @@ type Row = (&'static str, Value, u16, &'static str);
 fn bad_members(path: &str) -> Vec<Row> {
     const BAD: (u16, &str) = (422, "VALIDATION_ERROR");
     let rows = |rows: Vec<(&'static str, Value)>| -> Vec<Row> {
-        rows.into_iter().map(|(member, value)| (member, value, BAD.0, BAD.1)).collect()
+        rows.into_iter()
+            .map(|(member, value)| (member, value, BAD.0, BAD.1))
+            .collect()
     };
     let texts = |member: &'static str| {
         rows(vec![
@@ -129,9 +155,10 @@ fn bad_members(path: &str) -> Vec<Row> {
         ]
         .concat(),
         "/v1/transactions/{id}/tip-adjustment" => [moneys("tip_amount"), currencies].concat(),
-        "/v1/pos/transactions/{id}/cancel" => {
-            rows(vec![("if_too_late", json!("refund")), ("if_too_late", json!(true))])
-        }
+        "/v1/pos/transactions/{id}/cancel" => rows(vec![
+            ("if_too_late", json!("refund")),
+            ("if_too_late", json!(true)),
+        ]),
         "/v1/pos/transactions/{id}/print-receipt" => rows(vec![
             ("copy", json!("both")),
             ("copy", json!(1)),
@@ -149,7 +176,12 @@ fn bad_members(path: &str) -> Vec<Row> {
             vec![
                 ("code", json!("BCDFG-HJKLM"), 422, "PAIRING_CODE_INVALID"),
                 ("code", json!(""), 422, "PAIRING_CODE_INVALID"),
-                ("code", json!("x".repeat(5_000)), 422, "PAIRING_CODE_INVALID"),
+                (
+                    "code",
+                    json!("x".repeat(5_000)),
+                    422,
+                    "PAIRING_CODE_INVALID",
+                ),
                 ("code", json!(5), 422, "VALIDATION_ERROR"),
             ],
             rows(vec![
@@ -251,7 +283,10 @@ fn nested_members_are_named_by_their_path() {
         (json!({"timeout_s": 121}), "tip_prompt.timeout_s"),
         (json!({"timeout_s": 5.5}), "tip_prompt.timeout_s"),
         (json!({"options_bps": [100, 50]}), "tip_prompt.options_bps"),
-        (json!({"options_bps": [1, 2, 3, 4, 5]}), "tip_prompt.options_bps"),
+        (
+            json!({"options_bps": [1, 2, 3, 4, 5]}),
+            "tip_prompt.options_bps",
+        ),
         (json!({"options_bps": [0]}), "tip_prompt.options_bps"),
         (json!({"option_bps": [1]}), "tip_prompt.option_bps"),
         (json!({"custom": 1}), "tip_prompt.custom"),
@@ -276,8 +311,14 @@ fn queries_are_read_strictly() {
         ("/v1/pos/transactions?limit=ten".to_owned(), "limit"),
         ("/v1/pos/transactions?limit=1&limit=2".to_owned(), "limit"),
         ("/v1/pos/transactions?status=completed".to_owned(), "status"),
-        ("/v1/pos/transactions?terminal_id=5".to_owned(), "terminal_id"),
-        ("/v1/pos/transactions?created_from=yesterday".to_owned(), "created_from"),
+        (
+            "/v1/pos/transactions?terminal_id=5".to_owned(),
+            "terminal_id",
+        ),
+        (
+            "/v1/pos/transactions?created_from=yesterday".to_owned(),
+            "created_from",
+        ),
         ("/v1/pos/transactions?cursor=zz".to_owned(), "cursor"),
         ("/v1/transactions?status=in_progress".to_owned(), "status"),
         ("/v1/transactions?created_to=1".to_owned(), "created_to"),
@@ -304,18 +345,34 @@ fn keys_are_required_where_money_moves_and_read_strictly_everywhere() {
     for route in writing() {
         let path = world.path(route);
         let bearer = format!("Bearer {}", world.token(route));
-        let fixed =
-            [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let fixed = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+        ];
         let send = |keys: &[(&str, &str)]| {
             let headers = [&fixed, keys].concat();
-            raw::call(world.base(), route.verb.name(), &path, &headers, b"{\"colour\":1}")
+            raw::call(
+                world.base(),
+                route.verb.name(),
+                &path,
+                &headers,
+                b"{\"colour\":1}",
+            )
         };
         for (what, keys, is_bad) in [
             ("none", &[][..], route.idempotency == Idempotency::Required),
-            ("300 characters", &[("X-Idempotency-Key", long.as_str())], true),
+            (
+                "300 characters",
+                &[("X-Idempotency-Key", long.as_str())],
+                true,
+            ),
             ("blank", &[("X-Idempotency-Key", "a b")], true),
             ("empty", &[("X-Idempotency-Key", "")], true),
-            ("two", &[("X-Idempotency-Key", "a"), ("Idempotency-Key", "b")], true),
+            (
+                "two",
+                &[("X-Idempotency-Key", "a"), ("Idempotency-Key", "b")],
+                true,
+            ),
             ("one", &[("Idempotency-Key", "a")], false),
         ] {
             let what = format!("{} with key: {what}", name(route));
@@ -335,9 +392,16 @@ fn unknown_paths_and_methods_are_answered_in_the_envelope() {
     let world = world();
     let bearer = format!("Bearer {}", world.api.token());
     let headers = [("Authorization", bearer.as_str())];
-    for path in
-        ["/", "/v1", "/v1/", "/v1/pos/transaction", "/v1/ping/", "/v2/ping", "/v1/%00", "/v1/../etc"]
-    {
+    for path in [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1/pos/transaction",
+        "/v1/ping/",
+        "/v2/ping",
+        "/v1/%00",
+        "/v1/../etc",
+    ] {
         for method in ["GET", "POST", "DELETE"] {
             let answer = raw::call(world.base(), method, path, &headers, b"");
             refused(&answer, 404, "NOT_FOUND", &format!("{method} {path}"));
@@ -346,8 +410,9 @@ fn unknown_paths_and_methods_are_answered_in_the_envelope() {
     for route in ROUTES {
         let path = world.path(route);
         for method in ["DELETE", "PATCH", "GET", "POST", "PUT", "BREW"] {
-            let is_served =
-                ROUTES.iter().any(|one| one.path == route.path && one.verb.name() == method);
+            let is_served = ROUTES
+                .iter()
+                .any(|one| one.path == route.path && one.verb.name() == method);
             if is_served {
                 continue;
             }

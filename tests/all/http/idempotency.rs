@@ -27,7 +27,10 @@ fn at_once(world: &World, path: &str, body: &Value, key: &str) -> Vec<Answer> {
                 })
             })
             .collect();
-        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+        callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap())
+            .collect()
     })
 }
 
@@ -59,8 +62,13 @@ fn one_key_at_the_same_time_starts_one_sale() {
     body["reference"] = json!(format!("{CALLERS} at once"));
     let answers = at_once(world, "/v1/pos/transactions", &body, &key);
     let first = check_one(&answers, 201);
-    let page = world.api.get(&format!("/v1/pos/transactions?reference={CALLERS}%20at%20once"));
-    let items = good(&page, 200, "list")["items"].as_array().unwrap().clone();
+    let page = world.api.get(&format!(
+        "/v1/pos/transactions?reference={CALLERS}%20at%20once"
+    ));
+    let items = good(&page, 200, "list")["items"]
+        .as_array()
+        .unwrap()
+        .clone();
     assert_eq!(items.len(), 1, "{}", page.text);
     assert_eq!(items[0]["id"], first.data()["id"]);
     let path = format!("/v1/pos/transactions/{}/cancel", first.field("id"));
@@ -76,8 +84,14 @@ fn one_key_at_the_same_time_makes_one_of_everything() {
     let world = world();
     for (path, body) in [
         ("/v1/terminals".to_owned(), json!({"label": "At once"})),
-        (format!("/v1/terminals/{}/pairing-codes", world.spare_terminal()), json!({})),
-        ("/v1/merchant/api-keys".to_owned(), json!({"label": "At once"})),
+        (
+            format!("/v1/terminals/{}/pairing-codes", world.spare_terminal()),
+            json!({}),
+        ),
+        (
+            "/v1/merchant/api-keys".to_owned(),
+            json!({"label": "At once"}),
+        ),
     ] {
         let answers = at_once(world, &path, &body, &fresh_key());
         let ids: std::collections::BTreeSet<&str> = answers
@@ -101,7 +115,12 @@ fn one_key_at_the_same_time_voids_once() {
     let sale = world.shop.tap_sale(1_500, "amex").unwrap();
     let transaction_id = sale.field("transaction_id");
     let tip = format!("/v1/transactions/{transaction_id}/tip-adjustment");
-    let answers = at_once(world, &tip, &json!({"tip_amount": 100, "currency": "USD"}), &fresh_key());
+    let answers = at_once(
+        world,
+        &tip,
+        &json!({"tip_amount": 100, "currency": "USD"}),
+        &fresh_key(),
+    );
     assert_eq!(check_one(&answers, 200).data()["total"], 1_600);
     let void = format!("/v1/transactions/{transaction_id}/void");
     let answers = at_once(world, &void, &json!({}), &fresh_key());
@@ -112,11 +131,18 @@ fn one_key_at_the_same_time_voids_once() {
     let sale = world.shop.tap_sale(1_501, "visa").unwrap();
     let void = format!("/v1/transactions/{}/void", sale.field("transaction_id"));
     let answers: Vec<Answer> = thread::scope(|scope| {
-        let callers: Vec<_> =
-            (0..16).map(|_| scope.spawn(|| world.api.post(&void, &json!({})))).collect();
-        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+        let callers: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| world.api.post(&void, &json!({}))))
+            .collect();
+        callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap())
+            .collect()
     });
-    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    assert_eq!(
+        answers.iter().filter(|answer| answer.status == 200).count(),
+        1
+    );
     for answer in answers.iter().filter(|answer| answer.status != 200) {
         assert_eq!(answer.status, 409);
         assert!(["ALREADY_PROCESSED", "OPERATION_PENDING"].contains(&answer.code()));
@@ -127,9 +153,13 @@ fn one_key_at_the_same_time_voids_once() {
 fn a_key_stands_for_one_request() {
     let world = world();
     let key = fresh_key();
-    let first = world.api.post_keyed("/v1/terminals", &json!({"label": "A"}), &key);
+    let first = world
+        .api
+        .post_keyed("/v1/terminals", &json!({"label": "A"}), &key);
     good(&first, 201, "first");
-    let other = world.api.post_keyed("/v1/terminals", &json!({"label": "B"}), &key);
+    let other = world
+        .api
+        .post_keyed("/v1/terminals", &json!({"label": "B"}), &key);
     refused(&other, 409, "IDEMPOTENCY_CONFLICT", "another body");
     let path = format!("/v1/terminals/{}/pairing-codes", first.field("id"));
     let other = world.api.post_keyed(&path, &json!({}), &key);
@@ -137,12 +167,23 @@ fn a_key_stands_for_one_request() {
     let more = json!({"label": "A", "serial_number": "7"});
     let other = world.api.post_keyed("/v1/terminals", &more, &key);
     refused(&other, 409, "IDEMPOTENCY_CONFLICT", "one member more");
-    let again = world.api.post_keyed("/v1/terminals", &json!({"label": "A"}), &key);
+    let again = world
+        .api
+        .post_keyed("/v1/terminals", &json!({"label": "A"}), &key);
     assert_eq!(again.text, first.text);
     // Keys are the merchant's, not everybody's, and not the token's.
-    let elsewhere = world.other.api.post_keyed("/v1/terminals", &json!({"label": "A"}), &key);
-    assert_ne!(good(&elsewhere, 201, "another merchant")["id"], first.data()["id"]);
-    let rotated = world.shop.pos.post_keyed("/v1/terminals", &json!({"label": "A"}), &key);
+    let elsewhere = world
+        .other
+        .api
+        .post_keyed("/v1/terminals", &json!({"label": "A"}), &key);
+    assert_ne!(
+        good(&elsewhere, 201, "another merchant")["id"],
+        first.data()["id"]
+    );
+    let rotated = world
+        .shop
+        .pos
+        .post_keyed("/v1/terminals", &json!({"label": "A"}), &key);
     assert_eq!(rotated.text, first.text);
     assert_eq!(rotated.header("idempotent-replayed"), "true");
 }
@@ -158,7 +199,13 @@ fn order_and_spacing_of_members_do_not_matter() {
             ("Content-Type", "application/json; charset=utf-8"),
             ("X-Idempotency-Key", &key),
         ];
-        raw::call(world.base(), "POST", "/v1/terminals", &headers, body.as_bytes())
+        raw::call(
+            world.base(),
+            "POST",
+            "/v1/terminals",
+            &headers,
+            body.as_bytes(),
+        )
     };
     let first = send(r#"{"label":"Café 7","serial_number":"s"}"#);
     good(&first, 201, "first");
@@ -190,13 +237,28 @@ fn refusals_burn_no_key() {
     }
     let mut wrong = body.clone();
     wrong["amount"] = json!(0);
-    refused(&world.api.post_keyed(path, &wrong, &key), 422, "VALIDATION_ERROR", "zero");
+    refused(
+        &world.api.post_keyed(path, &wrong, &key),
+        422,
+        "VALIDATION_ERROR",
+        "zero",
+    );
     wrong["amount"] = json!(1);
     wrong["currency"] = json!("JPY");
-    refused(&world.api.post_keyed(path, &wrong, &key), 422, "INVALID_CURRENCY", "yen");
+    refused(
+        &world.api.post_keyed(path, &wrong, &key),
+        422,
+        "INVALID_CURRENCY",
+        "yen",
+    );
     wrong["terminal_id"] = json!(world.spare_terminal());
     wrong["currency"] = json!("USD");
-    refused(&world.api.post_keyed(path, &wrong, &key), 409, "TERMINAL_NOT_PAIRED", "unpaired");
+    refused(
+        &world.api.post_keyed(path, &wrong, &key),
+        409,
+        "TERMINAL_NOT_PAIRED",
+        "unpaired",
+    );
     let cancel = |id: &str| {
         let path = format!("/v1/pos/transactions/{id}/cancel");
         good(&world.api.post(&path, &json!({})), 200, "cancel");
@@ -221,9 +283,14 @@ fn terminals_without_a_link_take_no_sale() {
     let code = world.api.post(&path, &json!({})).field("code").to_owned();
     let redeem = json!({"code": code, "public_key": PUBLIC_KEY});
     let paired = world.api.post("/v1/pairing/redeem", &redeem);
-    assert_eq!(good(&paired, 200, "redeem")["terminal_id"], json!(terminal_id));
+    assert_eq!(
+        good(&paired, 200, "redeem")["terminal_id"],
+        json!(terminal_id)
+    );
     refused(&start(), 409, "TERMINAL_OFFLINE", "paired, but not there");
-    let status = world.api.get(&format!("/v1/terminals/{terminal_id}/status"));
+    let status = world
+        .api
+        .get(&format!("/v1/terminals/{terminal_id}/status"));
     let data = good(&status, 200, "status");
     assert_eq!(data["availability"], "offline");
     assert_eq!(data["is_online"], false);
@@ -233,7 +300,11 @@ fn terminals_without_a_link_take_no_sale() {
     let stolen = json!({"code": code, "public_key": other_key});
     let answer = world.api.post("/v1/pairing/redeem", &stolen);
     refused(&answer, 422, "PAIRING_CODE_INVALID", "a used code");
-    good(&world.api.post("/v1/pairing/redeem", &redeem), 200, "the same till again");
+    good(
+        &world.api.post("/v1/pairing/redeem", &redeem),
+        200,
+        "the same till again",
+    );
 }
 
 #[test]
@@ -242,8 +313,18 @@ fn a_repeated_minting_shows_no_secret() {
     let merchant_path = format!("/v1/merchants/{}/api-keys", world.shop.merchant_id);
     let code_path = format!("/v1/terminals/{}/pairing-codes", world.spare_terminal());
     for (api, path, body, secret) in [
-        (&world.api, "/v1/merchant/api-keys", json!({"label": "Once"}), "secret"),
-        (world.operator(), &merchant_path, json!({"label": "Once"}), "secret"),
+        (
+            &world.api,
+            "/v1/merchant/api-keys",
+            json!({"label": "Once"}),
+            "secret",
+        ),
+        (
+            world.operator(),
+            &merchant_path,
+            json!({"label": "Once"}),
+            "secret",
+        ),
         (&world.api, &code_path, json!({}), "code"),
     ] {
         let key = fresh_key();

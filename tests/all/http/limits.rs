@@ -50,7 +50,15 @@ fn a_full_engine_refuses_without_burning_the_key() {
     });
     let last = last.unwrap();
     refused(&last, 429, "RATE_LIMITED", "guessing");
-    assert!(last.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0));
-    good(&merchant.api.get("/v1/ping"), 200, "a good credential from the same address");
+    assert!(
+        last.header("retry-after")
+            .parse::<u32>()
+            .is_ok_and(|seconds| seconds > 0)
+    );
+    good(
+        &merchant.api.get("/v1/ping"),
+        200,
+        "a good credential from the same address",
+    );
     assert!(engine.stop());
 }

@@ -14,18 +14,30 @@ fn pages_are_complete_without_repeats_and_newest_come_first() {
     let mut made = Vec::new();
     for number in 0..23 {
         let body = json!({"label": format!("Lane {number}")});
-        made.push(merchant.api.post("/v1/terminals", &body).field("id").to_owned());
+        made.push(
+            merchant
+                .api
+                .post("/v1/terminals", &body)
+                .field("id")
+                .to_owned(),
+        );
     }
     for limit in [1, 5, 23, 100] {
         let mut cursor = String::new();
         let mut seen: Vec<String> = Vec::new();
         loop {
-            let page = merchant.api.get(&format!("/v1/terminals?limit={limit}{cursor}"));
+            let page = merchant
+                .api
+                .get(&format!("/v1/terminals?limit={limit}{cursor}"));
             let data = good(&page, 200, "page");
             let items = data["items"].as_array().unwrap();
             assert!(items.len() <= limit);
             assert_eq!(data["has_more"], json!(data["next_cursor"].is_string()));
-            seen.extend(items.iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+            seen.extend(
+                items
+                    .iter()
+                    .map(|one| one["id"].as_str().unwrap().to_owned()),
+            );
             match data["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => break,
@@ -34,10 +46,19 @@ fn pages_are_complete_without_repeats_and_newest_come_first() {
         assert_eq!(seen.len(), made.len(), "limit {limit}");
         let distinct: BTreeSet<&String> = seen.iter().collect();
         assert_eq!(distinct, made.iter().collect(), "limit {limit}");
-        assert!(seen.is_sorted() || seen.iter().rev().is_sorted(), "limit {limit}: no order");
+        assert!(
+            seen.is_sorted() || seen.iter().rev().is_sorted(),
+            "limit {limit}: no order"
+        );
     }
     let page = merchant.api.get("/v1/terminals");
-    assert_eq!(good(&page, 200, "default")["items"].as_array().unwrap().len(), 23);
+    assert_eq!(
+        good(&page, 200, "default")["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        23
+    );
 }
 
 #[test]
@@ -53,10 +74,14 @@ fn a_cursor_belongs_to_its_filters() {
         let data = good(&page, 200, list);
         assert_eq!(data["has_more"], true, "{list}");
         let cursor = data["next_cursor"].as_str().unwrap();
-        let next = world.api.get(&format!("{list}?limit=2&status=approved&cursor={cursor}"));
+        let next = world
+            .api
+            .get(&format!("{list}?limit=2&status=approved&cursor={cursor}"));
         good(&next, 200, "the same filters with another limit");
         for other in ["", "&status=declined", "&status=approved&reference=x"] {
-            let answer = world.api.get(&format!("{list}?limit=1&cursor={cursor}{other}"));
+            let answer = world
+                .api
+                .get(&format!("{list}?limit=1&cursor={cursor}{other}"));
             let details = refused(&answer, 422, "VALIDATION_ERROR", other);
             assert_eq!(details["field"], "cursor", "{other}");
         }
@@ -82,8 +107,14 @@ fn filters_find_exactly_what_they_name() {
     assert_eq!(ids("status=in_progress"), std::slice::from_ref(&pos_id));
     assert_eq!(ids("reference=Table%207"), std::slice::from_ref(&pos_id));
     assert_eq!(ids("reference=Table%208"), Vec::<Value>::new());
-    assert_eq!(ids(&format!("created_from={created_at}")), std::slice::from_ref(&pos_id));
-    assert_eq!(ids("created_from=2001-01-01T00:00:00Z&created_to=2002-01-01T00:00:00Z").len(), 0);
+    assert_eq!(
+        ids(&format!("created_from={created_at}")),
+        std::slice::from_ref(&pos_id)
+    );
+    assert_eq!(
+        ids("created_from=2001-01-01T00:00:00Z&created_to=2002-01-01T00:00:00Z").len(),
+        0
+    );
     assert!(ids(&format!("terminal_id={}", world.shop.terminal_id)).contains(&pos_id));
     let spare = world.spare_terminal();
     assert_eq!(ids(&format!("terminal_id={spare}")).len(), 0);

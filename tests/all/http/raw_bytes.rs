@@ -25,7 +25,10 @@ fn count(world: &World, label: &str) -> usize {
         let page = world.api.get(&format!("/v1/terminals?limit=100{cursor}"));
         let data = good(&page, 200, "terminals");
         let items = data["items"].as_array().unwrap();
-        found += items.iter().filter(|one| one["label"] == json!(label)).count();
+        found += items
+            .iter()
+            .filter(|one| one["label"] == json!(label))
+            .count();
         match data["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return found,
@@ -77,11 +80,15 @@ fn pipelined_duplicates_make_one_thing_and_distinct_ones_are_answered_in_order()
     }
     assert_eq!(count(world, "Pipe"), 1);
 
-    let requests: Vec<Vec<u8>> =
-        (0..5).map(|number| create(world, &format!("Order {number}"), &fresh_key())).collect();
+    let requests: Vec<Vec<u8>> = (0..5)
+        .map(|number| create(world, &format!("Order {number}"), &fresh_key()))
+        .collect();
     let answers = raw::exchange(world.base(), &requests.concat());
     let labels: Vec<&str> = answers.iter().map(|answer| answer.field("label")).collect();
-    assert_eq!(labels, ["Order 0", "Order 1", "Order 2", "Order 3", "Order 4"]);
+    assert_eq!(
+        labels,
+        ["Order 0", "Order 1", "Order 2", "Order 3", "Order 4"]
+    );
 }
 
 #[test]
@@ -94,23 +101,47 @@ fn bytes_that_are_no_request_do_no_harm() {
     );
     let chunk = format!("{:x}\r\n{}\r\n", 4_096, "x".repeat(4_096));
     for (what, bytes) in [
-        ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
+        (
+            "TLS",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+        ),
         ("zeros", vec![0; 10_000]),
         ("no spaces", b"GET\r\n\r\n".to_vec()),
-        ("version", b"GET /v1/ping HTTP/9.9\r\nHost: x\r\n\r\n".to_vec()),
-        ("long line", format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(200_000)).into_bytes()),
-        ("long header", format!("{head}X: {}\r\n\r\n", "y".repeat(300_000)).into_bytes()),
-        ("many headers", format!("{head}{}\r\n", "A: b\r\n".repeat(5_000)).into_bytes()),
-        ("negative length", format!("{head}Content-Length: -1\r\n\r\n{{}}").into_bytes()),
+        (
+            "version",
+            b"GET /v1/ping HTTP/9.9\r\nHost: x\r\n\r\n".to_vec(),
+        ),
+        (
+            "long line",
+            format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(200_000)).into_bytes(),
+        ),
+        (
+            "long header",
+            format!("{head}X: {}\r\n\r\n", "y".repeat(300_000)).into_bytes(),
+        ),
+        (
+            "many headers",
+            format!("{head}{}\r\n", "A: b\r\n".repeat(5_000)).into_bytes(),
+        ),
+        (
+            "negative length",
+            format!("{head}Content-Length: -1\r\n\r\n{{}}").into_bytes(),
+        ),
         (
             "two lengths",
             format!("{head}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{{}}").into_bytes(),
         ),
-        ("bad chunk", format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n").into_bytes()),
+        (
+            "bad chunk",
+            format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n").into_bytes(),
+        ),
         (
             "many chunks",
-            format!("{head}Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk.repeat(40))
-                .into_bytes(),
+            format!(
+                "{head}Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+                chunk.repeat(40)
+            )
+            .into_bytes(),
         ),
         (
             "huge length",
@@ -118,7 +149,12 @@ fn bytes_that_are_no_request_do_no_harm() {
         ),
     ] {
         for answer in raw::exchange(world.base(), &bytes) {
-            assert!((400..500).contains(&answer.status), "{what}: {} {}", answer.status, answer.text);
+            assert!(
+                (400..500).contains(&answer.status),
+                "{what}: {} {}",
+                answer.status,
+                answer.text
+            );
         }
         good(&world.api.get("/v1/ping"), 200, what);
     }

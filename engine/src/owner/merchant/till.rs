@@ -264,7 +264,7 @@ impl MerchantOwner {
             AttemptEnd::CardRemoved | AttemptEnd::CardUnusable | AttemptEnd::OfflineNotAllowed
         );
         let status = match end {
-            AttemptEnd::CashierCanceled | AttemptEnd::Stopped => PosStatus::Canceled,
+            AttemptEnd::CashierCanceled => PosStatus::Canceled,
             _ => PosStatus::Failed,
         };
         let pos = end_attempt(pos, reason);
@@ -377,7 +377,8 @@ const fn reason_of(end: AttemptEnd) -> Reason {
     match end {
         AttemptEnd::CustomerTimeout => Reason::CustomerTimeout,
         AttemptEnd::CashierCanceled => Reason::CashierCanceled,
-        AttemptEnd::Stopped => Reason::PosCanceled,
+        // What the engine stopped is closed before the till says so: here the link was lost.
+        AttemptEnd::Stopped => Reason::TerminalUnreachable,
         AttemptEnd::CardRemoved => Reason::CardRemoved,
         AttemptEnd::CardUnusable => Reason::CardUnusable,
         AttemptEnd::ReaderFault => Reason::ReaderFault,
