@@ -200,8 +200,8 @@ fn describe_programs(result: &mut Result) -> io::Result<()> {
         let bytes = fs::metadata(bin_dir().join(program))?.len();
         result.insert(name.to_owned(), json!(bytes));
     }
-    // Only the release profile strips (root Cargo.toml).
-    let is_stripped = bin_dir().file_name().is_some_and(|name| name == "release");
+    // Release strips, and `fast` inherits from it (root Cargo.toml).
+    let is_stripped = bin_dir().file_name().is_some_and(|name| name != "debug");
     result.insert("is_stripped".to_owned(), json!(is_stripped));
     Ok(())
 }
