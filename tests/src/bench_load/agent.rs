@@ -37,13 +37,19 @@ pub(crate) struct Till {
 
 impl Till {
     pub(crate) fn new(terminal_id: TerminalId, key: SigningKey) -> Self {
-        Self { terminal_id, key, offered: Mutex::new(None) }
+        Self {
+            terminal_id,
+            key,
+            offered: Mutex::new(None),
+        }
     }
 
     /// When the offer of this POS transaction arrived, if it is the last one that did.
     pub(crate) fn offered_at(&self, pos_id: &str) -> Option<Instant> {
         let offered = *self.offered.lock().unwrap_or_else(PoisonError::into_inner);
-        offered.filter(|(offered, _)| offered.to_string() == pos_id).map(|(_, at)| at)
+        offered
+            .filter(|(offered, _)| offered.to_string() == pos_id)
+            .map(|(_, at)| at)
     }
 
     fn note_offer(&self, pos_id: PosTransactionId) {
@@ -65,7 +71,10 @@ pub(crate) struct Counts {
 impl Counts {
     /// Links that ended, and messages that a healthy sale does not have, so far.
     pub(crate) fn troubles(&self) -> BTreeMap<String, u64> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.troubles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn note(&self, trouble: &str) {
@@ -84,27 +93,35 @@ pub(crate) fn link_all(
     cards: Cards,
     counts: Arc<Counts>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let address: Arc<str> = address.into();
     let cards = Arc::new(cards);
-    std::thread::Builder::new().name("agents".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            let mut links = Vec::new();
-            for till in tills {
-                let (address, cards) = (Arc::clone(&address), Arc::clone(&cards));
-                let counts = Arc::clone(&counts);
-                links.push(tokio::spawn(async move {
-                    let agent = Agent { till, cards, counts };
-                    if let Err(error) = agent.live(&address).await {
-                        agent.counts.note(&error.to_string());
-                    }
-                }));
-            }
-            for link in links {
-                link.await.ok();
-            }
-        });
-    })?;
+    std::thread::Builder::new()
+        .name("agents".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                let mut links = Vec::new();
+                for till in tills {
+                    let (address, cards) = (Arc::clone(&address), Arc::clone(&cards));
+                    let counts = Arc::clone(&counts);
+                    links.push(tokio::spawn(async move {
+                        let agent = Agent {
+                            till,
+                            cards,
+                            counts,
+                        };
+                        if let Err(error) = agent.live(&address).await {
+                            agent.counts.note(&error.to_string());
+                        }
+                    }));
+                }
+                for link in links {
+                    link.await.ok();
+                }
+            });
+        })?;
     Ok(())
 }
 
@@ -120,7 +137,9 @@ impl Agent {
     async fn live(&self, address: &str) -> io::Result<()> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let config = WebSocketConfig::default().read_buffer_size(8 * 1024).write_buffer_size(0);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(8 * 1024)
+            .write_buffer_size(0);
         let url = format!("ws://{address}{}", engine::server::LINK_PATH);
         let opened = tokio_tungstenite::client_async_with_config(url, stream, Some(config)).await;
         let (mut socket, _) = opened.map_err(io::Error::other)?;
@@ -171,7 +190,9 @@ impl Agent {
         match message {
             ToAgent::Offer(offer) => {
                 self.till.note_offer(offer.pos_id);
-                Some(ToEngine::Accept { pos_id: offer.pos_id })
+                Some(ToEngine::Accept {
+                    pos_id: offer.pos_id,
+                })
             }
             ToAgent::ReadCard(grant) => match self.cards.get(&grant.amount.minor()) {
                 Some(data) => Some(ToEngine::Card(CardReport {
@@ -192,7 +213,10 @@ impl Agent {
             ToAgent::Print(print) => {
                 self.counts.prints.fetch_add(1, Ordering::Relaxed);
                 let state = PrintState::Printed;
-                Some(ToEngine::Print(PrintReport { job_id: print.job_id, state }))
+                Some(ToEngine::Print(PrintReport {
+                    job_id: print.job_id,
+                    state,
+                }))
             }
             ToAgent::Ping => Some(ToEngine::Pong),
             ToAgent::Concluded(_) | ToAgent::Pong => None,
@@ -224,7 +248,10 @@ fn healthy() -> TillStatus {
 
 async fn say<T: Serialize>(socket: &mut Socket, message: &T) -> io::Result<()> {
     let frame = encode(message).map_err(io::Error::other)?;
-    socket.send(Message::binary(frame)).await.map_err(io::Error::other)
+    socket
+        .send(Message::binary(frame))
+        .await
+        .map_err(io::Error::other)
 }
 
 async fn hear<T: DeserializeOwned>(socket: &mut Socket) -> io::Result<T> {

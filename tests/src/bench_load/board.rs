@@ -36,19 +36,36 @@ pub(crate) fn board(operator: &Api, merchants: usize, terminals: usize) -> io::R
     let partner_id = made(&partner, "id")?;
     let mut shops = Vec::new();
     for _ in 0..merchants {
-        let merchant_id = made(&operator.post("/v1/merchants", &merchant_body(&partner_id)), "id")?;
+        let merchant_id = made(
+            &operator.post("/v1/merchants", &merchant_body(&partner_id)),
+            "id",
+        )?;
         let path = format!("/v1/merchants/{merchant_id}/api-keys");
         let key = operator.post(&path, &json!({"label": "POS", "scopes": POS_SCOPES}));
         let token = made(&key, "secret")?;
-        shops.push((merchant_id, operator.with_token(&token), Arc::<str>::from(token)));
+        shops.push((
+            merchant_id,
+            operator.with_token(&token),
+            Arc::<str>::from(token),
+        ));
     }
     let mut lanes = Vec::new();
     for (number, (_, pos, token)) in (0..terminals).zip(shops.iter().cycle()) {
         let till = Arc::new(pair(pos, number)?);
-        lanes.push(Lane { till, token: Arc::clone(token) });
+        lanes.push(Lane {
+            till,
+            token: Arc::clone(token),
+        });
     }
-    let (merchant_id, ..) = shops.into_iter().next().ok_or(io::ErrorKind::InvalidInput)?;
-    Ok(Boarded { partner_id, merchant_id, lanes })
+    let (merchant_id, ..) = shops
+        .into_iter()
+        .next()
+        .ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(Boarded {
+        partner_id,
+        merchant_id,
+        lanes,
+    })
 }
 
 fn pair(pos: &Api, number: usize) -> io::Result<Till> {
@@ -68,7 +85,10 @@ fn pair(pos: &Api, number: usize) -> io::Result<Till> {
         "agent_version": "bench",
     });
     let terminal_id = made(&pos.post("/v1/pairing/redeem", &body), "terminal_id")?;
-    Ok(Till::new(terminal_id.parse().map_err(io::Error::other)?, key))
+    Ok(Till::new(
+        terminal_id.parse().map_err(io::Error::other)?,
+        key,
+    ))
 }
 
 /// A text field of what was made.
@@ -76,7 +96,9 @@ fn made(answer: &Answer, field: &str) -> io::Result<String> {
     let text = answer.field(field);
     if text.is_empty() {
         let (status, body) = (answer.status, &answer.text);
-        return Err(io::Error::other(format!("boarding: {status} without {field}: {body}")));
+        return Err(io::Error::other(format!(
+            "boarding: {status} without {field}: {body}"
+        )));
     }
     Ok(text.to_owned())
 }

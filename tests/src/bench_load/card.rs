@@ -30,7 +30,13 @@ pub(crate) fn tap(amount: Money) -> io::Result<Vec<u8>> {
     let card = cards::find("visa").ok_or(io::ErrorKind::NotFound)?;
     reader.handle(1, Input::Deadline);
     reader.handle(1, Input::Host(&activate.encode()));
-    let outputs = reader.handle(1, Input::Present(Presentation { card, way: Way::Tap }));
+    let outputs = reader.handle(
+        1,
+        Input::Present(Presentation {
+            card,
+            way: Way::Tap,
+        }),
+    );
     let mut decoder = ResponseDecoder::default();
     outputs
         .iter()

@@ -31,7 +31,11 @@ impl Answer {
 impl Connection {
     /// A connection to be opened when it is first used.
     pub(crate) fn new(address: Arc<str>) -> Self {
-        Self { address, stream: None, received: Vec::new() }
+        Self {
+            address,
+            stream: None,
+            received: Vec::new(),
+        }
     }
 
     /// POST of a JSON body.
@@ -61,9 +65,8 @@ impl Connection {
     /// When no whole answer comes.
     pub(crate) async fn get(&mut self, path: &str, token: &str) -> io::Result<Answer> {
         let host = &self.address;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\r\n"
-        );
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\r\n");
         self.call(&request).await
     }
 
@@ -101,7 +104,9 @@ fn parse(bytes: &[u8]) -> io::Result<Option<(Answer, usize)>> {
     let head = std::str::from_utf8(&bytes[..end]).map_err(|_| malformed())?;
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1));
-    let status = status.and_then(|status| status.parse().ok()).ok_or_else(malformed)?;
+    let status = status
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(malformed)?;
     let length: usize = lines
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))

@@ -87,7 +87,11 @@ impl Client {
         }
         sleep_until(arrival.into()).await;
         let woken = Instant::now();
-        Some(if woken - arrival < TIMER_SLACK { woken } else { arrival })
+        Some(if woken - arrival < TIMER_SLACK {
+            woken
+        } else {
+            arrival
+        })
     }
 }
 
@@ -104,7 +108,9 @@ async fn sale(
     let body = format!(
         r#"{{"terminal_id":"{terminal_id}","type":"sale","amount":{amount},"currency":"USD"}}"#
     );
-    let answer = connection.post("/v1/pos/transactions", &lane.token, key, &body).await?;
+    let answer = connection
+        .post("/v1/pos/transactions", &lane.token, key, &body)
+        .await?;
     let accepted_at = Instant::now();
     if answer.status != 201 {
         let (status, code) = (answer.status, answer.field("code"));

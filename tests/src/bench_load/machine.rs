@@ -19,18 +19,23 @@ pub(crate) struct Usage {
     pub(crate) cpu_s: f64,
     /// Times that its threads went to sleep.
     pub(crate) sleeps: u64,
-    /// Bytes sent to storage.
-    pub(crate) written_bytes: u64,
 }
 
 /// What the process has used so far; zeros when it is gone.
 pub(crate) fn usage(pid: u32) -> Usage {
     let stat = read(format!("/proc/{pid}/stat"));
     // The name in parentheses may hold anything; what follows it does not.
-    let fields: Vec<&str> =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
     let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
     Usage {
         cpu_s: (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / TICKS_PER_S,
         sleeps: threads
@@ -39,7 +44,6 @@ pub(crate) fn usage(pid: u32) -> Usage {
                 number(&status.unwrap_or_default(), "voluntary_ctxt_switches:")
             })
             .sum(),
-        written_bytes: number(&read(format!("/proc/{pid}/io")), "write_bytes:"),
     }
 }
 
@@ -64,15 +68,22 @@ pub(crate) fn describe() -> String {
 /// How many tasks wanted to run in the last minute, on average.
 pub(crate) fn load_average() -> f64 {
     let load = read("/proc/loadavg".to_owned());
-    load.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0)
+    load.split(' ')
+        .next()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0.0)
 }
 
 /// Share of all processor time that was used so far by anybody: busy and total ticks.
 pub(crate) fn processor_ticks() -> (f64, f64) {
     let stat = read("/proc/stat".to_owned());
     let line = stat.lines().next().unwrap_or_default();
-    let ticks: Vec<f64> =
-        line.split_whitespace().skip(1).take(8).filter_map(|text| text.parse().ok()).collect();
+    let ticks: Vec<f64> = line
+        .split_whitespace()
+        .skip(1)
+        .take(8)
+        .filter_map(|text| text.parse().ok())
+        .collect();
     let total: f64 = ticks.iter().sum();
     // Idle and waiting for the disk (proc(5)).
     let idle: f64 = ticks.iter().skip(3).take(2).sum();
@@ -96,6 +107,23 @@ pub(crate) fn disk_sync(dir: &Path) -> io::Result<Duration> {
     fs::remove_file(&path)?;
     times.sort_unstable();
     percentile(&times, 0.5).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Bytes written so far, by anybody, to the device that holds `dir`; zero when it is none. What the
+/// kernel counts per process is of no use: with large folios a commit of 1 KiB counts as 1 MiB.
+pub(crate) fn device_written(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(device) = fs::metadata(dir).map(|metadata| metadata.dev()) else {
+        return 0;
+    };
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let stat = read(format!("/sys/dev/block/{major}:{minor}/stat"));
+    // The seventh number is sectors of 512 bytes (Documentation/block/stat).
+    let sectors = stat
+        .split_whitespace()
+        .nth(6)
+        .and_then(|text| text.parse::<u64>().ok());
+    sectors.unwrap_or(0) * 512
 }
 
 /// Bytes that the files below `dir` take on the disk.

@@ -64,7 +64,8 @@ impl Tally {
         self.completed += u64::from(self.window.holds(at));
         if self.window.holds(started) {
             self.sale.push(at.saturating_duration_since(started));
-            self.offer.extend(offered.map(|offered| offered.saturating_duration_since(started)));
+            self.offer
+                .extend(offered.map(|offered| offered.saturating_duration_since(started)));
         }
     }
 
@@ -110,13 +111,21 @@ impl Tally {
     /// Rates and percentiles by name.
     pub(crate) fn describe(&mut self, into: &mut Map<String, Value>) {
         let seconds = (self.window.end - self.window.begin).as_secs_f64();
-        into.insert("completed_per_s".to_owned(), rounded(per(self.completed, seconds)));
-        into.insert("accepted_per_s".to_owned(), rounded(per(self.accepted, seconds)));
+        into.insert(
+            "completed_per_s".to_owned(),
+            rounded(per(self.completed, seconds)),
+        );
+        into.insert(
+            "accepted_per_s".to_owned(),
+            rounded(per(self.accepted, seconds)),
+        );
         into.insert("errors".to_owned(), json!(self.errors()));
         into.insert("not_started".to_owned(), json!(self.not_started));
-        for (name, samples) in
-            [("start", &mut self.start), ("offer", &mut self.offer), ("sale", &mut self.sale)]
-        {
+        for (name, samples) in [
+            ("start", &mut self.start),
+            ("offer", &mut self.offer),
+            ("sale", &mut self.sale),
+        ] {
             samples.sort_unstable();
             for (rank, share) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)] {
                 let value = percentile(samples, share).map_or(Value::Null, milliseconds);
@@ -162,8 +171,14 @@ mod tests {
     fn percentiles_are_samples() {
         let samples: Vec<Duration> = (1..=1_000).map(Duration::from_micros).collect();
         let at = |share| percentile(&samples, share).unwrap().as_micros();
-        assert_eq!([at(0.5), at(0.99), at(0.999), at(1.0)], [500, 990, 999, 1_000]);
-        assert_eq!(percentile(&samples[..1], 0.5), Some(Duration::from_micros(1)));
+        assert_eq!(
+            [at(0.5), at(0.99), at(0.999), at(1.0)],
+            [500, 990, 999, 1_000]
+        );
+        assert_eq!(
+            percentile(&samples[..1], 0.5),
+            Some(Duration::from_micros(1))
+        );
         assert_eq!(percentile(&[], 0.5), None);
     }
 }

@@ -27,7 +27,10 @@ const GROUPS: &[(&str, &[&str])] = &[
             "seconds",
         ],
     ),
-    ("throughput", &["completed_per_s", "accepted_per_s", "errors", "not_started"]),
+    (
+        "throughput",
+        &["completed_per_s", "accepted_per_s", "errors", "not_started"],
+    ),
     (
         "latency in ms: start→201, start→terminal has the offer, start→final answer",
         &[
@@ -57,12 +60,15 @@ const GROUPS: &[(&str, &[&str])] = &[
             "engine_commits_per_sale",
             "engine_commits_per_sync",
             "engine_log_bytes_per_sale",
-            "written_bytes_per_sale",
+            "device_written_bytes_per_sale",
             "data_bytes",
         ],
     ),
     ("agent", &["agent_rss_kib", "agent_rss_peak_kib"]),
-    ("programs", &["engine_binary_bytes", "agent_binary_bytes", "is_stripped"]),
+    (
+        "programs",
+        &["engine_binary_bytes", "agent_binary_bytes", "is_stripped"],
+    ),
 ];
 
 /// Prints for people.
@@ -71,7 +77,7 @@ pub(crate) fn print(result: &Result) {
         println!("{heading}");
         for name in *names {
             if let Some(value) = result.get(*name) {
-                println!("  {name:<27} {}", text(value));
+                println!("  {name:<29} {}", text(value));
             }
         }
     }
@@ -91,10 +97,13 @@ pub(crate) fn compare(old: &Path, new: &Result) -> io::Result<()> {
         };
         match (before.as_f64(), after.as_f64()) {
             (Some(before), Some(after)) if before > 0.0 => {
-                println!("  {name:<27} {before:>12} {after:>12}  ×{:.2}", after / before);
+                println!(
+                    "  {name:<29} {before:>12} {after:>12}  ×{:.2}",
+                    after / before
+                );
             }
             (None, None) if before != after => {
-                println!("  {name:<27} {} → {}", text(before), text(after));
+                println!("  {name:<29} {} → {}", text(before), text(after));
             }
             _ => {}
         }
@@ -103,5 +112,7 @@ pub(crate) fn compare(old: &Path, new: &Result) -> io::Result<()> {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -43,14 +43,16 @@ struct Snapshot {
     engine: Usage,
     load: Usage,
     processors: (f64, f64),
+    device_written: u64,
 }
 
 impl Snapshot {
-    fn take(engine: u32) -> Self {
+    fn take(engine: &Engine) -> Self {
         Self {
-            engine: machine::usage(engine),
+            engine: machine::usage(engine.id()),
             load: machine::usage(std::process::id()),
             processors: machine::processor_ticks(),
+            device_written: machine::device_written(&engine.dir),
         }
     }
 }
@@ -64,25 +66,46 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<(Result, Tally)> {
     let merchants = arguments.merchants.clamp(1, terminals);
     let clients = arguments.clients.unwrap_or(terminals).clamp(1, terminals);
     let beside = bin_dir().parent().unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new().prefix("bench-load-").tempdir_in(beside)?;
-    let dir = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let temporary = tempfile::Builder::new()
+        .prefix("bench-load-")
+        .tempdir_in(beside)?;
+    let dir = arguments
+        .dir
+        .clone()
+        .unwrap_or_else(|| temporary.path().to_owned());
     fs::create_dir_all(&dir)?;
     let mut result = Result::new();
     let mut note = |name: &str, value: Value| result.insert(name.to_owned(), value);
     note("machine", json!(machine::describe()));
     note("load_before", json!(machine::load_average()));
-    note("profile", json!(bin_dir().file_name().map(|name| name.display().to_string())));
-    note("durability", json!("every commit synced before it is acted on, acquirer's book too"));
+    note(
+        "profile",
+        json!(bin_dir().file_name().map(|name| name.display().to_string())),
+    );
+    note(
+        "durability",
+        json!("every commit synced before it is acted on, acquirer's book too"),
+    );
     note("disk_sync_p50_ms", milliseconds(machine::disk_sync(&dir)?));
     note("directory", json!(dir.display().to_string()));
     note("terminals", json!(terminals));
     note("merchants", json!(merchants));
     note("clients", json!(clients));
     note("seconds", json!(arguments.seconds));
-    note("arrival", json!(arguments.rate.map_or("closed loop".to_owned(), |rate| {
-        format!("open loop, {rate}/s")
-    })));
-    note("when", json!(fs::read_to_string("/proc/uptime").unwrap_or_default().trim()));
+    note(
+        "arrival",
+        json!(arguments.rate.map_or("closed loop".to_owned(), |rate| {
+            format!("open loop, {rate}/s")
+        })),
+    );
+    note(
+        "when",
+        json!(
+            fs::read_to_string("/proc/uptime")
+                .unwrap_or_default()
+                .trim()
+        ),
+    );
 
     let engine = Engine::start_configured(&dir.join("engine"), ENGINE_CONFIG)?;
     let boarded = board::board(&engine.operator, merchants, terminals)?;
@@ -118,7 +141,11 @@ fn link(engine: &Engine, boarded: &Boarded) -> io::Result<Arc<Counts>> {
         let currency = "USD".parse().map_err(io::Error::other)?;
         cards.insert(amount, card::tap(Money::new(amount, currency))?);
     }
-    let tills: Vec<_> = boarded.lanes.iter().map(|lane| Arc::clone(&lane.till)).collect();
+    let tills: Vec<_> = boarded
+        .lanes
+        .iter()
+        .map(|lane| Arc::clone(&lane.till))
+        .collect();
     let all = u64::try_from(tills.len()).map_err(io::Error::other)?;
     agent::link_all(tills, address(engine), cards, Arc::clone(&counts))?;
     let is_up = until("the agents' links", || {
@@ -139,10 +166,15 @@ fn load(
     boarded: &Boarded,
     clients: usize,
 ) -> io::Result<(Tally, Snapshot, Snapshot)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let now = Instant::now();
     let begin = now + WARM_UP;
-    let window = Window { begin, end: begin + Duration::from_secs(arguments.seconds) };
+    let window = Window {
+        begin,
+        end: begin + Duration::from_secs(arguments.seconds),
+    };
     let run = fresh_key();
     let every = match arguments.rate {
         Some(rate) if rate > 0.0 => Some(Duration::from_secs_f64(1.0 / rate)),
@@ -153,7 +185,13 @@ fn load(
     let players = (0..count).zip(0_usize..).map(|(number, at)| Client {
         address: address(engine).into(),
         name: format!("{run}-{number}"),
-        lanes: boarded.lanes.iter().skip(at).step_by(clients).cloned().collect(),
+        lanes: boarded
+            .lanes
+            .iter()
+            .skip(at)
+            .step_by(clients)
+            .cloned()
+            .collect(),
         amounts: AMOUNTS.to_vec(),
         arrival: every.map_or(Arrival::Closed, |every| Arrival::Open {
             first: now + every * number,
@@ -164,9 +202,9 @@ fn load(
     runtime.block_on(async {
         let playing: Vec<_> = players.map(|player| tokio::spawn(player.play())).collect();
         tokio::time::sleep_until(window.begin.into()).await;
-        let before = Snapshot::take(engine.id());
+        let before = Snapshot::take(engine);
         tokio::time::sleep_until(window.end.into()).await;
-        let after = Snapshot::take(engine.id());
+        let after = Snapshot::take(engine);
         let mut tally = Tally::new(window);
         for player in playing {
             tally.add(player.await.map_err(io::Error::other)?);
@@ -185,18 +223,22 @@ fn describe_usage(result: &mut Result, before: &Snapshot, after: &Snapshot, sale
     note("load_cpu_s", load_s);
     let sleeps = after.engine.sleeps.saturating_sub(before.engine.sleeps);
     note("engine_sleeps_per_sale", per(sleeps, all));
-    let written = after.engine.written_bytes.saturating_sub(before.engine.written_bytes);
-    note("written_bytes_per_sale", per(written, all).round());
+    let written = after.device_written.saturating_sub(before.device_written);
+    note("device_written_bytes_per_sale", per(written, all).round());
     // What others did on the machine meanwhile, as a share of all processors.
     let busy_s = (after.processors.0 - before.processors.0) / 100.0;
     let total_s = (after.processors.1 - before.processors.1) / 100.0;
-    note("others_cpu_share", ((busy_s - engine_s - load_s) / total_s.max(0.01)).max(0.0));
+    note(
+        "others_cpu_share",
+        ((busy_s - engine_s - load_s) / total_s.max(0.01)).max(0.0),
+    );
 }
 
 fn describe_programs(result: &mut Result) -> io::Result<()> {
-    for (name, program) in
-        [("engine_binary_bytes", "engine"), ("agent_binary_bytes", "terminal-agent")]
-    {
+    for (name, program) in [
+        ("engine_binary_bytes", "engine"),
+        ("agent_binary_bytes", "terminal-agent"),
+    ] {
         let bytes = fs::metadata(bin_dir().join(program))?.len();
         result.insert(name.to_owned(), json!(bytes));
     }
@@ -215,16 +257,30 @@ fn describe_agent(
 ) -> io::Result<Engine> {
     let devices = Devices::start(&dir.join("devices"), true)?;
     let till = Till::install(&dir.join("till"), engine.operator.base(), &devices.dir)?;
-    let token = boarded.lanes.first().map(|lane| lane.token.to_string()).unwrap_or_default();
+    let token = boarded
+        .lanes
+        .first()
+        .map(|lane| lane.token.to_string())
+        .unwrap_or_default();
     let pos = engine.operator.with_token(&token);
     let terminal = pos.post("/v1/terminals", &json!({"label": "Real"}));
     let terminal_id = terminal.field("id").to_owned();
     let (partner_id, merchant_id) = (boarded.partner_id.clone(), boarded.merchant_id.clone());
-    let mut shop = Shop { engine, devices, till, pos, partner_id, merchant_id, terminal_id };
+    let mut shop = Shop {
+        engine,
+        devices,
+        till,
+        pos,
+        partner_id,
+        merchant_id,
+        terminal_id,
+    };
     let code = shop.pairing_code();
     let paired = shop.till.command(&["pair", "--code", &code])?;
     if !paired.status.success() {
-        return Err(io::Error::other(String::from_utf8_lossy(&paired.stderr).into_owned()));
+        return Err(io::Error::other(
+            String::from_utf8_lossy(&paired.stderr).into_owned(),
+        ));
     }
     shop.till.run()?;
     let is_ready = shop.wait_until_ready();
@@ -243,7 +299,10 @@ fn describe_agent(
 
 /// What the engine said of its store when it ended: over the whole run, boarding included.
 fn describe_store(result: &mut Result, dir: &Path, sales: u64) {
-    result.insert("data_bytes".to_owned(), json!(machine::bytes_below(&dir.join("data"))));
+    result.insert(
+        "data_bytes".to_owned(),
+        json!(machine::bytes_below(&dir.join("data"))),
+    );
     let log = fs::read_to_string(dir.join("engine.log")).unwrap_or_default();
     let last = log
         .lines()
@@ -256,5 +315,8 @@ fn describe_store(result: &mut Result, dir: &Path, sales: u64) {
     let mut note = |name: &str, value: f64| result.insert(name.to_owned(), rounded(value));
     note("engine_commits_per_sale", per(count("commits"), all));
     note("engine_commits_per_sync", per(count("commits"), syncs));
-    note("engine_log_bytes_per_sale", per(count("bytes"), all).round());
+    note(
+        "engine_log_bytes_per_sale",
+        per(count("bytes"), all).round(),
+    );
 }
