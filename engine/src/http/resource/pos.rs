@@ -202,13 +202,12 @@ pub(in crate::http) async fn read(call: Call) -> Handled {
         return Err(ErrorAnswer::invalid("wait_s", "0 to 60 seconds"));
     }
     let merchant_id = call.merchant_id()?;
-    if form.wait_s == 0 {
-        // Rows are committed, so they may be shown; only waiting needs the owner.
-        let pos = call.parts().query.pos(merchant_id, pos_id).await?;
-        let pos = pos.ok_or(Rejection::NotFound)?;
+    let pos = call.parts().query.pos(merchant_id, pos_id).await?;
+    let pos = pos.ok_or(Rejection::NotFound)?;
+    // Rows are committed, so they may be shown; only waiting needs the owner.
+    if form.wait_s == 0 || pos.status().is_final() {
         return Ok(Success::json(200, &PosView::of(&pos)));
     }
-    // The owner has what is open in memory: no thread of the blocking pool is woken for it.
     let wait_ms = u64::from(form.wait_s).saturating_mul(1_000);
     let request = Request::ReadPos {
         pos_id,
