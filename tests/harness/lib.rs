@@ -3,7 +3,10 @@
 #![allow(clippy::missing_panics_doc, reason = "tests may panic")]
 
 pub mod api;
+pub mod hand;
 pub mod programs;
+pub mod raw;
+pub mod reaper;
 pub mod shop;
 pub mod simulation;
 pub mod wait;

@@ -7,13 +7,17 @@ use uuid::Uuid;
 use super::bench::{Bench, LATEST, T0, approval, decline, euros};
 use super::{Effect, MerchantInput};
 use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer, Sending};
+use crate::domain::merchant::DeviceKey;
 use crate::domain::pos::{IfTooLate, Stage, Verdict};
 use crate::domain::reason::Reason;
 use crate::domain::rejection::Rejection;
 use crate::domain::reversal::ReversalAnswer;
+use crate::domain::token::Secret;
 use crate::domain::transaction::TransactionState;
 use crate::owner::machine::Input;
-use crate::owner::request::{Answer, Ask, CancelPos, Reply, Request, TransactionTarget};
+use crate::owner::request::{
+    Answer, Ask, CancelPos, RedeemPairingCode, Reply, Request, TransactionTarget,
+};
 
 fn reversals(bench: &Bench) -> usize {
     let is_reversal = |effect: &&Effect| {
@@ -162,6 +166,45 @@ fn card_data_after_the_expiry_is_never_authorized() {
     );
     assert_eq!(bench.pos(pos_id).stage, Stage::AwaitingCard);
     assert!(bench.pos(pos_id).current_transaction().is_none());
+}
+
+#[test]
+fn an_expired_pairing_code_pairs_nobody_but_repeats_its_answer() {
+    let redeem = |bench: &mut Bench, code_id, key| {
+        let device_key = DeviceKey([key; 32]);
+        let redeem = RedeemPairingCode {
+            code_id,
+            device_key,
+            serial_number: None,
+        };
+        bench.ask(None, Request::RedeemPairingCode(redeem))
+    };
+    let create = |bench: &mut Bench| {
+        let terminal_id = bench.terminal_id;
+        let code = Secret::new("BCDFGHJKLM".to_owned());
+        let request = Request::CreatePairingCode {
+            terminal_id,
+            life_s: 60,
+            code,
+        };
+        match bench.ask(None, request) {
+            Some(Ok(Reply::Fresh(Answer::PairingCodeCreated(code, _)))) => code.id,
+            other => panic!("no code: {other:?}"),
+        }
+    };
+    let mut bench = Bench::new();
+    let (used, unused) = (create(&mut bench), create(&mut bench));
+    let first = redeem(&mut bench, used, 8);
+    assert!(
+        matches!(first, Some(Ok(Reply::Fresh(Answer::Paired(..))))),
+        "{first:?}"
+    );
+    bench.now = bench.now.plus_ms(60_000);
+    assert_eq!(redeem(&mut bench, used, 8), first);
+    for (code_id, key) in [(used, 9), (unused, 8), (unused, 9)] {
+        let refused = redeem(&mut bench, code_id, key);
+        assert_eq!(refused, Some(Err(Rejection::PairingCodeInvalid)));
+    }
 }
 
 #[test]
