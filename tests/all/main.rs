@@ -1,7 +1,10 @@
 //! Everything that needs more than one crate, in one test program.
 
 mod check;
+mod crash;
 mod end_to_end;
+mod hostile;
 mod http;
 mod simulation;
 mod tidy;
+mod wire;

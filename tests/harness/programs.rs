@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 
 use crate::reaper;
 use crate::wait::until;
@@ -51,6 +52,13 @@ fn build(dir: &Path) {
     assert!(status.success(), "the programs do not build");
 }
 
+/// Sends a signal to one process.
+pub fn signal(process_id: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(process_id).ok().and_then(Pid::from_raw) {
+        kill_process(pid, signal).ok();
+    }
+}
+
 /// A running program.
 #[derive(Debug)]
 pub struct Program {
@@ -64,9 +72,24 @@ impl Program {
     /// # Errors
     /// When it cannot be started.
     pub fn start(name: &'static str, arguments: &[&str], log: &Path) -> io::Result<Self> {
+        Self::start_logging(name, arguments, log, None)
+    }
+
+    /// Starts a program that logs what this filter lets through.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_logging(
+        name: &'static str,
+        arguments: &[&str],
+        log: &Path,
+        filter: Option<&str>,
+    ) -> io::Result<Self> {
+        let filter = filter.map(|filter| [("RUST_LOG", filter), ("TILLWAY_LOG", filter)]);
         let log = File::options().create(true).append(true).open(log)?;
         let child = Command::new(bin_dir().join(name))
             .args(arguments)
+            .envs(filter.into_iter().flatten())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -108,9 +131,7 @@ impl Program {
 
     /// Asks it to end, as systemd does, and waits; true when it ended by itself with code 0.
     pub fn stop(&mut self) -> bool {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            kill_process(pid, Signal::TERM).ok();
-        }
+        signal(self.child.id(), Signal::TERM);
         let ended = until("program to end", || self.child.try_wait().ok().flatten());
         let is_clean = ended.is_some_and(|status| status.success());
         self.kill();

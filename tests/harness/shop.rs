@@ -50,6 +50,27 @@ impl Engine {
         Self::start_at(dir, "127.0.0.1:0")
     }
 
+    /// As [`Engine::start`], with this text as its configuration file.
+    ///
+    /// # Errors
+    /// When it does not start; its log says why.
+    pub fn start_configured(dir: &Path, config: &str) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        fs::write(dir.join("engine.toml"), config)?;
+        Self::start(dir)
+    }
+
+    /// Starts an engine that logs what this filter lets through.
+    ///
+    /// # Errors
+    /// When it does not start; its log says why.
+    pub fn start_logging(dir: &Path, log_filter: Option<&str>) -> io::Result<Self> {
+        match log_filter {
+            Some(filter) => Self::start_configured(dir, &format!("log_filter = {filter:?}\n")),
+            None => Self::start(dir),
+        }
+    }
+
     fn start_at(dir: &Path, listen: &str) -> io::Result<Self> {
         let data = dir.join("data").display().to_string();
         let config = dir.join("engine.toml");
@@ -237,6 +258,8 @@ impl Devices {
 pub struct Till {
     /// Its directory.
     pub dir: PathBuf,
+    /// What it logs; the usual when absent.
+    pub log_filter: Option<String>,
     program: Option<Program>,
 }
 
@@ -257,6 +280,7 @@ impl Till {
         fs::write(dir.join("agent.toml"), config)?;
         Ok(Self {
             dir: dir.to_path_buf(),
+            log_filter: None,
             program: None,
         })
     }
@@ -287,7 +311,13 @@ impl Till {
         let config = self.dir.join("agent.toml").display().to_string();
         let log = self.dir.join("agent.log");
         let arguments = ["--config", &config, "run"];
-        self.program = Some(Program::start("terminal-agent", &arguments, &log)?);
+        let filter = self.log_filter.as_deref();
+        self.program = Some(Program::start_logging(
+            "terminal-agent",
+            &arguments,
+            &log,
+            filter,
+        )?);
         Ok(())
     }
 
@@ -334,9 +364,18 @@ impl Shop {
     /// # Errors
     /// When a part does not start.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        let engine = Engine::start(&dir.join("engine"))?;
+        Self::open_logging(dir, None)
+    }
+
+    /// Opens a shop whose engine and agent log what this filter lets through.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub fn open_logging(dir: &Path, log_filter: Option<&str>) -> io::Result<Self> {
+        let engine = Engine::start_logging(&dir.join("engine"), log_filter)?;
         let devices = Devices::start(&dir.join("devices"), true)?;
-        let till = Till::install(&dir.join("till"), engine.operator.base(), &devices.dir)?;
+        let mut till = Till::install(&dir.join("till"), engine.operator.base(), &devices.dir)?;
+        till.log_filter = log_filter.map(str::to_owned);
         let operator = &engine.operator;
         let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
         let partner_id = partner.field("id").to_owned();

@@ -6,9 +6,18 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks until `condition` gives something; `None` after [`PATIENCE`].
-pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+pub fn until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> Option<T> {
+    until_within(what, PATIENCE, condition)
+}
+
+/// Looks until `condition` gives something; `None` after `patience`.
+pub fn until_within<T>(
+    what: &str,
+    patience: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Option<T> {
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
+    while begun.elapsed() < patience {
         if let Some(found) = condition() {
             return Some(found);
         }

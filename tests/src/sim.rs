@@ -7,9 +7,6 @@ use std::time::Instant;
 use clap::Parser;
 use harness::simulation::{self, Report, Sabotage};
 
-/// Seeds that once failed, one to a line; they run first.
-const SAVED: &str = include_str!("../seeds.txt");
-
 /// Runs the code that ships in simulated worlds, one for each seed.
 #[derive(Debug, Parser)]
 #[command(name = "cargo sim")]
@@ -65,15 +62,12 @@ fn one(seed: u64, arguments: &Arguments) -> ExitCode {
 }
 
 fn many(arguments: &Arguments) -> ExitCode {
-    let saved = SAVED
-        .lines()
-        .filter_map(|line| line.split('#').next()?.trim().parse().ok());
     let fresh = arguments.from..arguments.from.saturating_add(arguments.seeds);
     let began = Instant::now();
     let mut total = Report::default();
     let mut seeds = 0u32;
     let mut failures: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
-    for seed in saved.chain(fresh) {
+    for seed in simulation::saved_seeds().chain(fresh) {
         let report = simulation::run(seed, arguments.sabotage, false);
         seeds += 1;
         if let Some(violation) = &report.violation {

@@ -130,7 +130,7 @@ pub struct Concluded {
     pub pos_id: PosTransactionId,
     /// Final, or `in_doubt`: the till must not say that anybody has paid.
     pub status: PosStatus,
-    /// Why, from the closed list of reasons; empty for a plain approval.
+    /// Why, from the closed list of reasons; `approved` for an approval.
     pub reason: String,
     /// The amount that stands, tip included.
     pub amount: Money,

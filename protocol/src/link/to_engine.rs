@@ -138,6 +138,8 @@ pub enum AttemptEnd {
     OfflineNotAllowed,
     /// The agent restarted while the reader was waiting for a card.
     AgentRestarted,
+    /// The link broke while the reader was waiting for a card, and everything in flight with it.
+    LinkLost,
 }
 
 /// How the card side of an attempt ended.

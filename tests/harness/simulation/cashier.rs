@@ -14,8 +14,9 @@ use terminal_agent::machine::reader;
 use terminal_agent::machine::screen::Screen;
 
 use super::client::euro;
+use super::event::Event;
 use super::fault::Fault;
-use super::world::{EPOCH_MS, Event, World};
+use super::world::{EPOCH_MS, World};
 
 impl World {
     /// The cashier does something, and later something else.
@@ -88,12 +89,9 @@ impl World {
 
     fn latest_pos_at(&self, till: usize) -> Option<PosTransactionId> {
         let terminal_id = self.tills[till].terminal_id;
-        let of_till = self
-            .history
-            .pos
-            .values()
-            .filter(|pos| pos.terminal_id == terminal_id);
-        of_till.last().map(|pos| pos.id)
+        let mut latest_first = self.history.pos.values().rev();
+        let latest = latest_first.find(|pos| pos.terminal_id == terminal_id)?;
+        Some(latest.id)
     }
 
     /// A name for one intention of one caller: whatever it leads to carries it.
@@ -135,15 +133,14 @@ impl World {
         self.control(till, ControlCommand::ChooseTip(key));
     }
 
-    /// The reader began, or ceased, to wait for a card.
-    pub fn polling_changed(&mut self, till: usize) {
-        if !self.tills[till].is_polling {
-            return;
-        }
-        self.tills[till].poll += 1;
+    /// The reader does something else: whoever left a card in it takes it out, and somebody comes
+    /// with a card when it waits for one.
+    pub fn phase_changed(&mut self, till: usize, phase: Phase) {
+        let is_polling = phase == Phase::Polling;
+        self.tills[till].poll += u64::from(is_polling);
         let poll = self.tills[till].poll;
-        // Whoever left a card in the slot takes it out first.
-        if self.tills[till].reader.inserted().is_some() {
+        let is_free = is_polling || phase == Phase::Idle;
+        if is_free && self.tills[till].reader.inserted().is_some() {
             let event = Event::Customer {
                 till,
                 poll,
@@ -151,9 +148,12 @@ impl World {
             };
             self.queue.push(self.now_ms + 300, event);
         }
+        if !is_polling {
+            return;
+        }
         let wait_ms = match self.random.below(20) {
             // In the last moment.
-            0 => self.random.between(58_000, 61_000),
+            0 => (self.limits.attempt_ms + self.random.below(3_000)).saturating_sub(2_000),
             1 if self.plan.strikes(Fault::OddCustomer, 50, &mut self.random) => return,
             _ => self.random.between(400, 9_000),
         };
@@ -189,13 +189,9 @@ impl World {
         let way = *self.random.pick(card.ways);
         self.note(|| format!("till {till}: {} {}", card.name, way.word()));
         self.reader_input(till, ReaderInput::Present(Presentation { card, way }));
-        if way == Way::Insert {
-            let is_early = self.plan.strikes(Fault::OddCustomer, 20, &mut self.random);
-            let stay_ms = if is_early {
-                self.random.below(3_000)
-            } else {
-                45_000
-            };
+        let is_early = self.plan.strikes(Fault::OddCustomer, 20, &mut self.random);
+        if way == Way::Insert && is_early {
+            let stay_ms = self.random.below(3_000);
             let event = Event::Customer {
                 till,
                 poll,

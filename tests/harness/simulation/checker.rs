@@ -43,11 +43,13 @@ fn fail(rule: &'static str, what: String) -> Checked {
 }
 
 /// Rules about the end, when nothing is under way any more.
-pub const AT_THE_END: [fn(&History, &Host) -> Checked; 4] = [
-    one_charge,
-    books_agree,
-    canceled_means_no_charge,
+pub const AT_THE_END: [fn(&History, &Host) -> Checked; 6] = [
     host_is_asked_rightly,
+    one_charge,
+    canceled_means_no_charge,
+    books_agree,
+    verdicts_are_true,
+    statuses_are_true,
 ];
 
 /// A key never leads to two POS transactions, and a POS transaction never to two authorizations
@@ -125,6 +127,66 @@ pub fn host_is_asked_rightly(_history: &History, host: &Host) -> Checked {
     } else {
         fail("host_is_asked_rightly", format!("{violations:?}"))
     }
+}
+
+/// Every cancel has a verdict, and it is what happened.
+pub fn verdicts_are_true(history: &History, _host: &Host) -> Checked {
+    for pos in history.pos.values() {
+        let Some(cancel) = pos.cancel else { continue };
+        let status = pos.status();
+        let is_true = match cancel.verdict {
+            None => false,
+            Some(Verdict::Canceled) => status == PosStatus::Canceled,
+            Some(Verdict::TooLateApproved) => status == PosStatus::Approved,
+            Some(Verdict::TooLateDeclined) => status == PosStatus::Declined,
+            Some(Verdict::TooLateReversed) => status == PosStatus::Reversed,
+            Some(Verdict::TooLateVoided) => {
+                state_of(history, pos) == Some(TransactionState::Voided)
+            }
+            Some(Verdict::AlreadyFinal) => {
+                matches!(status, PosStatus::Failed | PosStatus::Canceled)
+            }
+        };
+        if !is_true {
+            let what = format!("{} is {status:?}, its cancel is {cancel:?}", pos.id);
+            return fail("verdicts_are_true", what);
+        }
+    }
+    Ok(())
+}
+
+/// What a POS transaction says of itself is what its transactions say.
+pub fn statuses_are_true(history: &History, _host: &Host) -> Checked {
+    for pos in history.pos.values() {
+        let stands = |id| {
+            let known: Option<&Transaction> = history.transactions.get(&id);
+            known.is_some_and(|one| {
+                matches!(
+                    one.state,
+                    TransactionState::Approved | TransactionState::Voided
+                )
+            })
+        };
+        let all: Vec<_> = pos
+            .attempts
+            .iter()
+            .filter_map(|one| one.transaction_id)
+            .collect();
+        let (last, earlier) = match all.split_last() {
+            Some((last, earlier)) => (stands(*last), earlier),
+            None => (false, &[][..]),
+        };
+        let is_approved = pos.status() == PosStatus::Approved;
+        if is_approved != last || earlier.iter().any(|id| stands(*id)) {
+            let what = format!("{} is {:?}, of {all:?}", pos.id, pos.status());
+            return fail("statuses_are_true", what);
+        }
+    }
+    Ok(())
+}
+
+fn state_of(history: &History, pos: &PosTransaction) -> Option<TransactionState> {
+    Some(history.transactions.get(&pos.current_transaction()?)?.state)
 }
 
 /// A final status, its reason and a verdict never change; revisions only rise.

@@ -1,28 +1,22 @@
 //! Clients of the API: they ask with a key, repeat when no answer comes, and sometimes go away.
-//!
-//! Also holds each answer against the store in the instant in which it leaves the engine.
 
-use engine::domain::idempotency::{Claim, ClaimKey, Fingerprint, StoredAnswer};
+use engine::domain::idempotency::{ClaimKey, Fingerprint};
 use engine::domain::pos::{IfTooLate, Origin};
 use engine::domain::rejection::Rejection;
 use engine::domain::time::Timestamp;
-use engine::domain::transaction::TransactionState;
-use engine::owner::key;
 use engine::owner::request::{
     Answer, CancelPos, ClaimRequest, PrintReceipt, Reply, Request, StartPos, TransactionTarget,
 };
-use engine::owner::work::Stored as _;
-use engine::store::Rows as _;
 use protocol::id::{ApiKeyId, PosTransactionId, TransactionId};
 use protocol::link::PosKind;
 use protocol::money::{Currency, Money};
 use protocol::receipt::Copy;
 
-use super::checker::{self, Checked, Violation};
 use super::engine::{Caller, Return};
+use super::event::Event;
 use super::fault::Fault;
 use super::rows::render;
-use super::world::{Event, World};
+use super::world::World;
 
 /// How often a client repeats before it gives up.
 const TRIES_MAX: u32 = 8;
@@ -30,10 +24,6 @@ const TRIES_MAX: u32 = 8;
 /// What the merchants of a world charge.
 pub fn euro() -> Currency {
     Currency::from_number(978).unwrap_or_else(|| unreachable!("978 is the euro in ISO 4217"))
-}
-
-fn text(answer: &StoredAnswer) -> String {
-    String::from_utf8_lossy(&answer.body).into_owned()
 }
 
 /// One call, repeated unchanged.
@@ -271,86 +261,5 @@ impl World {
             Err(Rejection::Busy | Rejection::IdempotencyInProgress { .. }) => {}
             Ok(_) | Err(_) => known.call = None,
         }
-    }
-
-    /// Holds an answer against the store in the instant in which it leaves.
-    pub fn check_reply(&mut self, caller: &Caller, reply: &Result<Reply, Rejection>) {
-        self.note(|| format!("answer to {:?}: {reply:?}", caller.to));
-        let checked = match reply {
-            Ok(Reply::Fresh(answer)) => self
-                .check_committed(answer)
-                .and_then(|()| self.check_first(caller, answer)),
-            Ok(Reply::Replayed(stored)) => {
-                self.replays += 1;
-                self.check_replay(caller, stored)
-            }
-            Err(_) => Ok(()),
-        };
-        self.check(checked);
-    }
-
-    /// Every repeat gets the same; the first one counts when its original was lost on the way.
-    fn check_replay(&mut self, caller: &Caller, replayed: &StoredAnswer) -> Checked {
-        let Some(claim) = caller.claim else {
-            return Ok(());
-        };
-        let first = self
-            .first_answers
-            .entry(claim.key)
-            .or_insert_with(|| replayed.clone());
-        if first == replayed {
-            return Ok(());
-        }
-        let (first, now) = (text(first), text(replayed));
-        Err(Violation::new(
-            "replay_is_same",
-            format!("{first} first, {now} now"),
-        ))
-    }
-
-    fn check_committed(&self, answer: &Answer) -> Checked {
-        match answer {
-            Answer::Started(pos) | Answer::Pos(pos) | Answer::Canceled(pos) => {
-                checker::answer_is_committed(&self.history, pos)
-            }
-            Answer::Voided(one) | Answer::TipAdjusted(one) => {
-                let known = self.history.transactions.get(&one.id);
-                let is_undone = |state| matches!(state, TransactionState::Voided);
-                if known.is_some_and(|known| {
-                    known.revision >= one.revision && is_undone(known.state) >= is_undone(one.state)
-                }) {
-                    Ok(())
-                } else {
-                    let what = format!("{} was answered and is not stored so", one.id);
-                    Err(Violation::new("answers_hold", what))
-                }
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The first answer to a key is what is stored for its repeats, as soon as anything is.
-    fn check_first(&mut self, caller: &Caller, answer: &Answer) -> Checked {
-        let Some(claim) = &caller.claim else {
-            return Ok(());
-        };
-        let merchant_id = self.engine.merchants[caller.merchant].id;
-        let row = self
-            .engine
-            .store
-            .get(&key::claim(merchant_id, claim.key))
-            .ok()
-            .flatten();
-        let stored = row
-            .and_then(|row| Claim::from_bytes(&row))
-            .and_then(|row| row.answer);
-        let Some(stored) = stored else { return Ok(()) };
-        let given = (claim.render)(answer);
-        if stored != given {
-            let what = format!("{} was given, {} is stored", text(&given), text(&stored));
-            return Err(Violation::new("replay_is_same", what));
-        }
-        self.first_answers.insert(claim.key, stored);
-        Ok(())
     }
 }

@@ -5,25 +5,20 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use engine::domain::pos::PosTransaction;
-use engine::domain::rejection::Rejection;
 use engine::domain::time::Timestamp;
-use engine::domain::transaction::Transaction;
-use engine::owner::key;
 use engine::owner::machine::{Input, Output, Owner, Surroundings};
-use engine::owner::merchant::{Limits, MerchantInput, MerchantOwner, TerminalEvent};
+use engine::owner::merchant::{MerchantInput, MerchantOwner, TerminalEvent};
 use engine::owner::request::{Ask, CallerId, ClaimRequest, Request, TillCaller};
 use engine::owner::terminal::{TerminalInput, TerminalOwner};
-use engine::owner::work::Stored as _;
-use engine::store::{Commit, CommitRefused, Committed, MemoryStore, Position, Row, Store as _};
+use engine::store::{CommitRefused, Committed, MemoryStore};
 use protocol::id::MerchantId;
 
-use super::checker::{self, Checked};
-use super::fault::{Fault, Sabotage};
-use super::world::{EPOCH_MS, Event, World};
+use super::event::Event;
+use super::fault::Sabotage;
+use super::world::{EPOCH_MS, World};
 
 /// The fate of a commit, and whose it was.
-type Fate = (u64, usize, u64, Result<Committed, CommitRefused>);
+pub type Fate = (u64, usize, u64, Result<Committed, CommitRefused>);
 
 /// Who waits for an answer.
 #[derive(Debug, Clone)]
@@ -66,7 +61,8 @@ pub struct MerchantSide {
     pub id: MerchantId,
     /// The owner, while the process runs.
     pub owner: Option<Owner<MerchantOwner>>,
-    generation: u64,
+    /// Tells the commits of a discarded owner from those of its successor.
+    pub generation: u64,
 }
 
 /// The process.
@@ -83,8 +79,8 @@ pub struct Engine {
     pub terminals: Vec<TerminalOwner>,
     /// Outputs until the process ends between two of them.
     pub ends_after: Option<u64>,
-    mail: VecDeque<Mail>,
-    fates: Arc<Mutex<VecDeque<Fate>>>,
+    mail: [VecDeque<Mail>; 2],
+    pub(super) fates: Arc<Mutex<VecDeque<Fate>>>,
     pub(super) callers: BTreeMap<CallerId, Caller>,
     callers_made: u64,
 }
@@ -104,7 +100,7 @@ impl Engine {
             merchants: merchants.iter().map(merchant).collect(),
             terminals: (0..tills).map(|_| TerminalOwner::default()).collect(),
             ends_after: None,
-            mail: VecDeque::new(),
+            mail: Default::default(),
             fates: Arc::default(),
             callers: BTreeMap::new(),
             callers_made: 0,
@@ -132,18 +128,25 @@ impl Engine {
     /// Whether nothing waits and nothing is in flight.
     pub fn is_idle(&self) -> bool {
         let is_idle = |side: &MerchantSide| side.owner.as_ref().is_some_and(Owner::is_idle);
-        self.is_up && self.mail.is_empty() && self.merchants.iter().all(is_idle)
+        self.is_up && self.mail.iter().all(VecDeque::is_empty) && self.merchants.iter().all(is_idle)
     }
 
     /// Puts something into a mailbox.
     pub fn post(&mut self, mail: Mail) {
-        self.mail.push_back(mail);
+        // A mailbox keeps its order; between two of them there is none.
+        let mailbox = usize::from(matches!(mail, Mail::Terminal(..)));
+        self.mail[mailbox].push_back(mail);
     }
 }
 
 impl World {
     /// The engine's clock.
     pub fn engine_now(&self) -> Timestamp {
+        Timestamp(self.true_now().0 + self.clock_skew_ms)
+    }
+
+    /// A clock that nobody sets.
+    pub fn true_now(&self) -> Timestamp {
         Timestamp(i64::try_from(EPOCH_MS + self.now_ms).unwrap_or(i64::MAX))
     }
 
@@ -171,7 +174,7 @@ impl World {
         self.engine.life += 1;
         self.engine.is_up = false;
         self.engine.ends_after = None;
-        self.engine.mail.clear();
+        self.engine.mail = Default::default();
         self.engine.callers.clear();
         self.engine.fates = Arc::default();
         for side in &mut self.engine.merchants {
@@ -191,11 +194,11 @@ impl World {
         self.queue.push(self.now_ms + pause_ms, Event::EngineStarts);
     }
 
-    fn load(&mut self, merchant: usize) {
+    pub(super) fn load(&mut self, merchant: usize) {
         let store = Arc::clone(&self.engine.store);
         let rows = self.rows(&store);
         let side = &mut self.engine.merchants[merchant];
-        match MerchantOwner::load(side.id, Limits::default(), &rows) {
+        match MerchantOwner::load(side.id, self.limits, &rows) {
             Ok(Some(owner)) => {
                 side.owner = Some(owner);
                 side.generation += 1;
@@ -231,7 +234,7 @@ impl World {
     /// Delivers mail until there is none.
     pub fn pump_engine(&mut self) {
         while self.engine.is_up
-            && let Some(mail) = self.engine.mail.pop_front()
+            && let Some(mail) = self.next_mail()
         {
             match mail {
                 Mail::Merchant(merchant, input) => self.merchant_hears(merchant, *input),
@@ -240,37 +243,12 @@ impl World {
         }
     }
 
-    /// One commit reaches the disk.
-    pub fn step_store(&mut self) {
-        if !self.engine.is_up || !self.engine.store.step() {
-            return;
-        }
-        self.follow_history();
-        loop {
-            let fate = self
-                .engine
-                .fates
-                .lock()
-                .map_or(None, |mut fates| fates.pop_front());
-            let Some((life, merchant, generation, fate)) = fate else {
-                break;
-            };
-            if life != self.engine.life || generation != self.engine.merchants[merchant].generation
-            {
-                continue;
-            }
-            match fate {
-                Ok(committed) => {
-                    let input = Box::new(Input::Committed(committed));
-                    self.engine.post(Mail::Merchant(merchant, input));
-                }
-                Err(refused) => {
-                    self.note(|| format!("commit refused: {refused}"));
-                    self.discard(merchant);
-                }
-            }
-        }
-        self.pump_engine();
+    fn next_mail(&mut self) -> Option<Mail> {
+        let first = self.random.index(2);
+        let mail = &mut self.engine.mail;
+        mail[first]
+            .pop_front()
+            .or_else(|| mail[1 - first].pop_front())
     }
 
     /// The time of `poll_deadline` has come.
@@ -344,91 +322,6 @@ impl World {
                     self.discard(merchant);
                     return;
                 }
-            }
-        }
-    }
-
-    fn commit(&mut self, merchant: usize, commit: Commit) {
-        self.check(self.authorized_in_time(&commit));
-        let generation = self.engine.merchants[merchant].generation;
-        let (life, fates) = (self.engine.life, Arc::clone(&self.engine.fates));
-        if self.plan.strikes(Fault::CommitRefused, 3, &mut self.random) {
-            self.engine.store.fail_next(CommitRefused::NoSpace);
-        }
-        if self.sabotage == Some(Sabotage::AnswerBeforeCommit) {
-            let records = u64::try_from(commit.records.len()).unwrap_or(0);
-            let seq = commit.expected_seq + records;
-            let committed = Committed {
-                seq,
-                position: Position(0),
-            };
-            let input = Box::new(Input::Committed(committed));
-            self.engine.post(Mail::Merchant(merchant, input));
-            self.engine.store.commit(commit, Box::new(|_| ()));
-        } else {
-            let done = move |fate| {
-                if let Ok(mut fates) = fates.lock() {
-                    fates.push_back((life, merchant, generation, fate));
-                }
-            };
-            self.engine.store.commit(commit, Box::new(done));
-        }
-        let is_slow = self.plan.strikes(Fault::SlowDisk, 20, &mut self.random);
-        let pause_ms = if is_slow {
-            self.random.between(50, 3_000)
-        } else {
-            self.random.between(1, 6)
-        };
-        self.queue.push(self.now_ms + pause_ms, Event::StoreSteps);
-    }
-
-    fn authorized_in_time(&self, commit: &Commit) -> Checked {
-        let rows = || commit.records.iter().flat_map(|record| &record.rows);
-        let is_of = |row: &Row, space| row.key.first() == Some(&space);
-        let made = rows()
-            .filter(|row| is_of(row, key::TRANSACTION))
-            .filter_map(|row| Transaction::from_bytes(row.value.as_ref()?))
-            .filter(|one| one.revision == 1);
-        for transaction in made {
-            let pos = rows()
-                .filter(|row| is_of(row, key::POS))
-                .filter_map(|row| PosTransaction::from_bytes(row.value.as_ref()?))
-                .find(|pos| pos.attempt(transaction.attempt_id).is_some());
-            let now = self.engine_now();
-            if let Some(pos) = pos {
-                checker::no_expired_attempt_authorized(&pos, &transaction, now)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Builds the owner anew from what is committed, as the actor does.
-    fn discard(&mut self, merchant: usize) {
-        let owner = self.engine.merchants[merchant].owner.take();
-        let waiting: Vec<MerchantInput> = owner
-            .map(|owner| owner.into_waiting().collect())
-            .unwrap_or_default();
-        let callers: Vec<CallerId> = self
-            .engine
-            .callers
-            .iter()
-            .filter(|(_, caller)| caller.merchant == merchant)
-            .map(|(number, _)| *number)
-            .collect();
-        for caller in callers {
-            self.answer(caller, Err(Rejection::Busy));
-        }
-        for till in 0..self.tills.len() {
-            if self.tills[till].merchant == merchant {
-                let reset = Box::new(TerminalInput::Reset { is_renewed: false });
-                self.engine.post(Mail::Terminal(till, reset));
-            }
-        }
-        self.load(merchant);
-        for input in waiting {
-            if matches!(input, MerchantInput::Acquirer { .. }) {
-                self.engine
-                    .post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
             }
         }
     }

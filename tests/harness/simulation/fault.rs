@@ -57,6 +57,8 @@ words! {
         ReaderUnplugged = "reader-unplugged",
         /// Cards are pulled, odd, or never come.
         OddCustomer = "odd-customer",
+        /// The engine's clock is set back, or a little forward.
+        ClockStep = "clock-step",
         /// Callers go away and repeat; requests and answers are lost.
         CallerGone = "caller-gone",
     }
@@ -67,6 +69,12 @@ words! {
     Sabotage {
         /// Effects leave when a commit is submitted, not when it is durable.
         AnswerBeforeCommit = "answer-before-commit",
+        /// The same, but only for commits that authorize.
+        SendBeforeCommit = "send-before-commit",
+        /// Authorizations are sent twice.
+        AuthorizeTwice = "authorize-twice",
+        /// Adjustments are taken for acknowledged without being sent.
+        DropAdjustments = "drop-adjustments",
         /// The engine does not look idempotency keys up.
         ForgetKeys = "forget-keys",
         /// A replay is not what was first answered.
@@ -81,7 +89,7 @@ words! {
         ForgetOpenWork = "forget-open-work",
         /// The till is told of an approval by the acquirer's answer.
         ApproveEarly = "approve-early",
-        /// Card data goes to the acquirer before the engine has decided.
+        /// Card data goes to the acquirer although its attempt is over.
         AuthorizeUncommitted = "authorize-uncommitted",
         /// The engine judges what tills say by a clock that is behind.
         StaleClock = "stale-clock",

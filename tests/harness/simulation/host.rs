@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use engine::acquirer::host::{BookState, Host, TEST_BASE_KEY, parse_base_key};
 use engine::acquirer::line::{Fault as LineFault, Line, Ticket};
-use engine::acquirer::{AcquirerAction, AcquirerAnswer, AcquirerRequest, Sending};
+use engine::acquirer::{AcquirerAction, AcquirerAnswer, AcquirerRequest, IntentAnswer, Sending};
 use engine::domain::reversal::ReversalAnswer;
 use engine::domain::transaction::Trace;
 use engine::owner::machine::Input;
@@ -16,8 +16,9 @@ use protocol::id::TransactionId;
 use protocol::link::CardReport;
 
 use super::engine::Mail;
+use super::event::Event;
 use super::fault::{Fault, Sabotage};
-use super::world::{EPOCH_MS, Event, World};
+use super::world::{EPOCH_MS, World};
 
 /// When the engine's end stops to wait and says *unknown*. As the simulator's default.
 const TIMEOUT_MS: u64 = 20_000;
@@ -75,12 +76,8 @@ impl World {
             transaction_id,
             sending: request.sending,
         };
-        let is_reversal = matches!(request.action, AcquirerAction::Reverse { .. });
-        if self.sabotage == Some(Sabotage::DropReversals) && is_reversal {
-            self.deliver(
-                asked,
-                AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
-            );
+        if let Some(answer) = self.sabotaged_answer(&request.action) {
+            self.deliver(asked, answer);
             return;
         }
         let fault = self.line_fault();
@@ -88,9 +85,25 @@ impl World {
         self.acquirer.tickets += 1;
         let ticket = Ticket(self.acquirer.tickets);
         self.acquirer.asked.insert(ticket, asked);
-        let now = self.engine_now();
+        let now = self.true_now();
+        if self.sabotage == Some(Sabotage::AuthorizeTwice) {
+            let again = Ticket(u64::MAX - self.acquirer.tickets);
+            self.acquirer.line.submit(now, again, request.clone(), None);
+        }
         self.acquirer.line.submit(now, ticket, request, fault);
         self.collect_answers();
+    }
+
+    fn sabotaged_answer(&self, action: &AcquirerAction) -> Option<AcquirerAnswer> {
+        match (self.sabotage?, action) {
+            (Sabotage::DropReversals, AcquirerAction::Reverse { .. }) => {
+                Some(AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged))
+            }
+            (Sabotage::DropAdjustments, AcquirerAction::Adjust { .. }) => {
+                Some(AcquirerAnswer::Intent(IntentAnswer::Acknowledged))
+            }
+            _ => None,
+        }
     }
 
     fn line_fault(&mut self) -> Option<LineFault> {
@@ -112,7 +125,7 @@ impl World {
 
     /// Lets happen on the line what is due.
     pub fn line_timer(&mut self) {
-        let now = self.engine_now();
+        let now = self.true_now();
         self.acquirer.line.advance(now);
         for changed in self.acquirer.line.take_changes() {
             self.note(|| format!("host books {changed:?}"));
@@ -163,7 +176,7 @@ impl World {
         let transaction_id = TransactionId::from_uuid(self.ids.next());
         self.history.pos_of.insert(transaction_id, report.pos_id);
         self.acquirer.tickets += 1;
-        let sent_at = self.engine_now();
+        let sent_at = self.true_now();
         let merchant = self.tills[till].merchant;
         let request = AcquirerRequest {
             merchant_id: self.engine.merchants[merchant].id,

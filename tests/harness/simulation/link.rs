@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use super::event::Event;
 use super::fault::Fault;
-use super::world::{Event, World};
+use super::world::World;
 
 /// One socket, seen from both ends.
 #[derive(Debug)]

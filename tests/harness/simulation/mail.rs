@@ -31,16 +31,16 @@ impl World {
                     label,
                     prints_known,
                 };
-                self.to_terminal(terminal_id, input);
+                self.tell_terminal(terminal_id, input);
             }
             Effect::ToTerminal {
                 terminal_id,
                 message,
             } => {
                 let early = self.early_approval(&message);
-                self.to_terminal(terminal_id, TerminalInput::Send(message));
+                self.tell_terminal(terminal_id, TerminalInput::Send(message));
                 if let Some(early) = early {
-                    self.to_terminal(terminal_id, TerminalInput::Send(early));
+                    self.tell_terminal(terminal_id, TerminalInput::Send(early));
                 }
             }
             Effect::Acquirer(request) => {
@@ -52,7 +52,7 @@ impl World {
                 self.submit(merchant, *request);
             }
             Effect::Publish(AccessChange::DropLink(terminal_id)) => {
-                self.to_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
+                self.tell_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
             }
             Effect::Publish(_) => {}
         }
@@ -75,7 +75,7 @@ impl World {
         })))
     }
 
-    fn to_terminal(&mut self, terminal_id: TerminalId, input: TerminalInput) {
+    fn tell_terminal(&mut self, terminal_id: TerminalId, input: TerminalInput) {
         let till = self
             .tills
             .iter()
@@ -95,7 +95,7 @@ impl World {
             Return::Client { client, call } => self.answer_client(client, call, reply),
             Return::Till(till) => {
                 let message = Box::new(till_request::answer(till.request_id, reply));
-                self.to_terminal(till.terminal_id, TerminalInput::Send(message));
+                self.tell_terminal(till.terminal_id, TerminalInput::Send(message));
             }
         }
     }

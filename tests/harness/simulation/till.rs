@@ -5,9 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use engine::owner::work::Ids as _;
-use firmware_sim::reader::{
-    Input as ReaderInput, Output as ReaderOutput, Phase, Reader, ReaderConfig,
-};
+use firmware_sim::reader::{Input as ReaderInput, Phase, Reader, ReaderConfig};
 use protocol::id::{JournalId, PrintJobId, TerminalId};
 use protocol::link::{PaperState, PosStatus, PrintState};
 use terminal_agent::machine::agent::{
@@ -19,12 +17,10 @@ use terminal_agent::machine::screen::Screen;
 use terminal_agent::machine::translate;
 
 use super::checker;
+use super::event::Event;
 use super::fault::{Fault, Sabotage};
 use super::journal::Disk;
-use super::world::{EPOCH_MS, Event, World};
-
-/// The way of a few bytes over a serial line.
-const SERIAL_MS: u64 = 2;
+use super::world::{EPOCH_MS, World};
 
 /// Entries on their way to the disk.
 pub type Persist = Vec<JournalEntry>;
@@ -49,8 +45,8 @@ pub struct Till {
     pub plug: u64,
     /// Counts how often the reader began to wait for a card.
     pub poll: u64,
-    /// Whether it waits for a card.
-    pub is_polling: bool,
+    /// What it is busy with.
+    pub phase: Phase,
     /// Outputs until the process ends between two of them, and how.
     pub ends_after: Option<(u64, Fault)>,
     /// The next write of the journal fails.
@@ -62,7 +58,8 @@ pub struct Till {
 pub struct Process {
     /// The machine.
     pub agent: Agent,
-    conversation: ReaderConversation,
+    /// The conversation with the reader.
+    pub conversation: ReaderConversation,
     /// The connection that the agent speaks on.
     pub link: super::wire::LinkSide,
     controls: u64,
@@ -85,7 +82,7 @@ impl Till {
             is_plugged: true,
             plug: 0,
             poll: 0,
-            is_polling: false,
+            phase: Phase::Boot,
             ends_after: None,
             is_journal_failing: false,
             printed: BTreeMap::new(),
@@ -371,80 +368,6 @@ impl World {
         let process = self.tills[number].process.as_ref();
         if is_due(process.and_then(|process| process.link.next_timer_ms())) {
             self.link_timer(number);
-        }
-    }
-
-    /// Tells the reader's conversation something, and the agent what it makes of it.
-    pub fn tell_conversation(&mut self, number: usize, input: reader::Input<'_>) {
-        for event in self.conversation(number, input) {
-            self.till_hears(number, event);
-        }
-    }
-
-    fn conversation(&mut self, number: usize, input: reader::Input<'_>) -> Vec<Input> {
-        let now_ms = self.now_ms;
-        let till = &mut self.tills[number];
-        let Some(process) = &mut till.process else {
-            return Vec::new();
-        };
-        let mut out = Vec::new();
-        process.conversation.handle(now_ms, input, &mut out);
-        let plug = till.plug;
-        let mut events = Vec::new();
-        for output in out {
-            match output {
-                reader::Output::Write(bytes) => {
-                    let event = Event::ToReader {
-                        till: number,
-                        plug,
-                        bytes,
-                    };
-                    self.queue.push(now_ms + SERIAL_MS, event);
-                }
-                reader::Output::Event(event) => {
-                    self.note(|| format!("till {number} reader {event:?}"));
-                    events.push(Input::Reader(translate::reader_event(event)));
-                }
-            }
-        }
-        events
-    }
-
-    /// Bytes reach the reader.
-    pub fn reader_hears(&mut self, number: usize, plug: u64, bytes: &[u8]) {
-        if self.tills[number].plug == plug {
-            self.reader_input(number, ReaderInput::Host(bytes));
-        }
-    }
-
-    /// Something happens to the reader.
-    pub fn reader_input(&mut self, number: usize, input: ReaderInput<'_>) {
-        let now_ms = self.now_ms;
-        let till = &mut self.tills[number];
-        let (life, plug) = (till.life, till.plug);
-        let out = till.reader.handle(now_ms, input);
-        for ReaderOutput::Host(bytes) in out {
-            if till.is_plugged {
-                let event = Event::FromReader {
-                    till: number,
-                    life,
-                    plug,
-                    bytes,
-                };
-                self.queue.push(now_ms + SERIAL_MS, event);
-            }
-        }
-        let is_polling = till.reader.phase() == Phase::Polling;
-        if is_polling != std::mem::replace(&mut till.is_polling, is_polling) {
-            self.polling_changed(number);
-        }
-    }
-
-    /// Bytes of the reader reach the agent.
-    pub fn reader_says(&mut self, number: usize, life: u64, plug: u64, bytes: &[u8]) {
-        let till = &self.tills[number];
-        if till.life == life && till.plug == plug {
-            self.tell_conversation(number, reader::Input::Bytes(bytes));
         }
     }
 }

@@ -13,9 +13,10 @@ use protocol::id::{MerchantId, TerminalId};
 
 use super::client::Client;
 use super::engine::Engine;
+use super::event::Event;
 use super::fault::Fault;
 use super::till::Till;
-use super::world::{EPOCH_MS, Event, World};
+use super::world::{EPOCH_MS, World};
 
 impl World {
     /// Boards merchants with their tills and clients, and lets everything begin.
@@ -107,6 +108,12 @@ impl World {
                 ]);
                 let scope = *self.random.pick(&[Scope::Next, Scope::NextFinal]);
                 self.reader_input(till, ReaderInput::Fault(kind, scope));
+            }
+            // Forward by no more than the margin in the acquirer's longest delay.
+            Fault::ClockStep if self.random.chance(30) => {
+                let back_ms = self.random.below(60_000);
+                let back_ms = i64::try_from(back_ms).unwrap_or(0);
+                self.clock_skew_ms += *self.random.pick(&[1_000, -back_ms]);
             }
             Fault::ReaderUnplugged => self.unplug(till),
             // The rest strike where something is sent, written or said.

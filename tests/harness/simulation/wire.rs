@@ -10,8 +10,9 @@ use protocol::link::{
 use terminal_agent::machine::agent::Input;
 
 use super::engine::Mail;
+use super::event::Event;
 use super::fault::Sabotage;
-use super::world::{Event, World};
+use super::world::World;
 
 /// How long each step of the handshake may take.
 const STEP_MS_MAX: u64 = 10_000;
@@ -230,6 +231,11 @@ impl World {
         let input = if let Ok(message) = decode::<ToEngine>(bytes) {
             if self.sabotage == Some(Sabotage::AuthorizeUncommitted)
                 && let ToEngine::Card(report) = &message
+                && self
+                    .history
+                    .pos
+                    .get(&report.pos_id)
+                    .is_some_and(|pos| pos.outcome.is_some())
             {
                 self.authorize_uncommitted(till, report);
             }

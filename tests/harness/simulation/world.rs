@@ -3,19 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::acquirer::{AcquirerAnswer, Sending};
 use engine::domain::idempotency::{ClaimKey, StoredAnswer};
-use engine::domain::rejection::Rejection;
 use engine::domain::time::Timestamp;
-use engine::owner::key;
-use engine::owner::merchant::MerchantInput;
-use engine::owner::request::{Reply, Request};
-use engine::store::{MemoryStore, Rows as _};
-use protocol::id::{PosTransactionId, PrintJobId, TransactionId};
+use engine::owner::merchant::{Limits, MerchantInput};
+use engine::store::MemoryStore;
 
-use super::checker::{self, Checked, Violation};
-use super::client::{Call, Client};
+use super::checker::{Checked, Violation};
+use super::client::Client;
+use super::ending::Report;
 use super::engine::Engine;
+use super::event::Event;
 use super::fault::{Plan, Sabotage};
 use super::history::History;
 use super::host::Acquirer;
@@ -26,129 +23,8 @@ use super::till::Till;
 
 /// Where virtual time begins on the engine's clock.
 pub const EPOCH_MS: u64 = 1_800_000_000_000;
-/// How long after the last fault everything must have an end. A reversal whose original is not
-/// found takes two minutes, a transaction with retries five; the rest is margin.
-const HEALING_MS_MAX: u64 = 1_800_000;
 /// More events than this at one instant are a loop that does not end.
 const EVENTS_PER_INSTANT_MAX: u32 = 20_000;
-
-/// Something that happens.
-#[derive(Debug)]
-pub enum Event {
-    /// Bytes arrive on a connection.
-    Frame {
-        connection: u64,
-        to_engine: bool,
-        bytes: Vec<u8>,
-    },
-    /// A side of a connection learns that it is closed.
-    Hangup { connection: u64, to_engine: bool },
-    /// A commit reaches the disk.
-    StoreSteps,
-    /// The engine's process starts.
-    EngineStarts,
-    /// An answer of the acquirer reaches the engine.
-    HostAnswers {
-        life: u64,
-        merchant: usize,
-        transaction_id: TransactionId,
-        sending: Sending,
-        answer: AcquirerAnswer,
-    },
-    /// The agent's process starts.
-    TillStarts { till: usize },
-    /// The agent tries to connect.
-    Connects { till: usize, life: u64 },
-    /// The journal has written; then it says so.
-    JournalWrites {
-        till: usize,
-        life: u64,
-        bytes: super::till::Persist,
-    },
-    /// The journal says so.
-    JournalDone {
-        till: usize,
-        life: u64,
-        is_written: bool,
-    },
-    /// Bytes reach the reader.
-    ToReader {
-        till: usize,
-        plug: u64,
-        bytes: Vec<u8>,
-    },
-    /// Bytes come from the reader.
-    FromReader {
-        till: usize,
-        life: u64,
-        plug: u64,
-        bytes: Vec<u8>,
-    },
-    /// The reader is plugged in.
-    Plugs { till: usize, plug: u64 },
-    /// Somebody comes with a card, or takes it away.
-    Customer {
-        till: usize,
-        poll: u64,
-        is_leaving: bool,
-    },
-    /// The printer is done with a job.
-    Prints {
-        till: usize,
-        life: u64,
-        job_id: PrintJobId,
-    },
-    /// The cashier does something.
-    Cashier { till: usize },
-    /// The payer presses a key of the tip prompt.
-    TipKey {
-        till: usize,
-        pos_id: PosTransactionId,
-    },
-    /// A client does something.
-    Client { client: usize },
-    /// A client's request reaches the engine.
-    CallArrives {
-        client: usize,
-        call: Box<Call>,
-        request: Box<Request>,
-    },
-    /// An answer reaches a client.
-    AnswerArrives {
-        client: usize,
-        call: u64,
-        reply: Box<Result<Reply, Rejection>>,
-    },
-    /// A fault strikes.
-    Trouble,
-    /// The last fault has struck.
-    Heals,
-    /// Everything may have an end now.
-    Looks,
-}
-
-/// What a seed came to.
-#[derive(Debug, Clone, Default)]
-pub struct Report {
-    /// The seed.
-    pub seed: u64,
-    /// The first rule that did not hold.
-    pub violation: Option<Violation>,
-    /// Hash over everything that happened.
-    pub trace: u64,
-    /// Virtual milliseconds.
-    pub virtual_ms: u64,
-    /// Events.
-    pub events: u64,
-    /// POS transactions by status.
-    pub outcomes: BTreeMap<String, u64>,
-    /// Requests for money that left.
-    pub authorizations: u64,
-    /// Replayed answers.
-    pub replays: u64,
-    /// Strikes by fault.
-    pub faults: BTreeMap<&'static str, u64>,
-}
 
 /// A world.
 pub struct World {
@@ -158,6 +34,8 @@ pub struct World {
     pub(super) ids: SeededIds,
     pub(super) queue: Queue<Event>,
     pub(super) plan: Plan,
+    pub(super) limits: Limits,
+    pub(super) clock_skew_ms: i64,
     pub(super) sabotage: Option<Sabotage>,
     pub(super) engine: Engine,
     pub(super) network: Network,
@@ -169,10 +47,10 @@ pub struct World {
     pub(super) intentions: u64,
     pub(super) authorizations: u64,
     pub(super) replays: u64,
-    violation: Option<Violation>,
-    trace: u64,
+    pub(super) violation: Option<Violation>,
+    pub(super) trace: u64,
     is_verbose: bool,
-    is_converged: bool,
+    pub(super) is_converged: bool,
 }
 
 impl World {
@@ -180,6 +58,12 @@ impl World {
     pub fn new(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::draw(&mut random);
+        // A short life of attempts makes the last moment frequent.
+        let attempt_ms = *random.pick(&[8_000, 20_000, 60_000]);
+        let limits = Limits {
+            attempt_ms,
+            ..Limits::default()
+        };
         let ids = SeededIds::new(Random::new(random.next()));
         let mut world = Self {
             seed,
@@ -188,6 +72,8 @@ impl World {
             ids,
             queue: Queue::default(),
             plan,
+            limits,
+            clock_skew_ms: 0,
             sabotage,
             engine: Engine::new(Arc::new(MemoryStore::new()), &[], 0),
             network: Network::default(),
@@ -211,6 +97,12 @@ impl World {
 
     /// Lets everything happen.
     pub fn run(mut self) -> Report {
+        let events = self.run_to_the_end();
+        self.report(events)
+    }
+
+    /// Lets everything happen, and counts events.
+    pub(super) fn run_to_the_end(&mut self) -> u64 {
         let mut events = 0u64;
         let mut at_once = 0u32;
         while self.violation.is_none() && !self.is_converged {
@@ -238,16 +130,15 @@ impl World {
                 self.timers();
             }
         }
-        self.report(events)
+        events
     }
 
     fn next_timer_ms(&self) -> Option<u64> {
         let virtual_ms = |at: Timestamp| u64::try_from(at.0).unwrap_or(0).saturating_sub(EPOCH_MS);
         let line = self.acquirer.line.poll_deadline();
-        let instants = [self.engine.poll_deadline(), line]
-            .into_iter()
-            .flatten()
-            .map(virtual_ms);
+        let engine = self.engine.poll_deadline();
+        let engine = engine.map(|at| Timestamp(at.0 - self.clock_skew_ms));
+        let instants = [engine, line].into_iter().flatten().map(virtual_ms);
         instants
             .chain(self.tills.iter().filter_map(Till::next_timer_ms))
             .min()
@@ -350,85 +241,6 @@ impl World {
                 }
             }
             Err(violation) => self.violate(violation),
-        }
-    }
-
-    /// Whether everything has an end; otherwise looks again later.
-    fn look(&mut self) {
-        match self.open_end() {
-            None => {
-                self.is_converged = true;
-                for rule in checker::AT_THE_END {
-                    let host = self.acquirer.line.host();
-                    self.check(rule(&self.history, host));
-                }
-            }
-            Some(_) if self.now_ms < HEALING_MS_MAX => {
-                self.queue.push(self.now_ms + 2_000, Event::Looks);
-            }
-            Some(open) => self.violate(Violation::new("converges", open)),
-        }
-    }
-
-    /// Something that has no end yet.
-    fn open_end(&self) -> Option<String> {
-        if !self.engine.is_idle() {
-            return Some("the engine has something to do".to_owned());
-        }
-        let marks = self
-            .engine
-            .store
-            .scan(&key::space(key::OPEN), None, 5)
-            .unwrap_or_default();
-        if let Some((mark, _)) = marks.first() {
-            let row = key::opened(mark).unwrap_or_default();
-            return Some(format!("{:?} of open work has no end", char::from(row[0])));
-        }
-        let pos = self
-            .history
-            .pos
-            .values()
-            .find(|pos| !pos.status().is_final());
-        if let Some(pos) = pos {
-            return Some(format!(
-                "{} is {:?} in {:?}",
-                pos.id,
-                pos.status(),
-                pos.stage
-            ));
-        }
-        let client = self.clients.iter().position(Client::waits);
-        if let Some(client) = client {
-            return Some(format!("client {client} has no answer"));
-        }
-        self.tills
-            .iter()
-            .enumerate()
-            .find_map(|(number, till)| till.open_end().map(|what| format!("till {number}: {what}")))
-    }
-
-    fn report(self, events: u64) -> Report {
-        let mut outcomes = BTreeMap::new();
-        for pos in self.history.pos.values() {
-            let reason = pos.reason().map_or("", |reason| reason.code());
-            let outcome = format!("{:?}/{reason}", pos.status()).to_lowercase();
-            *outcomes.entry(outcome).or_default() += 1;
-        }
-        let faults = self
-            .plan
-            .struck
-            .iter()
-            .map(|(fault, times)| (fault.word(), *times));
-        Report {
-            seed: self.seed,
-            violation: self.violation,
-            trace: self.trace,
-            virtual_ms: self.now_ms,
-            events,
-            outcomes,
-            authorizations: self.authorizations,
-            replays: self.replays,
-            faults: faults.collect(),
         }
     }
 

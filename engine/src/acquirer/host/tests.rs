@@ -1,6 +1,7 @@
 //! Tests of the host's rules and of its book.
 
 use super::*;
+use crate::acquirer::Sending;
 use crate::acquirer::test_card::{
     NOW, authorize, authorize_with, base_key, card, euros, request, reverse, transaction, visa,
 };
@@ -226,6 +227,27 @@ fn voids_are_idempotent_and_need_an_authorization_that_stands() {
     assert_eq!(code(&sent(&mut host, &void(4, 86))), "12");
     assert_eq!(standing(&host), [(4, 86)]);
     assert_eq!(host.violations(), Violations::default());
+}
+
+#[test]
+fn a_delayed_copy_does_not_undo_a_later_adjustment() {
+    let mut host = host();
+    sent(&mut host, &authorize(1, 1234));
+    let adjust = |number, minor| AcquirerRequest {
+        sending: Sending { number, at: NOW },
+        ..request(
+            1,
+            AcquirerAction::Adjust {
+                total: euros(1234 + minor),
+                tip: euros(minor),
+            },
+        )
+    };
+    for (number, minor) in [(3, 100), (5, 200), (4, 100), (5, 200)] {
+        assert_eq!(code(&sent(&mut host, &adjust(number, minor))), "00");
+    }
+    let standing: Vec<_> = host.book().standing().map(|(_, total)| total).collect();
+    assert_eq!(standing, [euros(1434)]);
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl MerchantOwner {
             (Stage::AwaitingCard, Some(AttemptState::Granted)) => {
                 // Card data was on its way when the link broke and is forgotten on both sides.
                 let attempt_id = pos.current_attempt().map(|attempt| attempt.id);
-                self.attempt_ended(work, pos, attempt_id, AttemptEnd::CardRemoved);
+                self.attempt_ended(work, pos, attempt_id, AttemptEnd::LinkLost);
             }
             (Stage::Offered | Stage::SelectingTip, _) => self.go_on(work, pos),
             // The acquirer's answer is still to come.

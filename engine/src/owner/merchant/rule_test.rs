@@ -6,14 +6,18 @@ use uuid::Uuid;
 
 use super::bench::{Bench, LATEST, T0, approval, decline, euros};
 use super::{Effect, MerchantInput};
-use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer};
+use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer, Sending};
+use crate::domain::merchant::DeviceKey;
 use crate::domain::pos::{IfTooLate, Stage, Verdict};
 use crate::domain::reason::Reason;
 use crate::domain::rejection::Rejection;
 use crate::domain::reversal::ReversalAnswer;
+use crate::domain::token::Secret;
 use crate::domain::transaction::TransactionState;
 use crate::owner::machine::Input;
-use crate::owner::request::{Answer, Ask, CancelPos, Reply, Request, TransactionTarget};
+use crate::owner::request::{
+    Answer, Ask, CancelPos, RedeemPairingCode, Reply, Request, TransactionTarget,
+};
 
 fn reversals(bench: &Bench) -> usize {
     let is_reversal = |effect: &&Effect| {
@@ -162,6 +166,45 @@ fn card_data_after_the_expiry_is_never_authorized() {
     );
     assert_eq!(bench.pos(pos_id).stage, Stage::AwaitingCard);
     assert!(bench.pos(pos_id).current_transaction().is_none());
+}
+
+#[test]
+fn an_expired_pairing_code_pairs_nobody_but_repeats_its_answer() {
+    let redeem = |bench: &mut Bench, code_id, key| {
+        let device_key = DeviceKey([key; 32]);
+        let redeem = RedeemPairingCode {
+            code_id,
+            device_key,
+            serial_number: None,
+        };
+        bench.ask(None, Request::RedeemPairingCode(redeem))
+    };
+    let create = |bench: &mut Bench| {
+        let terminal_id = bench.terminal_id;
+        let code = Secret::new("BCDFGHJKLM".to_owned());
+        let request = Request::CreatePairingCode {
+            terminal_id,
+            life_s: 60,
+            code,
+        };
+        match bench.ask(None, request) {
+            Some(Ok(Reply::Fresh(Answer::PairingCodeCreated(code, _)))) => code.id,
+            other => panic!("no code: {other:?}"),
+        }
+    };
+    let mut bench = Bench::new();
+    let (used, unused) = (create(&mut bench), create(&mut bench));
+    let first = redeem(&mut bench, used, 8);
+    assert!(
+        matches!(first, Some(Ok(Reply::Fresh(Answer::Paired(..))))),
+        "{first:?}"
+    );
+    bench.now = bench.now.plus_ms(60_000);
+    assert_eq!(redeem(&mut bench, used, 8), first);
+    for (code_id, key) in [(used, 9), (unused, 8), (unused, 9)] {
+        let refused = redeem(&mut bench, code_id, key);
+        assert_eq!(refused, Some(Err(Rejection::PairingCodeInvalid)));
+    }
 }
 
 #[test]
@@ -339,6 +382,53 @@ fn a_tip_is_bounded_repeated_and_recorded() {
         bench.ask(Some("t"), request),
         Some(Ok(Reply::Replayed(_)))
     ));
+}
+
+/// What the owner last asked the acquirer.
+fn last_sending(bench: &Bench) -> Sending {
+    let asked = bench.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Acquirer(request) => Some(request.sending),
+        _ => None,
+    });
+    asked.unwrap()
+}
+
+/// Found by the simulation: the answer to a copy of a tip adjustment is not that to a later void.
+#[test]
+fn an_answer_counts_only_for_the_request_that_it_answers() {
+    let mut bench = Bench::new();
+    let pos_id = bench.approved();
+    let transaction_id = bench.transaction_of(pos_id).id;
+    let adjust = Request::AdjustTip {
+        target: TransactionTarget::OfPos(pos_id),
+        tip: euros(100),
+        wait_until: bench.now.plus_ms(5_000),
+    };
+    bench.ask(None, adjust);
+    let first = last_sending(&bench);
+    bench.pass(1_000);
+    let second = last_sending(&bench);
+    assert!(second.number > first.number && second.at > first.at);
+    let acknowledged = |sending| MerchantInput::Acquirer {
+        transaction_id,
+        sending,
+        answer: AcquirerAnswer::Intent(IntentAnswer::Acknowledged),
+    };
+    bench.input(acknowledged(second));
+    assert_eq!(bench.transaction_of(pos_id).total(), euros(1334));
+    let wait_until = bench.now.plus_ms(5_000);
+    bench.ask(
+        None,
+        Request::Void {
+            transaction_id,
+            wait_until,
+        },
+    );
+    bench.input(acknowledged(first));
+    let state = |bench: &Bench| bench.transaction_of(pos_id).state;
+    assert_eq!(state(&bench), TransactionState::Approved, "an older answer");
+    bench.input(acknowledged(last_sending(&bench)));
+    assert_eq!(state(&bench), TransactionState::Voided);
 }
 
 #[test]

@@ -261,7 +261,10 @@ impl MerchantOwner {
         let reason = reason_of(end);
         let can_retry = matches!(
             end,
-            AttemptEnd::CardRemoved | AttemptEnd::CardUnusable | AttemptEnd::OfflineNotAllowed
+            AttemptEnd::CardRemoved
+                | AttemptEnd::CardUnusable
+                | AttemptEnd::OfflineNotAllowed
+                | AttemptEnd::LinkLost
         );
         let status = match end {
             AttemptEnd::CashierCanceled => PosStatus::Canceled,
@@ -377,13 +380,14 @@ const fn reason_of(end: AttemptEnd) -> Reason {
     match end {
         AttemptEnd::CustomerTimeout => Reason::CustomerTimeout,
         AttemptEnd::CashierCanceled => Reason::CashierCanceled,
-        // What the engine stopped is closed before the till says so: here the link was lost.
+        // What the engine stopped is closed before the till says so: this till stopped by itself.
         AttemptEnd::Stopped => Reason::TerminalUnreachable,
         AttemptEnd::CardRemoved => Reason::CardRemoved,
         AttemptEnd::CardUnusable => Reason::CardUnusable,
         AttemptEnd::ReaderFault => Reason::ReaderFault,
         AttemptEnd::OfflineNotAllowed => Reason::OfflineNotAllowed,
         AttemptEnd::AgentRestarted => Reason::TerminalRestarted,
+        AttemptEnd::LinkLost => Reason::TerminalUnreachable,
     }
 }
 

@@ -96,7 +96,7 @@ impl Agent {
             .map(|(pos_id, _)| *pos_id)
             .collect();
         for pos_id in reading {
-            self.break_off(now_ms, pos_id, AttemptEnd::Stopped);
+            self.break_off(now_ms, pos_id, AttemptEnd::LinkLost);
         }
     }
 

@@ -753,7 +753,7 @@ fn attempts_that_end_before_card_data() {
         ),
         ("closed 1", "reader Cancel; persist concluded"),
         ("closed 1 9", ""),
-        ("down", "reader Cancel; persist ended Stopped"),
+        ("down", "reader Cancel; persist ended LinkLost"),
     ] {
         check(event, READING, &[(2_000, event, expected)]);
     }
@@ -813,9 +813,9 @@ fn the_link_breaks() {
         "nothing sent: the reader stops, the digest says so, and another card may be tried",
         READING,
         &[
-            (2_000, "down", "reader Cancel; persist ended Stopped"),
+            (2_000, "down", "reader Cancel; persist ended LinkLost"),
             (2_001, "reader canceled", ""),
-            (90_000, "up", "hello [1 Ended(Stopped)] []"),
+            (90_000, "up", "hello [1 Ended(LinkLost)] []"),
             (91_000, "go 1 2", "persist intent; reader start 60000"),
         ],
     );
@@ -1073,12 +1073,12 @@ fn requests_of_the_till() {
         "without a link nothing begins, except to cancel what is open",
         READING,
         &[
-            (2_000, "down", "reader Cancel; persist ended Stopped"),
+            (2_000, "down", "reader Cancel; persist ended LinkLost"),
             (2_001, "void 1", "refused ENGINE_UNREACHABLE"),
             (2_002, "sale 1", "refused ENGINE_UNREACHABLE"),
             (2_003, "cancel 2", "persist requested"),
             (9_000, "cancel 3", "refused NOTHING_RUNNING"),
-            (9_001, "up", "hello [1 Ended(Stopped)] []; send request 2"),
+            (9_001, "up", "hello [1 Ended(LinkLost)] []; send request 2"),
         ],
     );
     check(

@@ -13,6 +13,9 @@ use super::{Event, NotReadyReason, Output, ReaderConversation, SENDINGS_MAX, Sta
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Ping,
+    /// Ends what a former run of this program has left behind: a chip that waits for the acquirer
+    /// would keep the reader for a minute and a half.
+    Cancel,
     Firmware,
     Serial,
     BurstOff,
@@ -25,6 +28,7 @@ impl Step {
     fn command(self) -> Command {
         match self {
             Self::Ping => command::ping(),
+            Self::Cancel => command::cancel(),
             Self::Firmware => command::firmware_version(),
             Self::Serial => command::serial_number(),
             Self::BurstOff => command::burst_mode_off(),
@@ -40,7 +44,8 @@ impl Step {
 
     fn next(self) -> Option<Self> {
         match self {
-            Self::Ping => Some(Self::Firmware),
+            Self::Ping => Some(Self::Cancel),
+            Self::Cancel => Some(Self::Firmware),
             Self::Firmware => Some(Self::Serial),
             Self::Serial => Some(Self::BurstOff),
             Self::BurstOff => Some(Self::PollOnDemand),

@@ -1,0 +1,197 @@
+//! Card data that must never be authorized.
+
+use firmware_sim::cards::Way;
+use harness::hand::{Counter, HandLink};
+use protocol::id::{AttemptId, PosTransactionId};
+use protocol::link::{AttemptEnd, CardReport, Grant, PosStatus, ToAgent, ToEngine};
+use protocol::money::Money;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Scene, concluded};
+
+fn money(minor: i64, currency: &str) -> Money {
+    Money::new(minor, currency.parse().unwrap())
+}
+
+/// Sends card data; everything that is said about it until the attempt is called closed.
+fn closed(link: &mut HandLink, report: CardReport) -> Vec<ToAgent> {
+    let closed = ToAgent::AttemptClosed {
+        pos_id: report.pos_id,
+        attempt_id: report.attempt_id,
+    };
+    link.send(&ToEngine::Card(report));
+    let mut said = Vec::new();
+    loop {
+        match link.next().expect("the link stays up") {
+            message if message == closed => return said,
+            message => said.push(message),
+        }
+    }
+}
+
+#[test]
+fn card_data_for_what_is_not_this_tills_is_closed() {
+    let mut scene = Scene::open();
+    let elsewhere = Counter::board(&scene.engine);
+    let mut stranger = elsewhere.till();
+    let (mut stranger_link, _) = stranger.link().unwrap();
+    let (mut honest_link, _) = scene.honest.link().unwrap();
+    let mut link = scene.link();
+    let grant = scene.granted(&mut link, 3_000);
+    let pos_id = grant.pos_id;
+
+    // Another till of the shop, another shop: neither learns how it stands.
+    let stop = vec![ToAgent::Stop { pos_id }];
+    let report = scene.honest.card(&grant, "visa", Way::Tap);
+    assert_eq!(closed(&mut honest_link, report), stop);
+    let report = stranger.card(&grant, "visa", Way::Tap);
+    assert_eq!(closed(&mut stranger_link, report), stop);
+
+    let nobodys = PosTransactionId::from_uuid(Uuid::now_v7());
+    let report = CardReport {
+        pos_id: nobodys,
+        ..scene.till.card(&grant, "visa", Way::Tap)
+    };
+    assert_eq!(
+        closed(&mut link, report),
+        [ToAgent::Stop { pos_id: nobodys }]
+    );
+    let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
+    let report = CardReport {
+        attempt_id,
+        ..scene.till.card(&grant, "visa", Way::Tap)
+    };
+    assert_eq!(closed(&mut link, report), []);
+    assert_eq!(scene.counter.read(pos_id)["stage"], "awaiting_card");
+    scene.finish(&mut link, &grant);
+    scene.close();
+}
+
+#[test]
+fn card_data_that_comes_too_early_or_too_late_is_closed() {
+    let mut scene = Scene::open();
+    let mut link = scene.link();
+
+    // Before the offer was taken there is no attempt.
+    scene.counter.start(scene.till.terminal_id, 3_100);
+    let Some(ToAgent::Offer(offer)) = link.next() else {
+        panic!("no offer")
+    };
+    let early = Grant {
+        pos_id: offer.pos_id,
+        attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
+        number: 1,
+        amount: offer.amount,
+        expires_in_ms: 0,
+    };
+    let report = scene.till.card(&early, "visa", Way::Tap);
+    assert_eq!(closed(&mut link, report), []);
+    link.send(&ToEngine::Accept {
+        pos_id: offer.pos_id,
+    });
+    let first = link.grant();
+
+    // The first attempt after the second was granted.
+    let end = AttemptEnd::CardUnusable;
+    let attempt_id = Some(first.attempt_id);
+    link.send(&ToEngine::AttemptEnded {
+        pos_id: first.pos_id,
+        attempt_id,
+        end,
+    });
+    let second = link.grant();
+    assert_eq!(second.number, 2);
+    let report = scene.till.card(&first, "visa", Way::Tap);
+    assert_eq!(closed(&mut link, report), []);
+    scene.finish(&mut link, &second);
+
+    // After the end, and again.
+    let report = scene.till.card(&second, "visa", Way::Tap);
+    for _ in 0..2 {
+        let said = closed(&mut link, report.clone());
+        assert!(
+            matches!(&said[..], [ToAgent::Concluded(end)] if end.status == PosStatus::Approved)
+        );
+    }
+    scene.close();
+}
+
+#[test]
+fn card_data_after_a_cancel_is_closed() {
+    let mut scene = Scene::open();
+    let mut link = scene.link();
+    let grant = scene.granted(&mut link, 3_200);
+    let path = format!("/v1/pos/transactions/{}/cancel", grant.pos_id);
+    let canceled = scene.counter.pos.post(&path, &json!({}));
+    assert_eq!(
+        canceled.data()["cancel"]["verdict"],
+        "canceled",
+        "{}",
+        canceled.text
+    );
+    let report = scene.till.card(&grant, "visa", Way::Tap);
+    let said = closed(&mut link, report);
+    assert!(
+        said.iter().any(|message| matches!(
+            message,
+            ToAgent::Concluded(end) if end.status == PosStatus::Canceled
+        )),
+        "{said:?}"
+    );
+    assert_eq!(
+        scene.status(grant.pos_id),
+        ("canceled".into(), "pos_canceled".into())
+    );
+    scene.close();
+}
+
+#[test]
+fn card_data_for_another_amount_or_unreadable_ends_the_sale_unpaid() {
+    let mut scene = Scene::open();
+    let mut link = scene.link();
+    type Change = fn(&mut Scene, &mut CardReport);
+    let changes: [(&str, &str, Change); 8] = [
+        ("reported less", "amount_mismatch", |_, report| {
+            report.amount = money(1, "USD")
+        }),
+        ("reported in euros", "amount_mismatch", |_, report| {
+            report.amount = money(3_300, "EUR")
+        }),
+        ("signed less", "amount_mismatch", |scene, report| {
+            report.data = scene.till.read(money(33, "USD"), "visa", Way::Tap);
+        }),
+        ("signed in euros", "amount_mismatch", |scene, report| {
+            report.data = scene.till.read(money(3_300, "EUR"), "visa", Way::Tap);
+        }),
+        ("nothing", "reader_fault", |_, report| report.data.clear()),
+        ("cut off", "reader_fault", |_, report| {
+            report.data.truncate(40)
+        }),
+        ("in clear", "reader_fault", |_, report| {
+            report.data[0] &= 0x3F
+        }),
+        ("60 KB of nothing", "reader_fault", |_, report| {
+            report.data = vec![0; 60_000]
+        }),
+    ];
+    for (name, reason, change) in changes {
+        let grant = scene.granted(&mut link, 3_300);
+        let mut report = scene.till.card(&grant, "visa", Way::Tap);
+        change(&mut scene, &mut report);
+        assert_eq!(closed(&mut link, report), [], "{name}");
+        assert_eq!(
+            concluded(&mut link, grant.pos_id),
+            PosStatus::Failed,
+            "{name}"
+        );
+        assert_eq!(
+            scene.status(grant.pos_id),
+            ("failed".into(), reason.into()),
+            "{name}"
+        );
+    }
+    let grant = scene.granted(&mut link, 3_400);
+    scene.finish(&mut link, &grant);
+    scene.close();
+}

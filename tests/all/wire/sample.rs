@@ -1,0 +1,593 @@
+//! One or more values of every link message, named as in the snapshot.
+
+use std::fmt::Debug;
+
+use protocol::id::{
+    AttemptId, IncarnationId, JournalId, PosTransactionId, PrintJobId, RequestId, TerminalId,
+    TransactionId,
+};
+use protocol::link::{
+    AnswerBody, AttemptEnd, CardReport, Challenge, ChipOutcome, Completion, Concluded, Digest,
+    DigestState, Grant, Handshake, HandshakeReply, Hello, HostAnswer, HostDecision, Offer,
+    PaperState, PosKind, PosStatus, PrintCommand, PrintReport, PrintState, ReaderState, Refused,
+    RefusedReason, RejectReason, RequestRefused, TillRequest, TillStart, TillStatus, TipChoice,
+    TipPrompt, ToAgent, ToEngine, Welcome, decode, encode,
+};
+use protocol::money::Money;
+use protocol::receipt::{Align, Copy, Entry, Receipt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+/// A message with its name.
+pub(super) struct Sample {
+    /// Channel, variant, and what is special.
+    pub(super) name: String,
+    bytes: Vec<u8>,
+    /// Whether bytes are a message of this channel, and whether they are this one.
+    decoded: Box<dyn Fn(&[u8]) -> (bool, bool)>,
+}
+
+impl Sample {
+    fn new<T: Serialize + DeserializeOwned + PartialEq + Debug + 'static>(
+        channel: &str,
+        name: &str,
+        message: T,
+    ) -> Self {
+        let bytes = encode(&message).unwrap();
+        let decoded = move |bytes: &[u8]| {
+            let read = decode::<T>(bytes);
+            (read.is_ok(), read.as_ref() == Ok(&message))
+        };
+        Self {
+            name: format!("{channel}.{name}"),
+            bytes,
+            decoded: Box::new(decoded),
+        }
+    }
+
+    pub(super) fn encoded(&self) -> Vec<u8> {
+        self.bytes.clone()
+    }
+
+    pub(super) fn is_decoded(&self, bytes: &[u8]) -> bool {
+        (self.decoded)(bytes).0
+    }
+
+    pub(super) fn is_read_from(&self, bytes: &[u8]) -> bool {
+        (self.decoded)(bytes).1
+    }
+}
+
+const fn uuid(number: u128) -> Uuid {
+    Uuid::from_u128((0x0190_0000_0000_7000_8000 << 48) | number)
+}
+
+const POS: PosTransactionId = PosTransactionId::from_uuid(uuid(1));
+const ATTEMPT: AttemptId = AttemptId::from_uuid(uuid(2));
+const TRANSACTION: TransactionId = TransactionId::from_uuid(uuid(3));
+const TERMINAL: TerminalId = TerminalId::from_uuid(uuid(4));
+const JOURNAL: JournalId = JournalId::from_uuid(uuid(5));
+const INCARNATION: IncarnationId = IncarnationId::from_uuid(uuid(6));
+const REQUEST: RequestId = RequestId::from_uuid(uuid(7));
+const JOB: PrintJobId = PrintJobId::from_uuid(uuid(8));
+
+fn dollars(minor: i64) -> Money {
+    Money::new(minor, "USD".parse().unwrap())
+}
+
+/// Every sample. The names of variants come from matches without a wildcard: a new variant does
+/// not compile until it has a name here, and has no section until there is a sample of it.
+pub(super) fn all() -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for (special, message) in handshakes() {
+        let Handshake::Hello(_) = &message;
+        samples.push(Sample::new("handshake", &named("hello", special), message));
+    }
+    for (special, message) in replies() {
+        let name = match &message {
+            HandshakeReply::Challenge(_) => "challenge",
+            HandshakeReply::Welcome(_) => "welcome",
+            HandshakeReply::Refused(_) => "refused",
+        };
+        samples.push(Sample::new("reply", &named(name, special), message));
+    }
+    for (special, message) in to_agent() {
+        let name = match &message {
+            ToAgent::Offer(_) => "offer",
+            ToAgent::SelectTip { .. } => "select_tip",
+            ToAgent::ReadCard(_) => "read_card",
+            ToAgent::HostAnswer(_) => "host_answer",
+            ToAgent::Stop { .. } => "stop",
+            ToAgent::AttemptClosed { .. } => "attempt_closed",
+            ToAgent::Concluded(_) => "concluded",
+            ToAgent::Print(_) => "print",
+            ToAgent::Answer { .. } => "answer",
+            ToAgent::Ping => "ping",
+            ToAgent::Pong => "pong",
+        };
+        samples.push(Sample::new("to_agent", &named(name, special), message));
+    }
+    for (special, message) in to_engine() {
+        let name = match &message {
+            ToEngine::Accept { .. } => "accept",
+            ToEngine::Reject { .. } => "reject",
+            ToEngine::TipChosen { .. } => "tip_chosen",
+            ToEngine::Card(_) => "card",
+            ToEngine::AttemptEnded { .. } => "attempt_ended",
+            ToEngine::Completed(_) => "completed",
+            ToEngine::Print(_) => "print",
+            ToEngine::Request { .. } => "request",
+            ToEngine::Status(_) => "status",
+            ToEngine::Ping => "ping",
+            ToEngine::Pong => "pong",
+        };
+        samples.push(Sample::new("to_engine", &named(name, special), message));
+    }
+    samples
+}
+
+fn named(name: &str, special: &str) -> String {
+    if special.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}.{special}")
+    }
+}
+
+fn completion(chip: ChipOutcome) -> Completion {
+    Completion {
+        pos_id: POS,
+        attempt_id: ATTEMPT,
+        chip,
+        data: vec![0x9F, 0x27, 0x01, 0x40],
+    }
+}
+
+fn hello(open: Vec<Digest>, prints: Vec<PrintReport>) -> Handshake {
+    Handshake::Hello(Box::new(Hello {
+        version: 1,
+        terminal_id: TERMINAL,
+        agent_version: "0.1.0".to_owned(),
+        journal_id: JOURNAL,
+        boot: 3,
+        connection: 70_000,
+        signature: vec![0xA5; 64],
+        open,
+        prints,
+    }))
+}
+
+fn handshakes() -> Vec<(&'static str, Handshake)> {
+    let states = [
+        DigestState::Accepted,
+        DigestState::Reading,
+        DigestState::Sent,
+        DigestState::Lost,
+        DigestState::Ended(AttemptEnd::AgentRestarted),
+        DigestState::Completed(completion(ChipOutcome::Agreed)),
+    ];
+    let digest = |state| Digest {
+        pos_id: POS,
+        attempt_id: Some(ATTEMPT),
+        state,
+    };
+    let mut open: Vec<Digest> = states.into_iter().map(digest).collect();
+    open[0].attempt_id = None;
+    vec![
+        ("", hello(Vec::new(), Vec::new())),
+        (
+            "open",
+            hello(
+                open,
+                prints().into_iter().map(|(_, report)| report).collect(),
+            ),
+        ),
+    ]
+}
+
+fn replies() -> Vec<(&'static str, HandshakeReply)> {
+    let refused = |reason| HandshakeReply::Refused(Refused { reason });
+    vec![
+        (
+            "",
+            HandshakeReply::Challenge(Challenge {
+                version_min: 1,
+                version_max: 1,
+                nonce: (0..32).collect(),
+                incarnation: INCARNATION,
+            }),
+        ),
+        (
+            "",
+            HandshakeReply::Welcome(Welcome {
+                epoch: 9,
+                now_ms: 1_800_000_000_000,
+                label: "Lane 1".to_owned(),
+                prints_known: vec![JOB],
+            }),
+        ),
+        ("version", refused(RefusedReason::Version)),
+        ("unauthorized", refused(RefusedReason::Unauthorized)),
+        (
+            "duplicate_identity",
+            refused(RefusedReason::DuplicateIdentity),
+        ),
+        ("stale", refused(RefusedReason::Stale)),
+        ("busy", refused(RefusedReason::Busy)),
+    ]
+}
+
+fn to_agent() -> Vec<(&'static str, ToAgent)> {
+    let mut messages = offers();
+    messages.extend(answers());
+    messages.extend(conclusions());
+    messages.extend([
+        (
+            "",
+            ToAgent::SelectTip {
+                pos_id: POS,
+                amount: dollars(1234),
+                prompt: TipPrompt {
+                    options_bps: vec![1000, 1500],
+                    custom: true,
+                    timeout_s: 30,
+                },
+            },
+        ),
+        (
+            "",
+            ToAgent::ReadCard(Grant {
+                pos_id: POS,
+                attempt_id: ATTEMPT,
+                number: 1,
+                amount: dollars(1434),
+                expires_in_ms: 60_000,
+            }),
+        ),
+        ("", ToAgent::Stop { pos_id: POS }),
+        (
+            "",
+            ToAgent::AttemptClosed {
+                pos_id: POS,
+                attempt_id: ATTEMPT,
+            },
+        ),
+        ("", ToAgent::Print(Box::new(print_command()))),
+        ("", ToAgent::Ping),
+        ("", ToAgent::Pong),
+    ]);
+    let host = |decision, issuer_data| {
+        ToAgent::HostAnswer(HostAnswer {
+            pos_id: POS,
+            attempt_id: ATTEMPT,
+            decision,
+            issuer_data,
+        })
+    };
+    messages.extend([
+        (
+            "approved",
+            host(HostDecision::Approved, vec![0x91, 0x02, 0x30, 0x30]),
+        ),
+        ("declined", host(HostDecision::Declined, Vec::new())),
+        ("unreachable", host(HostDecision::Unreachable, Vec::new())),
+    ]);
+    messages
+}
+
+fn offers() -> Vec<(&'static str, ToAgent)> {
+    let sale = Offer {
+        pos_id: POS,
+        kind: PosKind::Sale,
+        amount: dollars(1234),
+        reference: Some("order 7".to_owned()),
+        request_id: Some(REQUEST),
+    };
+    let authorization = Offer {
+        kind: PosKind::Authorization,
+        reference: None,
+        request_id: None,
+        ..sale.clone()
+    };
+    vec![
+        ("sale", ToAgent::Offer(sale)),
+        ("authorization", ToAgent::Offer(authorization)),
+    ]
+}
+
+fn answers() -> Vec<(&'static str, ToAgent)> {
+    let bodies = vec![
+        ("started", AnswerBody::Started { pos_id: POS }),
+        (
+            "canceled",
+            AnswerBody::Canceled {
+                verdict: "too_late_approved".to_owned(),
+            },
+        ),
+        ("print_queued", AnswerBody::PrintQueued { job_id: JOB }),
+        (
+            "tip_adjusted",
+            AnswerBody::TipAdjusted {
+                transaction_id: TRANSACTION,
+                total: dollars(1434),
+            },
+        ),
+        (
+            "voided",
+            AnswerBody::Voided {
+                transaction_id: TRANSACTION,
+                is_final: true,
+            },
+        ),
+        (
+            "refused",
+            AnswerBody::Refused(RequestRefused {
+                code: "FORBIDDEN".to_owned(),
+                message: "Not allowed.".to_owned(),
+            }),
+        ),
+    ];
+    let answer = |(name, body)| {
+        (
+            name,
+            ToAgent::Answer {
+                request_id: REQUEST,
+                body,
+            },
+        )
+    };
+    bodies.into_iter().map(answer).collect()
+}
+
+fn conclusions() -> Vec<(&'static str, ToAgent)> {
+    let statuses = [
+        ("in_progress", PosStatus::InProgress),
+        ("approved", PosStatus::Approved),
+        ("declined", PosStatus::Declined),
+        ("canceled", PosStatus::Canceled),
+        ("failed", PosStatus::Failed),
+        ("in_doubt", PosStatus::InDoubt),
+        ("reversed", PosStatus::Reversed),
+    ];
+    let conclude = |(name, status)| {
+        let is_approved = status == PosStatus::Approved;
+        let concluded = Concluded {
+            pos_id: POS,
+            status,
+            reason: if is_approved {
+                String::new()
+            } else {
+                "host_declined".to_owned()
+            },
+            amount: dollars(1434),
+            tip: is_approved.then(|| dollars(200)),
+            transaction_id: is_approved.then_some(TRANSACTION),
+        };
+        (name, ToAgent::Concluded(concluded))
+    };
+    statuses.into_iter().map(conclude).collect()
+}
+
+fn print_command() -> PrintCommand {
+    let text = |align| Entry::Text {
+        text: "Text".to_owned(),
+        align,
+    };
+    PrintCommand {
+        job_id: JOB,
+        receipt: Receipt {
+            copy: Copy::Customer,
+            is_duplicate: true,
+            entries: vec![
+                Entry::Heading {
+                    text: "APPROVED".to_owned(),
+                },
+                text(Align::Left),
+                text(Align::Centre),
+                text(Align::Right),
+                Entry::Field {
+                    name: "total".to_owned(),
+                    label: "TOTAL".to_owned(),
+                    value: "USD 14.34".to_owned(),
+                    emphasis: true,
+                },
+                Entry::Rule,
+                Entry::Blank,
+                Entry::Signature,
+                Entry::Qr {
+                    content: "QR".to_owned(),
+                },
+                Entry::Barcode {
+                    content: "128".to_owned(),
+                },
+            ],
+        },
+        open_drawer: false,
+    }
+}
+
+fn prints() -> Vec<(&'static str, PrintReport)> {
+    let states = [
+        (
+            "queued",
+            PrintState::Queued {
+                held_by: "no_paper".to_owned(),
+            },
+        ),
+        ("printing", PrintState::Printing),
+        ("printed", PrintState::Printed),
+        (
+            "failed",
+            PrintState::Failed {
+                reason: "cover_open".to_owned(),
+            },
+        ),
+        ("unknown", PrintState::Unknown),
+    ];
+    states
+        .into_iter()
+        .map(|(name, state)| (name, PrintReport { job_id: JOB, state }))
+        .collect()
+}
+
+fn to_engine() -> Vec<(&'static str, ToEngine)> {
+    let reject = |reason| ToEngine::Reject {
+        pos_id: POS,
+        reason,
+    };
+    let choice = |choice| ToEngine::TipChosen {
+        pos_id: POS,
+        choice,
+    };
+    let mut messages = vec![
+        ("", ToEngine::Accept { pos_id: POS }),
+        ("busy", reject(RejectReason::Busy)),
+        ("reader_not_ready", reject(RejectReason::ReaderNotReady)),
+        ("too_late", reject(RejectReason::TooLate)),
+        ("journal_fault", reject(RejectReason::JournalFault)),
+        ("amount", choice(TipChoice::Amount(dollars(200)))),
+        ("none", choice(TipChoice::None)),
+        ("timed_out", choice(TipChoice::TimedOut)),
+        (
+            "",
+            ToEngine::Card(CardReport {
+                pos_id: POS,
+                attempt_id: ATTEMPT,
+                amount: dollars(1434),
+                data: vec![0xE5; 3],
+                chip_waits: true,
+            }),
+        ),
+        (
+            "agreed",
+            ToEngine::Completed(completion(ChipOutcome::Agreed)),
+        ),
+        (
+            "refused",
+            ToEngine::Completed(completion(ChipOutcome::Refused)),
+        ),
+        (
+            "aborted",
+            ToEngine::Completed(completion(ChipOutcome::Aborted)),
+        ),
+        ("", ToEngine::Ping),
+        ("", ToEngine::Pong),
+    ];
+    messages.extend(
+        prints()
+            .into_iter()
+            .map(|(name, report)| (name, ToEngine::Print(report))),
+    );
+    messages.extend(ends());
+    messages.extend(requests());
+    messages.extend(health());
+    messages
+}
+
+fn ends() -> Vec<(&'static str, ToEngine)> {
+    let ends = [
+        ("customer_timeout", AttemptEnd::CustomerTimeout),
+        ("cashier_canceled", AttemptEnd::CashierCanceled),
+        ("stopped", AttemptEnd::Stopped),
+        ("card_removed", AttemptEnd::CardRemoved),
+        ("card_unusable", AttemptEnd::CardUnusable),
+        ("reader_fault", AttemptEnd::ReaderFault),
+        ("offline_not_allowed", AttemptEnd::OfflineNotAllowed),
+        ("agent_restarted", AttemptEnd::AgentRestarted),
+        ("link_lost", AttemptEnd::LinkLost),
+    ];
+    let ended = |attempt_id, end| ToEngine::AttemptEnded {
+        pos_id: POS,
+        attempt_id,
+        end,
+    };
+    let mut messages: Vec<_> = ends
+        .into_iter()
+        .map(|(name, end)| (name, ended(Some(ATTEMPT), end)))
+        .collect();
+    messages.push(("tip_prompt_left", ended(None, AttemptEnd::CashierCanceled)));
+    messages
+}
+
+fn requests() -> Vec<(&'static str, ToEngine)> {
+    let start = TillStart {
+        kind: PosKind::Sale,
+        amount: dollars(550),
+        reference: Some("table 4".to_owned()),
+        tip_prompt: true,
+    };
+    let requests = vec![
+        ("start", TillRequest::Start(start)),
+        (
+            "cancel",
+            TillRequest::Cancel {
+                pos_id: POS,
+                void_if_too_late: true,
+            },
+        ),
+        (
+            "print",
+            TillRequest::Print {
+                pos_id: POS,
+                copy: Copy::Merchant,
+            },
+        ),
+        (
+            "tip_adjust",
+            TillRequest::TipAdjust {
+                pos_id: POS,
+                tip: dollars(100),
+            },
+        ),
+        (
+            "void",
+            TillRequest::Void {
+                transaction_id: TRANSACTION,
+            },
+        ),
+    ];
+    let request = |(name, request)| {
+        (
+            name,
+            ToEngine::Request {
+                request_id: REQUEST,
+                request,
+            },
+        )
+    };
+    requests.into_iter().map(request).collect()
+}
+
+fn health() -> Vec<(&'static str, ToEngine)> {
+    let status = |reader, paper, current| {
+        ToEngine::Status(TillStatus {
+            reader,
+            reader_serial: "SIM0000001".to_owned(),
+            reader_firmware: "NEO2 SIM v1.00".to_owned(),
+            printer_online: true,
+            paper,
+            cover_open: false,
+            agent_version: "0.1.0".to_owned(),
+            current,
+        })
+    };
+    vec![
+        (
+            "ready",
+            status(ReaderState::Ready, PaperState::Ok, Some(POS)),
+        ),
+        (
+            "starting",
+            status(ReaderState::Starting, PaperState::NearEnd, None),
+        ),
+        (
+            "absent",
+            status(ReaderState::Absent, PaperState::Unknown, None),
+        ),
+        (
+            "not_encrypting",
+            status(ReaderState::NotEncrypting, PaperState::Out, None),
+        ),
+    ]
+}

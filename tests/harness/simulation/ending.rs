@@ -1,0 +1,167 @@
+//! How a world ends: whether anything is left to do, the rules about the end, and the report.
+
+use std::collections::BTreeMap;
+
+use engine::owner::key;
+use engine::store::Rows as _;
+
+use super::checker::{self, Violation};
+use super::client::Client;
+use super::event::Event;
+use super::world::World;
+
+/// How long after the last fault everything must have an end. A reversal whose original is not
+/// found takes two minutes, a transaction with retries five; the rest is margin.
+const HEALING_MS_MAX: u64 = 1_800_000;
+
+/// What a seed came to.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// The first rule that did not hold.
+    pub violation: Option<Violation>,
+    /// Hash over everything that happened.
+    pub trace: u64,
+    /// Virtual milliseconds.
+    pub virtual_ms: u64,
+    /// Events.
+    pub events: u64,
+    /// POS transactions by status.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Requests for money that left.
+    pub authorizations: u64,
+    /// Replayed answers.
+    pub replays: u64,
+    /// Strikes by fault.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+impl World {
+    /// Whether everything has an end; otherwise looks again later.
+    pub(super) fn look(&mut self) {
+        match self.open_end() {
+            None => {
+                self.is_converged = true;
+                for rule in checker::AT_THE_END {
+                    let host = self.acquirer.line.host();
+                    self.check(rule(&self.history, host));
+                }
+            }
+            Some(_) if self.now_ms < HEALING_MS_MAX => {
+                self.queue.push(self.now_ms + 2_000, Event::Looks);
+            }
+            Some(open) => self.violate(Violation::new("converges", open)),
+        }
+    }
+
+    /// Something that has no end yet.
+    pub(super) fn open_end(&self) -> Option<String> {
+        if !self.engine.is_idle() {
+            return Some("the engine has something to do".to_owned());
+        }
+        let marks = self
+            .engine
+            .store
+            .scan(&key::space(key::OPEN), None, 5)
+            .unwrap_or_default();
+        if let Some((mark, _)) = marks.first() {
+            let row = key::opened(mark).unwrap_or_default();
+            return Some(format!("{:?} of open work has no end", char::from(row[0])));
+        }
+        let pos = self
+            .history
+            .pos
+            .values()
+            .find(|pos| !pos.status().is_final());
+        if let Some(pos) = pos {
+            return Some(format!(
+                "{} is {:?} in {:?}",
+                pos.id,
+                pos.status(),
+                pos.stage
+            ));
+        }
+        let client = self.clients.iter().position(Client::waits);
+        if let Some(client) = client {
+            return Some(format!("client {client} has no answer"));
+        }
+        self.tills
+            .iter()
+            .enumerate()
+            .find_map(|(number, till)| till.open_end().map(|what| format!("till {number}: {what}")))
+    }
+
+    pub(super) fn report(self, events: u64) -> Report {
+        let mut outcomes = BTreeMap::new();
+        for pos in self.history.pos.values() {
+            let reason = pos.reason().map_or("", |reason| reason.code());
+            let outcome = format!("{:?}/{reason}", pos.status()).to_lowercase();
+            *outcomes.entry(outcome).or_default() += 1;
+        }
+        let faults = self
+            .plan
+            .struck
+            .iter()
+            .map(|(fault, times)| (fault.word(), *times));
+        Report {
+            seed: self.seed,
+            violation: self.violation,
+            trace: self.trace,
+            virtual_ms: self.now_ms,
+            events,
+            outcomes,
+            authorizations: self.authorizations,
+            replays: self.replays,
+            faults: faults.collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::domain::pos::{PosTransaction, Verdict};
+    use protocol::link::PosStatus;
+
+    use super::*;
+
+    /// A world at its end, in which a POS transaction of some kind has been changed by hand.
+    fn changed(is_wanted: fn(&PosTransaction) -> bool, change: fn(&mut PosTransaction)) -> World {
+        let found = (1..100).find_map(|seed| {
+            let mut world = World::new(seed, None, false);
+            world.run_to_the_end();
+            assert_eq!(world.violation, None, "seed {seed}");
+            change(world.history.pos.values_mut().find(|pos| is_wanted(pos))?);
+            Some(world)
+        });
+        found.unwrap()
+    }
+
+    #[test]
+    fn a_false_verdict_is_caught() {
+        let world = changed(
+            |pos| pos.cancel.is_some(),
+            |pos| {
+                if let Some(cancel) = &mut pos.cancel {
+                    cancel.verdict = cancel.verdict.map_or(Some(Verdict::Canceled), |_| None);
+                }
+            },
+        );
+        let host = world.acquirer.line.host();
+        assert!(checker::verdicts_are_true(&world.history, host).is_err());
+    }
+
+    #[test]
+    fn a_false_status_is_caught() {
+        let world = changed(
+            |pos| pos.status() == PosStatus::Approved,
+            |pos| {
+                if let Some(outcome) = &mut pos.outcome {
+                    outcome.status = PosStatus::Declined;
+                }
+            },
+        );
+        let host = world.acquirer.line.host();
+        assert!(checker::statuses_are_true(&world.history, host).is_err());
+    }
+}

@@ -1,0 +1,99 @@
+//! `cargo bench-load`: how fast the engine is, with everything that it promises, and at what cost.
+//!
+//! A real engine process; merchants boarded and tills paired over the API; simulated agents on real
+//! links that answer at once; API clients that start sales and wait for their ends. Engine and load
+//! share the machine. The number of an unfinished optimization is worth nothing without its
+//! conditions, so they are part of the result.
+
+#![allow(clippy::disallowed_methods, reason = "measures time")]
+
+#[path = "bench_load/agent.rs"]
+mod agent;
+#[path = "bench_load/board.rs"]
+mod board;
+#[path = "bench_load/card.rs"]
+mod card;
+#[path = "bench_load/connection.rs"]
+mod connection;
+#[path = "bench_load/load.rs"]
+mod load;
+#[path = "bench_load/machine.rs"]
+mod machine;
+#[path = "bench_load/measure.rs"]
+mod measure;
+#[path = "bench_load/report.rs"]
+mod report;
+#[path = "bench_load/run.rs"]
+mod run;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Measures the engine under sales.
+#[derive(Debug, Parser)]
+#[command(name = "cargo bench-load --")]
+struct Arguments {
+    /// Tills, in all.
+    #[arg(long, default_value_t = 1)]
+    terminals: usize,
+    /// Merchants that the tills are spread over.
+    #[arg(long, default_value_t = 1)]
+    merchants: usize,
+    /// API clients with a connection each; at most one per till, which is the default.
+    #[arg(long)]
+    clients: Option<usize>,
+    /// Sales a second, whether or not the engine keeps up; without it, each client starts a sale
+    /// when its last one has ended.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// How long to measure, after a warm-up.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Directory for the database; a new temporary one beside the programs if absent.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// One line of JSON.
+    #[arg(long)]
+    json: bool,
+    /// A file with such a line, to compare with.
+    #[arg(long)]
+    compare: Option<PathBuf>,
+    /// Two seconds; only whether sales complete without errors. Exits with 1 otherwise.
+    #[arg(long)]
+    smoke: bool,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::parse();
+    if arguments.smoke {
+        arguments.seconds = 2;
+    }
+    match measure(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench-load failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures and reports; true when sales completed, and none without an approval.
+fn measure(arguments: &Arguments) -> io::Result<bool> {
+    let (result, tally) = run::run(arguments)?;
+    for (what, count) in tally.kinds_of_errors() {
+        eprintln!("{count} × {what}");
+    }
+    if arguments.json {
+        println!("{}", serde_json::Value::Object(result.clone()));
+    } else {
+        report::print(&result);
+    }
+    if let Some(old) = &arguments.compare {
+        report::compare(old, &result)?;
+    }
+    Ok(tally.errors() == 0 && tally.completed_in_window() > 0)
+}
