@@ -87,3 +87,38 @@ fn a_lost_answer_is_in_doubt_and_then_reversed() {
     assert_eq!(data["cancel"]["verdict"], "too_late_approved", "{data}");
     assert_eq!(data["status"], "approved", "{data}");
 }
+
+#[test]
+fn a_cancel_that_undoes_beats_an_approval_that_comes_late() {
+    let shop = Shop::open(&directory("late")).unwrap();
+    // The acquirer takes five seconds for this amount.
+    let pos_id = begin_sale(&shop, 83);
+    shop.devices.present("visa", "insert").unwrap();
+    until_pos(&shop, &pos_id, "authorizing", |pos| {
+        pos["stage"] == "authorizing"
+    });
+    let path = format!("/v1/pos/transactions/{pos_id}");
+    let body = json!({"if_too_late": "void"});
+    let canceled = shop.pos.post(&format!("{path}/cancel"), &body);
+    let data = good(&canceled, 200, "cancel");
+    assert_eq!(data["cancel"]["verdict"], "too_late_reversed", "{data}");
+    let end = shop.end_of(&pos_id);
+    assert_eq!(end.field("status"), "reversed", "{}", end.text);
+    assert_eq!(end.field("reason"), "pos_canceled");
+    let id = end.data()["attempts"][0]["transaction_id"]
+        .as_str()
+        .unwrap();
+    // The approval arrives after that, and is undone as well: nobody has paid.
+    let undone = harness::wait::until("the late approval to be undone", || {
+        let found = transaction(&shop, id);
+        let is_late = found["reversal"]["reason"] == "late_approval";
+        (is_late && found["status"] == "reversed").then_some(found)
+    });
+    assert!(undone.is_some(), "{}", transaction(&shop, id));
+    // One slip says so; a second one would go to the next customer.
+    let jobs = shop.pos.get(&format!("{path}/print-jobs"));
+    let jobs = good(&jobs, 200, "jobs")["items"].as_array().map(Vec::len);
+    assert_eq!(jobs, Some(1));
+    let end = pay(&shop, 8_300, "visa", "tap");
+    assert_eq!(end.field("status"), "approved", "{}", end.text);
+}
