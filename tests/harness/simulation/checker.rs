@@ -136,7 +136,8 @@ pub fn verdicts_are_true(history: &History, _host: &Host) -> Checked {
         let status = pos.status();
         let is_true = match cancel.verdict {
             None => false,
-            Some(Verdict::Canceled) => status == PosStatus::Canceled,
+            // No money moved: by the cancel, or by a failure while it waited for the outcome.
+            Some(Verdict::Canceled) => matches!(status, PosStatus::Canceled | PosStatus::Failed),
             Some(Verdict::TooLateApproved) => status == PosStatus::Approved,
             Some(Verdict::TooLateDeclined) => status == PosStatus::Declined,
             Some(Verdict::TooLateReversed) => status == PosStatus::Reversed,
