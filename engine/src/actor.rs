@@ -1,7 +1,7 @@
 //! Shells around the owners: mailbox, timer, store and outside world; no rules.
 //!
 //! Handlers are synchronous. Requests enter by [`directory::Directory`], which bounds what is
-//! admitted; completions and link events enter by [`deliver`], bounded by what was admitted.
+//! admitted; completions and link events enter by `deliver`, bounded by what was admitted.
 
 pub mod directory;
 pub mod merchant;

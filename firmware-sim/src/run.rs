@@ -185,7 +185,7 @@ impl Bench {
         now_ms: u64,
         request: &ControlRequest,
     ) -> io::Result<Result<Value, ControlError>> {
-        if request.command == "status" {
+        if request.device == "all" && request.command == "status" {
             return Ok(Ok(self.status()));
         }
         let found = self

@@ -115,7 +115,7 @@ impl Scene {
 
 /// The end of a POS transaction, which must be the next thing said about it.
 fn concluded(link: &mut HandLink, pos_id: PosTransactionId) -> PosStatus {
-    match link.next() {
+    match link.next_message() {
         Some(ToAgent::Concluded(concluded)) if concluded.pos_id == pos_id => concluded.status,
         other => panic!("not concluded: {other:?}"),
     }

@@ -76,21 +76,27 @@ fn every_deliberate_bug_is_caught() {
     }
 }
 
-/// Where nothing goes wrong, nobody is told that something did.
+/// Where nothing goes wrong, only people end what does not end in money.
 #[test]
 fn quiet_worlds_have_no_technical_failures() {
-    let mut worlds = 0;
-    for seed in 1..=SEEDS {
-        let report = simulation::run(seed, None, false);
-        if !report.faults.is_empty() {
-            continue;
-        }
-        worlds += 1;
+    const REASONS: &[&str] = &[
+        "approved",
+        "host_declined",
+        "partial_not_accepted",
+        "cashier_canceled",
+        "pos_canceled",
+        "customer_timeout",
+        "amount_mismatch",
+        // A declined card is read again at once if it is still in the slot.
+        "card_removed",
+    ];
+    let reports = (1..=SEEDS).map(|seed| simulation::run(seed, None, false));
+    let quiet: Vec<_> = reports.filter(|report| report.faults.is_empty()).collect();
+    assert!(quiet.len() > 10, "{} quiet worlds", quiet.len());
+    for report in quiet {
         for outcome in report.outcomes.keys() {
             let reason = outcome.split('/').nth(1).unwrap_or_default();
-            println!("{seed} {outcome} {:?}", report.outcomes);
-            let _ = reason;
+            assert!(REASONS.contains(&reason), "seed {}: {outcome}", report.seed);
         }
     }
-    assert!(worlds > 10, "{worlds} quiet worlds");
 }

@@ -291,7 +291,7 @@ impl HandLink {
     }
 
     /// The next message that is neither heartbeat nor print; prints are taken and reported.
-    pub fn next(&mut self) -> Option<ToAgent> {
+    pub fn next_message(&mut self) -> Option<ToAgent> {
         loop {
             match self.receive::<ToAgent>()? {
                 ToAgent::Ping => drop(self.send(&ToEngine::Pong)),
@@ -324,7 +324,7 @@ impl HandLink {
 
     /// Takes the offer of this POS transaction, up to the leave to read a card.
     pub fn take_offer(&mut self) -> Grant {
-        match self.next() {
+        match self.next_message() {
             Some(ToAgent::Offer(offer)) => {
                 self.send(&ToEngine::Accept {
                     pos_id: offer.pos_id,
@@ -337,7 +337,7 @@ impl HandLink {
 
     /// The leave to read a card, which must be next.
     pub fn grant(&mut self) -> Grant {
-        match self.next() {
+        match self.next_message() {
             Some(ToAgent::ReadCard(grant)) => grant,
             other => panic!("no grant: {other:?}"),
         }
@@ -345,7 +345,7 @@ impl HandLink {
 
     /// The acquirer's answer, which must be next.
     pub fn host_answer(&mut self) -> HostAnswer {
-        match self.next() {
+        match self.next_message() {
             Some(ToAgent::HostAnswer(answer)) => answer,
             other => panic!("no answer of the acquirer: {other:?}"),
         }

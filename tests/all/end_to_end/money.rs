@@ -193,18 +193,6 @@ fn every_cancel_has_its_verdict() {
         cancel(&failed, keep()),
         is("already_final", "failed", "acquirer_unreachable")
     );
-
-    // While the acquirer thinks (it takes five seconds for this amount).
-    let pos_id = begin_sale(&lane, 83);
-    lane.devices.present("visa", "insert").unwrap();
-    super::until_pos(&lane, &pos_id, "authorizing", |pos| {
-        pos["stage"] == "authorizing"
-    });
-    let found = cancel(&pos_id, void());
-    assert_eq!(found.0, "too_late_reversed");
-    let end = lane.end_of(&pos_id);
-    assert_eq!(end.field("status"), "reversed", "{}", end.text);
-    assert_eq!(end.field("reason"), "pos_canceled");
 }
 
 #[test]

@@ -148,10 +148,8 @@ fn two_copies_print_and_reprints_say_duplicate() {
     assert_eq!(print(&lane, &pos_id, "customer")["is_duplicate"], false);
     assert_eq!(print(&lane, &pos_id, "customer")["is_duplicate"], true);
     until_jobs(&lane, &pos_id, 6, "printed");
-    assert!(
-        letters(&lane, before + 5).contains("34.01"),
-        "the total with the tip"
-    );
+    let found = letters(&lane, before + 5);
+    assert!(found.contains("34.01"), "the total with the tip: {found}");
     assert!(letters(&lane, before + 6).contains("DUPLICATE"));
     let void = format!("/v1/transactions/{transaction_id}/void");
     good(&lane.pos.post(&void, &json!({})), 200, "void");

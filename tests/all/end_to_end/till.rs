@@ -388,7 +388,7 @@ fn the_payer_chooses_the_tip_before_the_card() {
         &lane.till,
         &["choose-tip", "--option", "0"],
         6,
-        "NO_TIP_PROMPT",
+        "NOTHING_RUNNING",
     );
     for (prompt, choice, tip) in [
         (json!(true), &["--option", "0"][..], json!(750)),

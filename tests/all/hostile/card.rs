@@ -23,7 +23,7 @@ fn closed(link: &mut HandLink, report: CardReport) -> Vec<ToAgent> {
     link.send(&ToEngine::Card(report));
     let mut said = Vec::new();
     loop {
-        match link.next().expect("the link stays up") {
+        match link.next_message().expect("the link stays up") {
             message if message == closed => return said,
             message => said.push(message),
         }
@@ -75,7 +75,7 @@ fn card_data_that_comes_too_early_or_too_late_is_closed() {
 
     // Before the offer was taken there is no attempt.
     scene.counter.start(scene.till.terminal_id, 3_100);
-    let Some(ToAgent::Offer(offer)) = link.next() else {
+    let Some(ToAgent::Offer(offer)) = link.next_message() else {
         panic!("no offer")
     };
     let early = Grant {

@@ -179,7 +179,7 @@ fn what_is_said_before_the_welcome_does_not_count() {
     let mut scene = Scene::open();
     let mut link = scene.link();
     let started = scene.counter.start(scene.till.terminal_id, 1_400);
-    let Some(ToAgent::Offer(offer)) = link.next() else {
+    let Some(ToAgent::Offer(offer)) = link.next_message() else {
         panic!("no offer")
     };
     assert_eq!(started.field("id"), offer.pos_id.to_string());
@@ -315,7 +315,7 @@ fn a_hello_cannot_claim_what_has_not_happened() {
     open.extend((0..100).map(|_| claim(&own)));
     let (mut link, _) = scene.till.link_with(open).expect("the till is welcome");
     for pos_id in [theirs.pos_id, nobodys.pos_id] {
-        assert_eq!(link.next(), Some(ToAgent::Stop { pos_id }));
+        assert_eq!(link.next_message(), Some(ToAgent::Stop { pos_id }));
     }
     assert_eq!(scene.status(own.pos_id).0, "in_progress");
     assert_eq!(scene.status(theirs.pos_id).0, "in_progress");

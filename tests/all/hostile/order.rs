@@ -15,7 +15,7 @@ fn what_is_said_twice_counts_once() {
     let mut scene = Scene::open();
     let mut link = scene.link();
     scene.counter.start(scene.till.terminal_id, 4_000);
-    let Some(ToAgent::Offer(offer)) = link.next() else {
+    let Some(ToAgent::Offer(offer)) = link.next_message() else {
         panic!("no offer")
     };
     for _ in 0..3 {
@@ -32,7 +32,7 @@ fn what_is_said_twice_counts_once() {
     let mut closed = 0;
     let mut answered = 0;
     while closed + answered < 3 {
-        match link.next() {
+        match link.next_message() {
             Some(ToAgent::AttemptClosed { .. }) => closed += 1,
             Some(ToAgent::HostAnswer(_)) => answered += 1,
             other => panic!("{other:?}"),
@@ -62,7 +62,7 @@ fn what_comes_too_early_changes_nothing() {
     // Approved after five seconds: the acquirer's answer cannot overtake what is said before it.
     let amount = 100_083;
     scene.counter.start(scene.till.terminal_id, amount);
-    let Some(ToAgent::Offer(offer)) = link.next() else {
+    let Some(ToAgent::Offer(offer)) = link.next_message() else {
         panic!("no offer")
     };
     let pos_id = offer.pos_id;
@@ -176,7 +176,11 @@ fn another_till_cannot_move_a_sale() {
     ];
     for message in messages {
         honest.send(&message);
-        assert_eq!(honest.next(), Some(ToAgent::Stop { pos_id }), "{message:?}");
+        assert_eq!(
+            honest.next_message(),
+            Some(ToAgent::Stop { pos_id }),
+            "{message:?}"
+        );
     }
     assert_eq!(scene.counter.read(pos_id)["stage"], "awaiting_card");
     scene.finish(&mut link, &grant);

@@ -31,7 +31,7 @@ fn ask(link: &mut HandLink, request_id: RequestId, request: TillRequest) -> Answ
         request,
     });
     loop {
-        match link.next() {
+        match link.next_message() {
             Some(ToAgent::Answer {
                 request_id: of,
                 body,

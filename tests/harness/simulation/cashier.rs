@@ -133,21 +133,23 @@ impl World {
         self.control(till, ControlCommand::ChooseTip(key));
     }
 
-    /// The reader began, or ceased, to wait for a card.
-    pub fn polling_changed(&mut self, till: usize) {
-        if !self.tills[till].is_polling {
-            return;
-        }
-        self.tills[till].poll += 1;
+    /// The reader does something else: whoever left a card in it takes it out, and somebody comes
+    /// with a card when it waits for one.
+    pub fn phase_changed(&mut self, till: usize, phase: Phase) {
+        let is_polling = phase == Phase::Polling;
+        self.tills[till].poll += u64::from(is_polling);
         let poll = self.tills[till].poll;
-        // Whoever left a card in the slot takes it out first.
-        if self.tills[till].reader.inserted().is_some() {
+        let is_free = is_polling || phase == Phase::Idle;
+        if is_free && self.tills[till].reader.inserted().is_some() {
             let event = Event::Customer {
                 till,
                 poll,
                 is_leaving: true,
             };
             self.queue.push(self.now_ms + 300, event);
+        }
+        if !is_polling {
+            return;
         }
         let wait_ms = match self.random.below(20) {
             // In the last moment.
@@ -187,13 +189,9 @@ impl World {
         let way = *self.random.pick(card.ways);
         self.note(|| format!("till {till}: {} {}", card.name, way.word()));
         self.reader_input(till, ReaderInput::Present(Presentation { card, way }));
-        if way == Way::Insert {
-            let is_early = self.plan.strikes(Fault::OddCustomer, 20, &mut self.random);
-            let stay_ms = if is_early {
-                self.random.below(3_000)
-            } else {
-                45_000
-            };
+        let is_early = self.plan.strikes(Fault::OddCustomer, 20, &mut self.random);
+        if way == Way::Insert && is_early {
+            let stay_ms = self.random.below(3_000);
             let event = Event::Customer {
                 till,
                 poll,

@@ -1,6 +1,6 @@
 //! A till's reader: the firmware, the serial line, and the agent's conversation with it.
 
-use firmware_sim::reader::{Input as ReaderInput, Output as ReaderOutput, Phase};
+use firmware_sim::reader::{Input as ReaderInput, Output as ReaderOutput};
 use terminal_agent::machine::agent::Input;
 use terminal_agent::machine::{reader, translate};
 
@@ -71,9 +71,9 @@ impl World {
                 self.queue.push(now_ms + SERIAL_MS, event);
             }
         }
-        let is_polling = till.reader.phase() == Phase::Polling;
-        if is_polling != std::mem::replace(&mut till.is_polling, is_polling) {
-            self.polling_changed(number);
+        let phase = till.reader.phase();
+        if phase != std::mem::replace(&mut till.phase, phase) {
+            self.phase_changed(number, phase);
         }
     }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use engine::owner::work::Ids as _;
-use firmware_sim::reader::{Input as ReaderInput, Reader, ReaderConfig};
+use firmware_sim::reader::{Input as ReaderInput, Phase, Reader, ReaderConfig};
 use protocol::id::{JournalId, PrintJobId, TerminalId};
 use protocol::link::{PaperState, PosStatus, PrintState};
 use terminal_agent::machine::agent::{
@@ -45,8 +45,8 @@ pub struct Till {
     pub plug: u64,
     /// Counts how often the reader began to wait for a card.
     pub poll: u64,
-    /// Whether it waits for a card.
-    pub is_polling: bool,
+    /// What it is busy with.
+    pub phase: Phase,
     /// Outputs until the process ends between two of them, and how.
     pub ends_after: Option<(u64, Fault)>,
     /// The next write of the journal fails.
@@ -82,7 +82,7 @@ impl Till {
             is_plugged: true,
             plug: 0,
             poll: 0,
-            is_polling: false,
+            phase: Phase::Boot,
             ends_after: None,
             is_journal_failing: false,
             printed: BTreeMap::new(),

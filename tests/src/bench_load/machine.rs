@@ -19,8 +19,6 @@ pub(crate) struct Usage {
     pub(crate) cpu_s: f64,
     /// Times that its threads went to sleep.
     pub(crate) sleeps: u64,
-    /// Bytes sent to storage.
-    pub(crate) written_bytes: u64,
 }
 
 /// What the process has used so far; zeros when it is gone.
@@ -46,7 +44,6 @@ pub(crate) fn usage(pid: u32) -> Usage {
                 number(&status.unwrap_or_default(), "voluntary_ctxt_switches:")
             })
             .sum(),
-        written_bytes: number(&read(format!("/proc/{pid}/io")), "write_bytes:"),
     }
 }
 
@@ -110,6 +107,23 @@ pub(crate) fn disk_sync(dir: &Path) -> io::Result<Duration> {
     fs::remove_file(&path)?;
     times.sort_unstable();
     percentile(&times, 0.5).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Bytes written so far, by anybody, to the device that holds `dir`; zero when it is none. What the
+/// kernel counts per process is of no use: with large folios a commit of 1 KiB counts as 1 MiB.
+pub(crate) fn device_written(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(device) = fs::metadata(dir).map(|metadata| metadata.dev()) else {
+        return 0;
+    };
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let stat = read(format!("/sys/dev/block/{major}:{minor}/stat"));
+    // The seventh number is sectors of 512 bytes (Documentation/block/stat).
+    let sectors = stat
+        .split_whitespace()
+        .nth(6)
+        .and_then(|text| text.parse::<u64>().ok());
+    sectors.unwrap_or(0) * 512
 }
 
 /// Bytes that the files below `dir` take on the disk.

@@ -60,7 +60,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "engine_commits_per_sale",
             "engine_commits_per_sync",
             "engine_log_bytes_per_sale",
-            "written_bytes_per_sale",
+            "device_written_bytes_per_sale",
             "data_bytes",
         ],
     ),
@@ -77,7 +77,7 @@ pub(crate) fn print(result: &Result) {
         println!("{heading}");
         for name in *names {
             if let Some(value) = result.get(*name) {
-                println!("  {name:<27} {}", text(value));
+                println!("  {name:<29} {}", text(value));
             }
         }
     }
@@ -98,12 +98,12 @@ pub(crate) fn compare(old: &Path, new: &Result) -> io::Result<()> {
         match (before.as_f64(), after.as_f64()) {
             (Some(before), Some(after)) if before > 0.0 => {
                 println!(
-                    "  {name:<27} {before:>12} {after:>12}  ×{:.2}",
+                    "  {name:<29} {before:>12} {after:>12}  ×{:.2}",
                     after / before
                 );
             }
             (None, None) if before != after => {
-                println!("  {name:<27} {} → {}", text(before), text(after));
+                println!("  {name:<29} {} → {}", text(before), text(after));
             }
             _ => {}
         }

@@ -265,7 +265,10 @@ impl MerchantOwner {
         {
             self.close(work, pos, PosStatus::Reversed, reversal.reason);
         }
-        self.print_automatically(work, &transaction, Slip::Reversed);
+        // The payer has left with a slip, if there was one; the next one in line must not get this.
+        if reversal.reason != Reason::LateApproval {
+            self.print_automatically(work, &transaction, Slip::Reversed);
+        }
         Ok(())
     }
 

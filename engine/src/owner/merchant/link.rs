@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use protocol::id::{JournalId, PosTransactionId, PrintJobId, TerminalId};
 use protocol::link::{
-    AttemptEnd, Digest, DigestState, HostDecision, PosStatus, PrintReport, ToAgent,
+    AttemptEnd, Digest, DigestState, HostDecision, PosStatus, PrintReport, PrintState, ToAgent,
 };
 
 use crate::domain::pos::{AttemptState, PosTransaction, Stage};
@@ -63,7 +63,16 @@ impl MerchantOwner {
             .cloned()
             .collect();
         for job in jobs {
-            self.send_print(work, &job);
+            if is_same_journal {
+                self.send_print(work, &job);
+            } else {
+                // The journal that knew whether paper came out is gone: nothing prints twice.
+                let report = PrintReport {
+                    job_id: job.id,
+                    state: PrintState::Unknown,
+                };
+                self.print_reported(work, terminal_id, &report)?;
+            }
         }
         Ok(())
     }

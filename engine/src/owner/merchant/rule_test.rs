@@ -557,3 +557,20 @@ fn receipts_print_after_approval_and_reprints_say_duplicate() {
     );
     assert_eq!(again.len(), 1);
 }
+
+#[test]
+fn a_replaced_installation_prints_nothing_that_may_have_been_printed() {
+    let mut bench = Bench::new();
+    bench.approved();
+    let is_print = |message: &ToAgent| matches!(message, ToAgent::Print(_));
+    bench.effects.clear();
+    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    assert_eq!(
+        bench.sent().iter().filter(|one| is_print(one)).count(),
+        2,
+        "the same till is sent its open jobs again"
+    );
+    bench.effects.clear();
+    bench.link_up(JournalId::from_uuid(Uuid::from_u128(99)), Vec::new());
+    assert!(!bench.sent().iter().any(is_print));
+}

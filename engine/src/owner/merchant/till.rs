@@ -267,7 +267,7 @@ impl MerchantOwner {
                 | AttemptEnd::LinkLost
         );
         let status = match end {
-            AttemptEnd::CashierCanceled | AttemptEnd::Stopped => PosStatus::Canceled,
+            AttemptEnd::CashierCanceled => PosStatus::Canceled,
             _ => PosStatus::Failed,
         };
         let pos = end_attempt(pos, reason);
@@ -380,7 +380,8 @@ const fn reason_of(end: AttemptEnd) -> Reason {
     match end {
         AttemptEnd::CustomerTimeout => Reason::CustomerTimeout,
         AttemptEnd::CashierCanceled => Reason::CashierCanceled,
-        AttemptEnd::Stopped => Reason::PosCanceled,
+        // What the engine stopped is closed before the till says so: this till stopped by itself.
+        AttemptEnd::Stopped => Reason::TerminalUnreachable,
         AttemptEnd::CardRemoved => Reason::CardRemoved,
         AttemptEnd::CardUnusable => Reason::CardUnusable,
         AttemptEnd::ReaderFault => Reason::ReaderFault,

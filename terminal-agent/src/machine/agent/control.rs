@@ -92,7 +92,7 @@ impl Agent {
             self.waiters.entry(request_id).or_default().push(control);
             return Ok(());
         }
-        self.may_request(now_ms, &request)?;
+        self.may_request(now_ms, request_id, &request)?;
         if matches!(request, TillRequest::Start(_)) {
             let window_ms = self.config.start_window_ms;
             self.starts
@@ -111,7 +111,12 @@ impl Agent {
         Ok(())
     }
 
-    fn may_request(&self, now_ms: u64, request: &TillRequest) -> Result<(), ControlRefusal> {
+    fn may_request(
+        &self,
+        now_ms: u64,
+        request_id: RequestId,
+        request: &TillRequest,
+    ) -> Result<(), ControlRefusal> {
         if self.journal.requests().count() >= REQUESTS_MAX {
             return Err(ControlRefusal::TooManyRequests);
         }
@@ -126,6 +131,8 @@ impl Agent {
             TillRequest::Start(start) if !start.amount.is_positive() => {
                 Err(ControlRefusal::InvalidAmount)
             }
+            // The sale that runs is this one: its answer was lost, and the engine repeats it.
+            TillRequest::Start(_) if self.runs_for(request_id) => Ok(()),
             TillRequest::Start(_) if self.is_busy(now_ms, None) || self.is_starting() => {
                 Err(ControlRefusal::TerminalBusy)
             }
@@ -138,6 +145,12 @@ impl Agent {
             | TillRequest::TipAdjust { .. }
             | TillRequest::Void { .. } => Ok(()),
         }
+    }
+
+    fn runs_for(&self, request_id: RequestId) -> bool {
+        self.works
+            .values()
+            .any(|work| work.request_id == Some(request_id))
     }
 
     /// Whether a start of this boot waits for the engine. An older one cannot lead to anything

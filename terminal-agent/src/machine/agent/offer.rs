@@ -39,7 +39,8 @@ impl Agent {
             self.reject(pos_id, RejectReason::ReaderNotReady);
         } else {
             self.forget_oldest_dead(now_ms);
-            self.works.insert(pos_id, Work::accepted(now_ms));
+            self.works
+                .insert(pos_id, Work::accepted(now_ms, offer.request_id));
             self.persist(JournalEntry::Accepted { pos_id });
             self.send(ToEngine::Accept { pos_id });
             self.show(Screen::Preparing {

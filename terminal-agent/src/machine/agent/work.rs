@@ -1,6 +1,6 @@
 //! One POS transaction and the reader as the agent machine sees them.
 
-use protocol::id::AttemptId;
+use protocol::id::{AttemptId, RequestId};
 use protocol::link::{
     ChipOutcome, Digest, DigestState, Grant, HostDecision, ReaderState, TipChoice, TipPrompt,
 };
@@ -15,6 +15,8 @@ pub(super) struct Work {
     pub(super) phase: Phase,
     /// The payer's choice, repeated when the engine asks again after a lost link.
     pub(super) tip: Option<TipChoice>,
+    /// The request of this till that began it, if one did in this run of the agent.
+    pub(super) request_id: Option<RequestId>,
 }
 
 /// How far a POS transaction is.
@@ -77,11 +79,12 @@ impl Phase {
 
 impl Work {
     /// Just accepted.
-    pub(super) const fn accepted(now_ms: u64) -> Self {
+    pub(super) const fn accepted(now_ms: u64, request_id: Option<RequestId>) -> Self {
         Self {
             last_word_ms: Some(now_ms),
             phase: Phase::Waiting,
             tip: None,
+            request_id,
         }
     }
 
@@ -99,6 +102,7 @@ impl Work {
                 Phase::Waiting
             },
             tip: None,
+            request_id: None,
         }
     }
 
