@@ -1,5 +1,6 @@
 //! Everything that needs more than one crate, in one test program.
 
+mod canary;
 mod check;
 mod crash;
 mod end_to_end;
