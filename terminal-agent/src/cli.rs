@@ -313,7 +313,7 @@ fn perform_pair(
     output: &mut Output<'_>,
 ) -> Exit {
     let serial_number = serial_number.map_or_else(machine_id, str::to_owned);
-    let locked = std::fs::create_dir_all(&config.state_dir)
+    let locked = pair::make_state_dir(&config.state_dir)
         .map_err(|source| JournalError::Io {
             action: "create",
             path: config.state_dir.clone(),

@@ -6,7 +6,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ pub fn pair(
     if !crate::link::is_loopback_url(engine_url) {
         return Err(PairError::PlainText(engine_url.to_owned()));
     }
-    std::fs::create_dir_all(state_dir).map_err(at("create", state_dir))?;
+    make_state_dir(state_dir).map_err(at("create", state_dir))?;
     let key = load_or_make_key(state_dir)?;
     let request = RedeemRequest {
         code,
@@ -127,6 +127,18 @@ pub fn pair(
         .map_err(|_| PairError::Damaged(identity_path(state_dir)))?;
     write_durably(state_dir, "identity.json", &json)?;
     Ok(identity)
+}
+
+/// Makes the state directory, if it is absent, for its owner; its group may reach the control
+/// socket.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_state_dir(state_dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(state_dir)
 }
 
 /// What is open in the journal of another terminal must never be told under the new name. The
