@@ -147,6 +147,8 @@ pub enum Phase {
     Idle,
     /// Waiting for a card.
     Polling,
+    /// Waiting for a card in the slot (60-10).
+    Inserting,
     /// Reading a card.
     Reading,
     /// The chip is powered; waiting for 60-11.
@@ -166,6 +168,7 @@ impl Phase {
             Self::Boot => "boot",
             Self::Idle => "idle",
             Self::Polling => "polling",
+            Self::Inserting => "inserting",
             Self::Reading => "reading",
             Self::ChipReady => "chip-ready",
             Self::Authenticating => "authenticating",

@@ -210,6 +210,16 @@ impl Devices {
         self.wait_for_phase("polling")
     }
 
+    /// Waits until the reader waits for a card in the slot, or for any card.
+    pub fn wait_for_slot(&self) -> bool {
+        until("the reader to wait for a chip", || {
+            let status = self.status();
+            let phase = status["reader"]["phase"].as_str().unwrap_or_default();
+            matches!(phase, "polling" | "inserting").then_some(())
+        })
+        .is_some()
+    }
+
     /// Waits until the reader has nothing to do: a card presented before that would be read for
     /// the transaction that is being stopped.
     pub fn wait_until_idle(&self) -> bool {

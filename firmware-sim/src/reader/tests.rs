@@ -168,7 +168,8 @@ fn replay(flow: &str, counter: u32, way: Way, prepare: impl FnOnce(&mut Bench)) 
     for (is_command, bytes) in vector_flow(flow) {
         if is_command {
             answers.extend(bench.feed(Input::Host(&bytes)));
-            if let (Phase::Polling, Some(name)) = (bench.reader.phase(), card) {
+            let waits = matches!(bench.reader.phase(), Phase::Polling | Phase::Inserting);
+            if let (true, Some(name)) = (waits, card) {
                 card = None;
                 answers.extend(bench.present(way, name));
             }

@@ -89,6 +89,7 @@ impl State {
         match self {
             Self::Boot => Phase::Boot,
             Self::Idle => Phase::Idle,
+            Self::Polling(transaction) if transaction.group == command::CONTACT => Phase::Inserting,
             Self::Polling(_) => Phase::Polling,
             Self::Reading(..) => Phase::Reading,
             Self::ChipReady(_) => Phase::ChipReady,
@@ -190,7 +191,7 @@ impl Reader {
     pub(super) fn cancel(&mut self, now_ms: u64) {
         let group = match self.state.phase() {
             Phase::Boot | Phase::Idle => None,
-            Phase::Polling | Phase::Reading => match &self.state {
+            Phase::Polling | Phase::Inserting | Phase::Reading => match &self.state {
                 State::Polling(transaction) | State::Reading(transaction, _) => {
                     Some(transaction.group)
                 }

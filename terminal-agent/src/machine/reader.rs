@@ -376,6 +376,8 @@ pub struct ReaderConversation {
     /// When the last byte came.
     heard_ms: u64,
     state: State,
+    /// A chip card was in the slot when last heard of; nobody has seen it leave.
+    slot_may_hold_card: bool,
     serial: String,
     firmware: String,
 }
@@ -388,6 +390,7 @@ impl ReaderConversation {
             decoder: ResponseDecoder::default(),
             heard_ms: 0,
             state: State::Closed,
+            slot_may_hold_card: false,
             serial: String::new(),
             firmware: String::new(),
         }

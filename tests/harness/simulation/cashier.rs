@@ -136,7 +136,7 @@ impl World {
     /// The reader does something else: whoever left a card in it takes it out, and somebody comes
     /// with a card when it waits for one.
     pub fn phase_changed(&mut self, till: usize, phase: Phase) {
-        let is_polling = phase == Phase::Polling;
+        let is_polling = matches!(phase, Phase::Polling | Phase::Inserting);
         self.tills[till].poll += u64::from(is_polling);
         let poll = self.tills[till].poll;
         let is_free = is_polling || phase == Phase::Idle;
@@ -174,7 +174,8 @@ impl World {
             self.reader_input(till, ReaderInput::Remove);
             return;
         }
-        if self.tills[till].reader.phase() != Phase::Polling {
+        let phase = self.tills[till].reader.phase();
+        if !matches!(phase, Phase::Polling | Phase::Inserting) {
             return;
         }
         let is_odd = self.plan.strikes(Fault::OddCustomer, 40, &mut self.random);

@@ -5,6 +5,8 @@
 //!
 //! ```text
 //! phase           verdict                → phase
+//! probing         chip started           → pausing → probing   (a card is still in the slot)
+//! probing         nothing within a second → activating
 //! activating      card data              → over          (contactless, swipe)
 //! activating      chip started           → authenticating
 //! activating      insert                 → inserting     (60-10)
@@ -18,7 +20,7 @@
 
 use protocol::reader::command::{self, Activate, Beep, CommandError, Interfaces, Message, Online};
 use protocol::reader::frame::{Command, Response};
-use protocol::reader::outcome::CardRead;
+use protocol::reader::outcome::{CardRead, Entry as Interface};
 use protocol::reader::tlv::{Form, Tlvs};
 
 use super::verdict::{self, Verdict};
@@ -39,14 +41,30 @@ pub(super) struct HostAnswer {
     pub issuer_data: Vec<u8>,
 }
 
+/// What the reader is asked to do about a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// Take one on every allowed interface (02-40).
+    Present,
+    /// Take one in the slot (60-10).
+    Insert,
+    /// Say whether one is still in the slot from before (60-10 with the shortest time).
+    Probe,
+}
+
+/// How long the slot is probed, in seconds. The shortest time that 60-10 takes: a card that is in
+/// the slot is seen at once.
+const PROBE_S: u8 = 1;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    Probing,
     Activating,
     Inserting,
     Authenticating,
     WaitingForHost,
     Completing { host_approved: bool },
-    Pausing { then_insert: bool },
+    Pausing { then: Ask },
 }
 
 /// A running transaction.
@@ -76,9 +94,10 @@ impl Transaction {
     fn group(&self) -> Option<u8> {
         match self.phase {
             Phase::Activating => Some(command::ACTIVATE),
-            Phase::Inserting | Phase::Authenticating | Phase::Completing { .. } => {
-                Some(command::CONTACT)
-            }
+            Phase::Probing
+            | Phase::Inserting
+            | Phase::Authenticating
+            | Phase::Completing { .. } => Some(command::CONTACT),
             Phase::WaitingForHost | Phase::Pausing { .. } => None,
         }
     }
@@ -95,7 +114,14 @@ impl ReaderConversation {
             sendings: 0,
             retries: 0,
         };
-        self.ask_for_card(now_ms, transaction, false, out);
+        // A card that the last transaction left in the slot must not pay this one.
+        let is_in_doubt = self.slot_may_hold_card && start.interfaces.contact;
+        let ask = if is_in_doubt {
+            Ask::Probe
+        } else {
+            Ask::Present
+        };
+        self.ask_for_card(now_ms, transaction, ask, out);
     }
 
     pub(super) fn transaction_answered(
@@ -111,7 +137,9 @@ impl ReaderConversation {
             return;
         }
         let verdict = match transaction.phase {
-            Phase::Activating | Phase::Inserting => verdict::on_activation(&response),
+            Phase::Probing | Phase::Activating | Phase::Inserting => {
+                verdict::on_activation(&response)
+            }
             Phase::Authenticating => verdict::on_authentication(&response),
             Phase::Completing { .. } => verdict::on_completion(&response),
             Phase::WaitingForHost | Phase::Pausing { .. } => Verdict::Ignore,
@@ -119,7 +147,59 @@ impl ReaderConversation {
         if is_of_another_amount(&transaction.start, &response) {
             return;
         }
-        self.follow(now_ms, verdict, response, out);
+        let is_probing = transaction.phase == Phase::Probing;
+        self.slot_may_hold_card |= is_about_a_card_in_the_slot(verdict, &response);
+        if is_probing {
+            self.probed(now_ms, verdict, response, out);
+        } else {
+            self.follow(now_ms, verdict, response, out);
+        }
+    }
+
+    /// The slot was probed: whatever is in it has to go before a card is asked for.
+    fn probed(&mut self, now_ms: u64, verdict: Verdict, response: Response, out: &mut Vec<Output>) {
+        match verdict {
+            Verdict::End(EndReason::Timeout) => {
+                self.slot_may_hold_card = false;
+                self.ask_again(now_ms, Ask::Present, out);
+            }
+            Verdict::ChipStarted => {
+                out.push(Output::Write(command::cancel().encode()));
+                self.pause_for_removal(now_ms, out);
+            }
+            Verdict::End(EndReason::ReaderFault(_))
+            | Verdict::CardData(_)
+            | Verdict::CardDetected
+            | Verdict::Ignore
+            | Verdict::Pending
+            | Verdict::SendAgain => self.follow(now_ms, verdict, response, out),
+            Verdict::End(_) | Verdict::Insert | Verdict::Again(_) | Verdict::Completed { .. } => {
+                self.pause_for_removal(now_ms, out);
+            }
+        }
+    }
+
+    fn pause_for_removal(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let until_ms = now_ms.saturating_add(self.config.retry_pause_ms);
+        let State::Transaction(transaction) = &mut self.state else {
+            return;
+        };
+        if until_ms >= transaction.card_by_ms {
+            self.end(now_ms, EndReason::Timeout, out);
+            return;
+        }
+        transaction.phase = Phase::Pausing { then: Ask::Probe };
+        transaction.wait = Wait {
+            until_ms,
+            first_byte_by_ms: None,
+        };
+        progress(Progress::RemoveCard, out);
+    }
+
+    fn ask_again(&mut self, now_ms: u64, ask: Ask, out: &mut Vec<Output>) {
+        if let State::Transaction(transaction) = std::mem::replace(&mut self.state, State::Ready) {
+            self.ask_for_card(now_ms, transaction, ask, out);
+        }
     }
 
     fn follow(&mut self, now_ms: u64, verdict: Verdict, response: Response, out: &mut Vec<Output>) {
@@ -196,32 +276,26 @@ impl ReaderConversation {
             return;
         };
         match transaction.phase {
-            Phase::Pausing { then_insert } => {
-                if let State::Transaction(transaction) =
-                    std::mem::replace(&mut self.state, State::Ready)
-                {
-                    self.ask_for_card(now_ms, transaction, then_insert, out);
-                }
-            }
+            Phase::Pausing { then } => self.ask_again(now_ms, then, out),
             Phase::WaitingForHost => self.host_answered(now_ms, None, out),
-            Phase::Activating
+            Phase::Probing
+            | Phase::Activating
             | Phase::Inserting
             | Phase::Authenticating
             | Phase::Completing { .. } => self.restart(now_ms, ReaderFault::NoAnswer, out),
         }
     }
 
-    /// 02-40, or 60-10 when the card has to be inserted.
+    /// 02-40, or 60-10 when only the slot is meant.
     fn ask_for_card(
         &mut self,
         now_ms: u64,
         mut transaction: Transaction,
-        insert: bool,
+        ask: Ask,
         out: &mut Vec<Output>,
     ) {
         let remaining_ms = transaction.card_by_ms.saturating_sub(now_ms);
-        let (command, timeout_s) = match self.card_command(&transaction.start, remaining_ms, insert)
-        {
+        let (command, timeout_s) = match self.card_command(&transaction.start, remaining_ms, ask) {
             Ok(built) => built,
             Err(_) => {
                 self.end(now_ms, EndReason::AmountRefused, out);
@@ -231,20 +305,21 @@ impl ReaderConversation {
         let until_ms = now_ms
             .saturating_add(u64::from(timeout_s) * 1_000)
             .saturating_add(self.config.transaction_grace_ms);
-        transaction.phase = if insert {
-            Phase::Inserting
-        } else {
-            Phase::Activating
+        transaction.phase = match ask {
+            Ask::Present => Phase::Activating,
+            Ask::Insert => Phase::Inserting,
+            Ask::Probe => Phase::Probing,
         };
         transaction.wait = Wait {
             until_ms,
             // 02-40 is answered when a card has come, 60-10 at once and then again.
-            first_byte_by_ms: insert.then(|| now_ms.saturating_add(self.config.first_byte_ms)),
+            first_byte_by_ms: (ask != Ask::Present)
+                .then(|| now_ms.saturating_add(self.config.first_byte_ms)),
         };
         transaction.sendings = 1;
         transaction.outstanding = command;
         out.push(Output::Write(transaction.outstanding.encode()));
-        if !insert {
+        if ask == Ask::Present {
             progress(Progress::PresentCard, out);
         }
         self.state = State::Transaction(transaction);
@@ -254,20 +329,24 @@ impl ReaderConversation {
         &self,
         start: &Start,
         remaining_ms: u64,
-        insert: bool,
+        ask: Ask,
     ) -> Result<(Command, u8), CommandError> {
         let next_command_s = self.config.next_command_s;
         let seconds = remaining_ms.div_ceil(1_000).max(1);
-        let timeout_s = u8::try_from(seconds).unwrap_or(u8::MAX);
-        let command = if insert {
-            command::contact_start(start.amount, u16::from(timeout_s), next_command_s)?
-        } else {
-            command::activate(Activate {
+        let timeout_s = match ask {
+            Ask::Probe => PROBE_S,
+            Ask::Present | Ask::Insert => u8::try_from(seconds).unwrap_or(u8::MAX),
+        };
+        let command = match ask {
+            Ask::Insert | Ask::Probe => {
+                command::contact_start(start.amount, u16::from(timeout_s), next_command_s)?
+            }
+            Ask::Present => command::activate(Activate {
                 amount: start.amount,
                 timeout_s,
                 interfaces: start.interfaces,
                 next_command_s,
-            })?
+            })?,
         };
         Ok((command, timeout_s))
     }
@@ -359,7 +438,12 @@ impl ReaderConversation {
         // Insertion is asked for at once; a card that is still in the field would only be read
         // into the same error again.
         let pause_ms = if then_insert { 0 } else { pause_ms };
-        transaction.phase = Phase::Pausing { then_insert };
+        let then = if then_insert {
+            Ask::Insert
+        } else {
+            Ask::Present
+        };
+        transaction.phase = Phase::Pausing { then };
         transaction.wait = Wait {
             until_ms: now_ms.saturating_add(pause_ms),
             first_byte_by_ms: None,
@@ -415,6 +499,20 @@ fn is_of_another_amount(start: &Start, response: &Response) -> bool {
         return false;
     };
     command::amount_digits(start.amount).is_ok_and(|digits| digits != amount)
+}
+
+/// Whether the response speaks of a card in the slot, which may stay there.
+fn is_about_a_card_in_the_slot(verdict: Verdict, response: &Response) -> bool {
+    let is_about_a_card = !matches!(
+        verdict,
+        Verdict::Ignore
+            | Verdict::Pending
+            | Verdict::SendAgain
+            | Verdict::CardDetected
+            | Verdict::End(EndReason::Timeout)
+    );
+    let is_contact = |read: CardRead<'_>| read.attribution.entry() == Interface::Contact;
+    is_about_a_card && CardRead::parse(response.data()).is_ok_and(is_contact)
 }
 
 fn outcome_message(approved: bool) -> Command {
