@@ -254,7 +254,8 @@ fn present(shop: &Shop, amount: i64, card: &str, way: Way) -> Value {
         let pos = shop.pos.get(&path).data().clone();
         let is_over = pos["status"] != "in_progress" && pos["status"] != "in_doubt";
         let is_next = pos["attempts"].as_array().map_or(0, Vec::len) > 1;
-        let is_asking_again = shop.devices.status()["reader"]["phase"] == "polling";
+        let phase = shop.devices.status()["reader"]["phase"].clone();
+        let is_asking_again = phase == "polling" || phase == "inserting";
         (is_over || is_next || is_asking_again).then_some(())
     });
     assert!(settled.is_some(), "{card}: {}", shop.pos.get(&path).text);
