@@ -29,9 +29,6 @@ pub fn bin_dir() -> &'static Path {
 
 /// Builds the programs into the same target directory with the same profile.
 fn build(dir: &Path) {
-    if std::env::var_os("TILLWAY_BINS_ARE_BUILT").is_some() {
-        return;
-    }
     let profile = match dir.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(other) => other,
