@@ -88,15 +88,7 @@ impl BookFile {
 
     /// Appends entries as one group; durable on return when the file was opened so.
     pub(super) fn append(&mut self, entries: &[BookEntry]) -> io::Result<()> {
-        let forms: Vec<EntryForm> = entries.iter().map(EntryForm::of).collect();
-        let payload = rmp_serde::to_vec_named(&forms).map_err(io::Error::other)?;
-        let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
-        let mut group = Vec::with_capacity(payload.len().saturating_add(12));
-        group.extend(MARKER);
-        group.extend(length.to_le_bytes());
-        group.extend(CHECKSUM.checksum(&payload).to_le_bytes());
-        group.extend(payload);
-        self.file.write_all(&group)?;
+        self.file.write_all(&encode_group(entries)?)?;
         if self.is_durable {
             self.file.sync_data()?;
         }
@@ -112,6 +104,33 @@ impl BookFile {
 pub fn read_book(path: &Path) -> Result<Vec<BookEntry>, BookFileError> {
     let (book, _) = replay(&std::fs::read(path)?)?;
     Ok(book.entries().copied().collect())
+}
+
+/// The bytes of a group of entries; public for fuzz targets.
+///
+/// # Errors
+/// When the group does not fit into the format.
+#[doc(hidden)]
+pub fn encode_group(entries: &[BookEntry]) -> io::Result<Vec<u8>> {
+    let forms: Vec<EntryForm> = entries.iter().map(EntryForm::of).collect();
+    let payload = rmp_serde::to_vec_named(&forms).map_err(io::Error::other)?;
+    let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
+    let mut group = Vec::with_capacity(payload.len().saturating_add(12));
+    group.extend(MARKER);
+    group.extend(length.to_le_bytes());
+    group.extend(CHECKSUM.checksum(&payload).to_le_bytes());
+    group.extend(payload);
+    Ok(group)
+}
+
+/// The entries of a book and how many of its bytes are good; public for fuzz targets.
+///
+/// # Errors
+/// [`BookFileError::Damaged`].
+#[doc(hidden)]
+pub fn decode_book(bytes: &[u8]) -> Result<(Vec<BookEntry>, usize), BookFileError> {
+    let (book, length) = replay(bytes)?;
+    Ok((book.entries().copied().collect(), length))
 }
 
 /// The book in `bytes`, and how many of them are good.

@@ -1,0 +1,366 @@
+//! The agent's machines: whatever devices, engine and cashier say, in any order.
+
+use std::collections::BTreeMap;
+
+use protocol::id::{PosTransactionId, PrintJobId, RequestId};
+use protocol::link::{PosKind, PosStatus, TillRequest, TillStart, ToAgent, Welcome, decode};
+use protocol::money::Money;
+use protocol::reader::command::Interfaces;
+use protocol::reader::frame::Response;
+use terminal_agent::machine::agent::{
+    Agent, AgentConfig, ControlCommand, ControlId, Input as AgentInput, Output as AgentOutput,
+    TipKey,
+};
+use terminal_agent::machine::printer::{
+    Input as PrinterInput, JobState, Output as PrinterOutput, PrinterConfig, PrinterMachine,
+};
+use terminal_agent::machine::reader::{
+    Event, Input, Output, ReaderConversation, ReaderConversationConfig, Request, Start,
+};
+use terminal_agent::machine::record::{JOURNAL_FORMAT, JournalEntry, JournalState};
+use terminal_agent::machine::screen::Screen;
+use terminal_agent::machine::translate;
+
+use super::corpus::link_messages;
+use super::input::Choices;
+use super::printer::arbitrary_receipt;
+pub(super) use super::reader::WORDS;
+
+const STEPS_MAX: usize = 300;
+
+fn amount(choices: &mut Choices<'_>) -> Money {
+    let currency = choices.pick(&["USD", "JPY", "KWD"]);
+    let minor = match choices.byte() {
+        minor @ 0..=239 => i64::from(minor),
+        _ => i64::from_le_bytes(choices.array()),
+    };
+    Money::new(minor, currency.parse().expect("a currency"))
+}
+
+/// The conversation with a reader that says anything.
+pub(super) fn reader(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let mut conversation = ReaderConversation::new(ReaderConversationConfig::standard());
+    let mut now_ms = 0;
+    let mut said_yes = false;
+    for _ in 0..STEPS_MAX {
+        if choices.is_over() {
+            break;
+        }
+        let bytes = reader_bytes(&mut choices);
+        let input = match choices.byte() % 16 {
+            0 => Input::PortOpened,
+            1 => Input::PortClosed,
+            2..=9 => Input::Bytes(&bytes),
+            10 | 11 => {
+                // A yes is for one transaction.
+                said_yes &= conversation.is_busy();
+                Input::Request(Request::Start(Start {
+                    amount: amount(&mut choices),
+                    timeout_ms: choices.duration_ms(),
+                    interfaces: Interfaces::ALL,
+                }))
+            }
+            12 => {
+                let approved = choices.byte() & 1 != 0;
+                said_yes |= approved;
+                Input::Request(Request::HostAnswer {
+                    approved,
+                    response_code: choices.array(),
+                    issuer_data: choices.short().to_vec(),
+                })
+            }
+            13 => Input::Request(choices.pick(&[false, true]).then_some(Request::Cancel).unwrap_or(Request::HostUnreachable)),
+            14 => {
+                now_ms += choices.duration_ms();
+                Input::Deadline
+            }
+            _ => {
+                now_ms = conversation.poll_deadline().unwrap_or(now_ms).max(now_ms);
+                Input::Deadline
+            }
+        };
+        let mut out = Vec::new();
+        conversation.handle(now_ms, input, &mut out);
+        for output in &out {
+            if let Output::Event(Event::ChipFinal { approved: true, .. }) = output {
+                assert!(said_yes, "approved without the issuer");
+            }
+            if let Output::Event(event) = output {
+                drop(translate::reader_event(event.clone()));
+            }
+        }
+        let due_ms = conversation.poll_deadline();
+        assert!(due_ms.is_none_or(|due_ms| due_ms > now_ms), "time stands still");
+    }
+}
+
+/// Raw bytes, or a frame of any content.
+fn reader_bytes(choices: &mut Choices<'_>) -> Vec<u8> {
+    match choices.byte() % 4 {
+        0 => choices.short().to_vec(),
+        1 => choices.long().to_vec(),
+        _ => {
+            let cmd = choices.pick(&[0x02, 0x60, 0x05, 0x18, 0x29, 0x12, 0xC7, 0x04, 0x01, 0x2C, 0x14]);
+            let status = choices.pick(&[0x00, 0x00, 0x63, 0x23, 0x0A, 0x0E, 0x08]);
+            let data = choices.short().to_vec();
+            Response::new(cmd, status, data).map_or_else(|_| Vec::new(), |frame| frame.encode())
+        }
+    }
+}
+
+/// The printer's conversation: jobs, answers, silence, open and closed ports.
+pub(super) fn printer(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let mut machine = PrinterMachine::new(PrinterConfig::new(48));
+    let mut now_ms = 0;
+    let mut unwritten = 0;
+    let mut jobs: BTreeMap<PrintJobId, bool> = BTreeMap::new();
+    for _ in 0..STEPS_MAX {
+        if choices.is_over() {
+            break;
+        }
+        let input = match choices.byte() % 16 {
+            0 => PrinterInput::PortOpened,
+            1 => PrinterInput::PortClosed,
+            2..=6 => PrinterInput::Bytes(choices.short()),
+            7 => PrinterInput::Bytes(choices.pick(&[
+                b"\x12\x12\x12\x12".as_slice(),
+                b"\x14\0\0\x0F",
+                b"\x5FTM-T88V\0",
+                b"\x37\x220001\0",
+                b"\x37\x220002\0",
+                b"\x13",
+                b"\x11",
+                b"\x7E",
+            ])),
+            8..=10 => PrinterInput::Written(std::mem::take(&mut unwritten)),
+            11 | 12 => {
+                let job_id = PrintJobId::from_bytes([choices.byte() % 8; 16]);
+                jobs.entry(job_id).or_default();
+                PrinterInput::Job {
+                    job_id,
+                    receipt: arbitrary_receipt(Choices::new(choices.short())),
+                    opens_drawer: choices.byte() & 1 != 0,
+                }
+            }
+            13 => {
+                now_ms += choices.duration_ms();
+                PrinterInput::Deadline
+            }
+            _ => {
+                now_ms = machine.poll_deadline().unwrap_or(now_ms).max(now_ms);
+                PrinterInput::Deadline
+            }
+        };
+        let is_repeat = matches!(input, PrinterInput::Job { .. });
+        let mut out = Vec::new();
+        machine.handle(now_ms, input, &mut out);
+        for output in out {
+            match output {
+                PrinterOutput::Write(bytes) => unwritten += bytes.len(),
+                PrinterOutput::JobReport { job_id, state } => {
+                    let ended = jobs.get_mut(&job_id).expect("a job that was given");
+                    assert!(!*ended || is_repeat, "a second end of a job");
+                    *ended = state.is_final();
+                    drop(translate::print_state(state));
+                    assert!(state != JobState::Printed || *ended);
+                }
+                PrinterOutput::Status(status) => drop(status.is_ready()),
+            }
+        }
+        let due_ms = machine.poll_deadline();
+        assert!(due_ms.is_none_or(|due_ms| due_ms > now_ms), "time stands still");
+    }
+}
+
+/// The agent: messages of any kind in any order, answered by a journal that may fail.
+pub(super) fn agent(data: &[u8]) {
+    let messages = link_messages_of_agent();
+    let mut choices = Choices::new(data);
+    let entries = [
+        JournalEntry::Header {
+            format: JOURNAL_FORMAT,
+            journal_id: protocol::id::JournalId::from_bytes([7; 16]),
+        },
+        JournalEntry::Boot { number: 1 },
+    ];
+    let mut agent = Agent::resume(
+        AgentConfig::new("fuzz", true),
+        JournalState::from_entries(&entries),
+    );
+    let mut now_ms = 0;
+    let mut owed = 0u32;
+    let mut approved: Vec<PosTransactionId> = Vec::new();
+    for _ in 0..STEPS_MAX {
+        if choices.is_over() || agent.is_faulted() {
+            break;
+        }
+        let input = match choices.byte() % 16 {
+            _ if owed > 0 && choices.byte() & 3 != 0 => {
+                owed = 0;
+                if choices.byte() == 0xFF {
+                    AgentInput::PersistFailed
+                } else {
+                    AgentInput::Persisted
+                }
+            }
+            0 => AgentInput::LinkConnecting,
+            1 => AgentInput::LinkUp(Welcome {
+                epoch: choices.number(),
+                now_ms: choices.number(),
+                label: "Lane 1".to_owned(),
+                prints_known: Vec::new(),
+            }),
+            2 => AgentInput::LinkDown,
+            3..=7 => AgentInput::Message(Box::new(
+                messages[usize::from(choices.byte()) % messages.len()].clone(),
+            )),
+            8 => match decode::<ToAgent>(choices.long()) {
+                Ok(message) => AgentInput::Message(Box::new(message)),
+                Err(_) => AgentInput::Deadline,
+            },
+            9..=11 => reader_event(&mut choices),
+            12 => AgentInput::Control(ControlId(1), control(&mut choices)),
+            13 => AgentInput::ControlClosed(ControlId(1)),
+            14 => {
+                now_ms += choices.duration_ms();
+                AgentInput::Deadline
+            }
+            _ => {
+                now_ms = agent.poll_deadline().unwrap_or(now_ms).max(now_ms);
+                AgentInput::Deadline
+            }
+        };
+        if let AgentInput::Message(message) = &input
+            && let ToAgent::Concluded(concluded) = &**message
+            && concluded.status == PosStatus::Approved
+        {
+            approved.push(concluded.pos_id);
+        }
+        let mut out = Vec::new();
+        agent.handle(now_ms, input, &mut out);
+        for output in out {
+            match output {
+                AgentOutput::Persist(entries) => {
+                    assert!(owed == 0 && !entries.is_empty(), "two writes at once");
+                    owed += 1;
+                }
+                AgentOutput::Show(Screen::Concluded(concluded)) => {
+                    let is_told = approved.contains(&concluded.pos_id);
+                    assert!(concluded.status != PosStatus::Approved || is_told);
+                }
+                other => drop(format!("{other:?}")),
+            }
+        }
+        let due_ms = agent.poll_deadline();
+        assert!(due_ms.is_none_or(|due_ms| due_ms > now_ms), "time stands still");
+    }
+}
+
+fn link_messages_of_agent() -> Vec<ToAgent> {
+    thread_local! {
+        static MESSAGES: Vec<ToAgent> = link_messages("to_agent")
+            .iter()
+            .filter_map(|bytes| decode(bytes).ok())
+            .collect();
+    }
+    MESSAGES.with(Clone::clone)
+}
+
+fn reader_event(choices: &mut Choices<'_>) -> AgentInput {
+    use protocol::link::{AttemptEnd, ReaderState};
+    use terminal_agent::machine::agent::ReaderEvent;
+    AgentInput::Reader(match choices.byte() % 6 {
+        0 => ReaderEvent::Ready {
+            serial: "1".to_owned(),
+            firmware: "1".to_owned(),
+            is_encrypting: choices.byte() != 0,
+        },
+        1 => ReaderEvent::NotReady {
+            state: choices.pick(&[
+                ReaderState::Absent,
+                ReaderState::Starting,
+                ReaderState::NotEncrypting,
+            ]),
+        },
+        2 => ReaderEvent::Progress("reading".to_owned()),
+        3 => ReaderEvent::CardData {
+            data: choices.short().to_vec(),
+            needs_host_answer: choices.byte() & 1 != 0,
+        },
+        4 => ReaderEvent::ChipFinal {
+            is_approved: choices.byte() & 1 != 0,
+            data: choices.short().to_vec(),
+        },
+        _ => ReaderEvent::Ended(choices.pick(&[
+            AttemptEnd::CustomerTimeout,
+            AttemptEnd::CardRemoved,
+            AttemptEnd::ReaderFault,
+            AttemptEnd::OfflineNotAllowed,
+        ])),
+    })
+}
+
+fn control(choices: &mut Choices<'_>) -> ControlCommand {
+    let request_id = RequestId::from_bytes([choices.byte() % 4; 16]);
+    match choices.byte() % 6 {
+        0 => ControlCommand::Request {
+            request_id,
+            request: TillRequest::Start(TillStart {
+                kind: PosKind::Sale,
+                amount: amount(choices),
+                reference: None,
+                tip_prompt: choices.byte() & 1 != 0,
+            }),
+        },
+        1 => ControlCommand::CancelCurrent {
+            request_id,
+            void_if_too_late: choices.byte() & 1 != 0,
+        },
+        2 => ControlCommand::CancelKey,
+        3 => ControlCommand::ChooseTip(TipKey::Option(usize::from(choices.byte()))),
+        4 => ControlCommand::ChooseTip(TipKey::Amount(amount(choices))),
+        _ => ControlCommand::Status,
+    }
+}
+
+/// Frames as the reader sends them at its start and in a sale, as steps.
+pub(super) fn reader_seeds() -> Vec<Vec<u8>> {
+    let mut steps = vec![0, 0, 0];
+    // Kind "frame", command, status, data, then "bytes" as the input.
+    for (command, data) in [(3u8, "\x00"), (4, "FW 1"), (5, "SIM0000001"), (6, "\x03"), (7, ""), (8, "")] {
+        steps.extend([2, command, 0, u8::try_from(data.len()).expect("short")]);
+        steps.extend(data.as_bytes());
+        steps.push(2);
+    }
+    let mut deadlines = steps.clone();
+    deadlines.extend([0, 0, 15].repeat(20));
+    let mut sale = steps.clone();
+    sale.extend([0, 0, 10, 0, 12, 250]);
+    for data in super::reader::tlv_seeds() {
+        if let Ok(length) = u8::try_from(data.len()) {
+            sale.extend([2, 0, 3, length]);
+            sale.extend(data);
+            sale.push(2);
+        }
+    }
+    sale.extend([0, 0, 12, 1, b'0', b'0', 0]);
+    vec![steps, deadlines, sale]
+}
+
+pub(super) fn printer_seeds() -> Vec<Vec<u8>> {
+    let mut steps = vec![11, 1, 8, 0, 5, b'T', b'O', b'T', b'A', b'L', 6, 0, 0, 7, 0];
+    steps.extend([7, 2, 8].repeat(6));
+    steps.extend([7, 3, 8, 7, 4, 8, 15, 15]);
+    vec![steps]
+}
+
+pub(super) fn agent_seeds() -> Vec<Vec<u8>> {
+    let mut steps = vec![9, 0, 1, 0, 1, 0];
+    steps.extend([0; 16]);
+    for message in 0..25 {
+        steps.extend([3, 0, message, 3, 1, 0, 3, 1, 0]);
+    }
+    vec![steps]
+}
