@@ -178,19 +178,36 @@ fn watch(target: &'static Target, at_work: AtWork) -> std::thread::JoinHandle<()
 
 /// One of these inputs asked for much memory: each again, in a process of its own.
 fn report_growth(target: &Target, inputs: &[Vec<u8>]) {
-    println!("{}: the address space has grown; each of these alone:", target.name);
+    println!(
+        "{}: the address space has grown; each of these alone:",
+        target.name
+    );
     for input in inputs {
         let path = std::env::temp_dir().join("fuzz-decoders-growth");
         let program = std::env::current_exe().expect("this program has a path");
         fs::write(&path, input).expect("the temporary directory can be written");
         let mut again = std::process::Command::new(program);
-        again.arg("--target").arg(target.name).arg("--file").arg(&path);
+        again
+            .arg("--target")
+            .arg(target.name)
+            .arg("--file")
+            .arg(&path);
         let out = again.output().expect("this program runs");
         let text = String::from_utf8_lossy(&out.stdout);
-        let grown = text.split(' ').rev().nth(2).and_then(|kib| kib.parse().ok());
+        let grown = text
+            .split(' ')
+            .rev()
+            .nth(2)
+            .and_then(|kib| kib.parse().ok());
         if grown.is_some_and(|kib: u64| kib > GROWTH_KIB_MAX / 2) {
             let message = format!("asks for memory: {}", text.trim());
-            keep(target, &Failure { input: input.clone(), message });
+            keep(
+                target,
+                &Failure {
+                    input: input.clone(),
+                    message,
+                },
+            );
         }
     }
 }

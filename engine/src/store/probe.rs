@@ -67,10 +67,7 @@ pub fn read_checkpoint(log: [u8; 16], bytes: &[u8]) -> Option<[u64; 4]> {
 }
 
 /// The bytes of a checkpoint file.
-pub fn write_checkpoint(
-    log: [u8; 16],
-    [generation, offset, position, epoch]: [u64; 4],
-) -> Vec<u8> {
+pub fn write_checkpoint(log: [u8; 16], [generation, offset, position, epoch]: [u64; 4]) -> Vec<u8> {
     let place = Place {
         generation,
         offset,

@@ -29,7 +29,9 @@ pub(super) fn card_data(data: &[u8]) {
     let data_key = key.initial_key(ksn).data_key(ksn);
     let sealed = data_key.encrypt(track);
     assert!(
-        data_key.decrypt(&sealed).is_ok_and(|plain| plain.starts_with(track)),
+        data_key
+            .decrypt(&sealed)
+            .is_ok_and(|plain| plain.starts_with(track)),
         "decryption is not the reverse of encryption"
     );
     let read = TlvWriter::after(&[0xC0])
@@ -53,7 +55,10 @@ fn open(key: &BaseDerivationKey, read: &[u8], plain: &[u8]) {
             assert!(card.last_four().is_some());
             assert!(card.expiry().is_none_or(|expiry| expiry.len() == 4));
             let _ = card.service_code();
-            assert!(!format!("{card:?}").contains(digits), "Debug shows the card");
+            assert!(
+                !format!("{card:?}").contains(digits),
+                "Debug shows the card"
+            );
         }
         Err(error) => {
             keeps_secrets(&error, read);
@@ -65,7 +70,7 @@ fn open(key: &BaseDerivationKey, read: &[u8], plain: &[u8]) {
 /// What may be kept of a read; then what a completion may add.
 pub(super) fn card_summary(data: &[u8]) {
     let mut choices = Choices::new(data);
-    let currency = choices.pick(&["USD", "EUR", "JPY", "KWD"]);
+    let currency = choices.pick(&["EUR", "USD", "JPY", "KWD"]);
     let currency = currency.parse().expect("a currency");
     let amount = match choices.byte() {
         // As the vectors were made.
@@ -90,7 +95,10 @@ fn check(summary: &CardSummary, data: &[u8]) {
     }
     if let Some(masked) = &summary.masked_number {
         let shown = masked.bytes().filter(u8::is_ascii_digit).count();
-        assert!(shown <= 10, "{shown} digits of the account number are shown");
+        assert!(
+            shown <= 10,
+            "{shown} digits of the account number are shown"
+        );
     }
     assert!(summary.last_four().is_none_or(|four| four.len() == 4));
     drop(summary.application_label());
@@ -112,7 +120,7 @@ pub(super) fn card_seeds() -> Vec<Vec<u8>> {
         clear.extend(part);
     }
     seeds.push(clear);
-    // As `card_summary` reads them: dollars, 12.34, nothing to complete with.
+    // As `card_summary` reads them: euros, 12.34, nothing to complete with.
     let reads: Vec<_> = seeds
         .iter()
         .map(|read| [&[0, 0, 0], read.as_slice()].concat())

@@ -164,7 +164,9 @@ pub(super) fn reader_seeds() -> Vec<Vec<u8>> {
     let activate = hex::decode(&activate[4..]).expect("hexadecimal");
     let mut sale = vec![10, 250, 2, 0, u8::try_from(activate.len()).expect("short")];
     sale.extend(activate);
-    sale.extend([5, 0, 1, 11, 11, 11, 2, 3, 7, 1, 0x8A, 2, b'0', b'0', 0, 0, 11, 11, 7]);
+    sale.extend([
+        5, 0, 1, 11, 11, 11, 2, 3, 7, 1, 0x8A, 2, b'0', b'0', 0, 0, 11, 11, 7,
+    ]);
     vec![steps, sale]
 }
 

@@ -132,7 +132,10 @@ mod tests {
             let message = run(&BRITTLE, &input).err()?;
             Some(Failure { input, message })
         });
-        let failure = shrink(&BRITTLE, failure.expect("a word of the dictionary is put in"));
+        let failure = shrink(
+            &BRITTLE,
+            failure.expect("a word of the dictionary is put in"),
+        );
         assert_eq!(failure.input, b"xy");
         assert_eq!(failure.message, "has xy");
     }

@@ -70,7 +70,9 @@ pub(super) fn pieces(bytes: &[u8]) -> Vec<&[u8]> {
     let mut rest = bytes;
     let mut pieces = Vec::new();
     while !rest.is_empty() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         let length = match (state >> 33) % 8 {
             0..=3 => 1,
             4 | 5 => 1 + usize::try_from((state >> 40) % 16).unwrap_or(0),

@@ -85,7 +85,10 @@ fn set(random: &mut Random, input: &mut [u8]) {
 }
 
 fn interesting(random: &mut Random) -> Vec<u8> {
-    let number = random.pick(INTERESTING).wrapping_add(random.below(3)).wrapping_sub(1);
+    let number = random
+        .pick(INTERESTING)
+        .wrapping_add(random.below(3))
+        .wrapping_sub(1);
     let length = *random.pick(&[1, 2, 4, 8]);
     if random.chance(50) {
         number.to_le_bytes()[..length].to_vec()

@@ -176,9 +176,13 @@ pub(super) fn status_seeds() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn text_seeds() -> Vec<Vec<u8>> {
-    ["Crème brûlée 4,50 €", "– “quoted” • ’til", "Ünï\u{1b}@\u{10}\u{4}"]
-        .map(|text| text.as_bytes().to_vec())
-        .to_vec()
+    [
+        "Crème brûlée 4,50 €",
+        "– “quoted” • ’til",
+        "Ünï\u{1b}@\u{10}\u{4}",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
 }
 
 /// Receipts as choices: the texts of the receipt among the link's vectors.
@@ -186,7 +190,12 @@ pub(super) fn receipt_seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = Vec::new();
     for message in link_messages("to_agent") {
         if let Ok(ToAgent::Print(command)) = decode(&message) {
-            let body: Vec<u8> = command.receipt.entries.iter().flat_map(choices_of).collect();
+            let body: Vec<u8> = command
+                .receipt
+                .entries
+                .iter()
+                .flat_map(choices_of)
+                .collect();
             for columns in [32, 42, 48, 64] {
                 seeds.push([&[columns, 0], body.as_slice()].concat());
             }

@@ -45,7 +45,10 @@ pub(super) fn responses(data: &[u8]) {
         let mut decoder = ResponseDecoder::default();
         let mut read = decoder.decode(&bytes);
         read.extend(decoder.decode(&Response::bare(0x18, 0).encode()));
-        assert!(read.first() == Some(&response), "a frame behind noise is lost");
+        assert!(
+            read.first() == Some(&response),
+            "a frame behind noise is lost"
+        );
     }
 }
 
@@ -60,7 +63,10 @@ fn all_responses(pieces: &[&[u8]]) -> Vec<Response> {
     let dropped = usize::try_from(decoder.dropped_bytes()).expect("a small number");
     let used: usize = read.iter().map(|one| one.encode().len()).sum();
     let given: usize = pieces.iter().map(|piece| piece.len()).sum();
-    assert!(used + dropped == given, "bytes are counted twice or not at all");
+    assert!(
+        used + dropped == given,
+        "bytes are counted twice or not at all"
+    );
     read
 }
 
@@ -115,7 +121,10 @@ pub(super) fn tlvs(data: &[u8]) {
     for (tag, form, _) in &read {
         let first = read.iter().find(|one| (one.0, one.1) == (*tag, *form));
         let expected = first.map(|(_, _, value)| *value);
-        assert!(find(data, *tag, *form) == expected, "not the first of its tag");
+        assert!(
+            find(data, *tag, *form) == expected,
+            "not the first of its tag"
+        );
     }
     let written = writer.finish();
     let again: Vec<_> = Tlvs::new(&written)

@@ -280,7 +280,11 @@ fn good_batch(generation: u64, first_position: u64) -> Vec<u8> {
 
 pub(super) fn batch_seeds() -> Vec<Vec<u8>> {
     let empty = probe::write_batch(LOG, [1, 1, 1], &[]);
-    vec![good_batch(1, 1), empty, [good_batch(0, 1), good_batch(0, 3)].concat()]
+    vec![
+        good_batch(1, 1),
+        empty,
+        [good_batch(0, 1), good_batch(0, 3)].concat(),
+    ]
 }
 
 pub(super) fn record_seeds() -> Vec<Vec<u8>> {
