@@ -8,6 +8,7 @@
 mod card;
 pub mod corpus;
 mod device;
+mod directory;
 pub mod driver;
 mod http;
 mod input;
@@ -65,7 +66,8 @@ pub static TARGETS: &[Target] = targets! {
     "agent_journal_entry" journal::entry entry_seeds WORDS;
     "engine_log_batch" store::batch batch_seeds WORDS;
     "engine_log_records" store::records record_seeds WORDS;
-    "engine_store_files" store::files file_seeds WORDS;
+    "engine_store_files" directory::files file_seeds WORDS;
+    "engine_store_damage" directory::damage damage_seeds WORDS;
     "engine_checkpoint" store::checkpoint checkpoint_seeds WORDS;
     "acquirer_book" store::book book_seeds WORDS;
     "engine_rows" stored::rows row_seeds WORDS;

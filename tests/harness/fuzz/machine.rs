@@ -74,12 +74,10 @@ pub(super) fn reader(data: &[u8]) {
                     issuer_data: choices.short().to_vec(),
                 })
             }
-            13 => Input::Request(
-                choices
-                    .pick(&[false, true])
-                    .then_some(Request::Cancel)
-                    .unwrap_or(Request::HostUnreachable),
-            ),
+            13 => Input::Request(match choices.byte() & 1 {
+                0 => Request::HostUnreachable,
+                _ => Request::Cancel,
+            }),
             14 => {
                 now_ms += choices.duration_ms();
                 Input::Deadline

@@ -1,18 +1,13 @@
-//! The engine's files: batches of the log, what recovery makes of segments, the checkpoint, and the
-//! acquirer simulator's book.
-
-use std::cell::OnceCell;
-use std::fs;
+//! The engine's files one by one: batches of the log, the checkpoint, the acquirer simulator's book.
 
 use engine::acquirer::host::{BookEntry, BookState, ResponseCode};
 use engine::acquirer::simulator::{BookFileError, decode_book, encode_group};
 use engine::domain::time::Timestamp;
 use engine::domain::transaction::Trace;
 use engine::store::probe::{self, Batch};
-use engine::store::{Commit, Record, Row, StreamId, Urgency, verify};
+use engine::store::{Commit, Record, Row, StreamId, Urgency};
 use protocol::id::{MerchantId, TerminalId, TransactionId};
 use protocol::money::Money;
-use tempfile::TempDir;
 
 use super::input::Choices;
 use super::property::crc32c;
@@ -29,7 +24,7 @@ pub(super) const WORDS: &[&[u8]] = &[
     b"\0\0\x10\0",
 ];
 
-const LOG: [u8; 16] = *b"the log's own id";
+pub(super) const LOG: [u8; 16] = *b"the log's own id";
 const HEADER_BYTES: usize = 48;
 const BATCH_BYTES_MAX: usize = HEADER_BYTES + 1024 * 1024 + 8;
 
@@ -122,7 +117,7 @@ pub(super) fn records(data: &[u8]) {
     assert!(read == expected, "commits do not go round");
 }
 
-fn commit(choices: &mut Choices<'_>) -> (Commit, u64) {
+pub(super) fn commit(choices: &mut Choices<'_>) -> (Commit, u64) {
     let stream = StreamId(choices.array());
     let first_seq = u64::from(choices.byte());
     let records = (0..=choices.byte() % 3)
@@ -146,52 +141,6 @@ fn commit(choices: &mut Choices<'_>) -> (Commit, u64) {
         urgency: Urgency::New,
     };
     (commit, first_seq)
-}
-
-thread_local! {
-    static DIRECTORY: OnceCell<TempDir> = const { OnceCell::new() };
-}
-
-/// A store's directory as a checkpoint and two segments of any bytes: the walk names what is wrong.
-pub(super) fn files(data: &[u8]) {
-    DIRECTORY.with(|directory| {
-        let root = directory
-            .get_or_init(|| {
-                let directory = tempfile::tempdir().expect("a directory");
-                for name in ["log", "archive"] {
-                    fs::create_dir(directory.path().join(name)).expect("a directory");
-                }
-                directory
-            })
-            .path();
-        let mut choices = Choices::new(data);
-        let checkpoint = choices.short();
-        let first = choices.long();
-        let parts: [(&str, &[u8]); 4] = [
-            ("identity", &identity()),
-            ("checkpoint", checkpoint),
-            ("archive/0000000000000001.log", first),
-            ("log/0000000000000002.log", choices.rest()),
-        ];
-        for (name, bytes) in parts {
-            fs::write(root.join(name), bytes).expect("a file");
-        }
-        let problems = verify(root);
-        let again = verify(root);
-        assert!(problems == again, "the walk changes what it reads");
-        for (name, bytes) in parts {
-            let found = fs::read(root.join(name)).expect("a file");
-            assert!(found == bytes, "the walk writes");
-        }
-    });
-}
-
-fn identity() -> Vec<u8> {
-    let mut bytes = b"TWID\x01\0\0\0".to_vec();
-    bytes.extend(LOG);
-    bytes.extend([9; 16]);
-    bytes.extend(crc32c(&[&bytes]).to_le_bytes());
-    bytes
 }
 
 pub(super) fn checkpoint(data: &[u8]) {
@@ -265,7 +214,7 @@ fn entry(number: u64) -> BookEntry {
     }
 }
 
-fn good_batch(generation: u64, first_position: u64) -> Vec<u8> {
+pub(super) fn good_batch(generation: u64, first_position: u64) -> Vec<u8> {
     let mut choices = Choices::new(b"an engine's streams, events, keys and values of any kind....");
     let mut commits: Vec<_> = (0..2).map(|_| commit(&mut choices)).collect();
     for (number, (commit, _)) in (0u8..).zip(&mut commits) {
@@ -289,18 +238,6 @@ pub(super) fn batch_seeds() -> Vec<Vec<u8>> {
 
 pub(super) fn record_seeds() -> Vec<Vec<u8>> {
     vec![(0..200).collect(), vec![1; 300]]
-}
-
-pub(super) fn file_seeds() -> Vec<Vec<u8>> {
-    let checkpoint = probe::write_checkpoint(LOG, [1, 0, 0, 0]);
-    let first = [good_batch(1, 1), good_batch(1, 3)].concat();
-    let mut seed = vec![u8::try_from(checkpoint.len()).expect("60 bytes")];
-    seed.extend(checkpoint);
-    seed.extend(u16::try_from(first.len()).expect("small").to_le_bytes());
-    seed.extend(first);
-    seed.extend(good_batch(2, 5));
-    seed.extend(good_batch(2, 7));
-    vec![seed]
 }
 
 pub(super) fn checkpoint_seeds() -> Vec<Vec<u8>> {
