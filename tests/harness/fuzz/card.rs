@@ -19,8 +19,12 @@ const KSN: [u8; 10] = [0x62, 0x99, 0x49, 0x01, 0x30, 0x00, 0x00, 0x00, 0x00, 0x1
 
 /// The input as the reader's answer; then as plain text that a reader with the right key sealed.
 pub(super) fn card_data(data: &[u8]) {
+    let _ = is_opened(data);
+}
+
+fn is_opened(data: &[u8]) -> bool {
     let key = BaseDerivationKey::new(KEY);
-    open(&key, data, &[]);
+    let is_opened = open(&key, data, &[]);
 
     let mut choices = Choices::new(data);
     let track = choices.short();
@@ -43,10 +47,10 @@ pub(super) fn card_data(data: &[u8]) {
     };
     let mut read = read.finish();
     read.extend_from_slice(choices.rest());
-    open(&key, &read, track);
+    open(&key, &read, track) || is_opened
 }
 
-fn open(key: &BaseDerivationKey, read: &[u8], plain: &[u8]) {
+fn open(key: &BaseDerivationKey, read: &[u8], plain: &[u8]) -> bool {
     match ClearCard::open(&SealedCard::new(read.to_vec()), key) {
         Ok(card) => {
             let digits = card.account_number();
@@ -59,16 +63,22 @@ fn open(key: &BaseDerivationKey, read: &[u8], plain: &[u8]) {
                 !format!("{card:?}").contains(digits),
                 "Debug shows the card"
             );
+            true
         }
         Err(error) => {
             keeps_secrets(&error, read);
             keeps_secrets(&error, plain);
+            false
         }
     }
 }
 
 /// What may be kept of a read; then what a completion may add.
 pub(super) fn card_summary(data: &[u8]) {
+    let _ = is_summarized(data);
+}
+
+fn is_summarized(data: &[u8]) -> bool {
     let mut choices = Choices::new(data);
     let currency = choices.pick(&["EUR", "USD", "JPY", "KWD"]);
     let currency = currency.parse().expect("a currency");
@@ -84,8 +94,12 @@ pub(super) fn card_summary(data: &[u8]) {
             check(&summary, read);
             summary.complete(completion);
             check(&summary, data);
+            true
         }
-        Err(error) => keeps_secrets(&error, data),
+        Err(error) => {
+            keeps_secrets(&error, data);
+            false
+        }
     }
 }
 
@@ -127,4 +141,16 @@ pub(super) fn card_seeds() -> Vec<Vec<u8>> {
         .collect();
     seeds.extend(reads);
     seeds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_open_and_are_summarized() {
+        let seeds = card_seeds();
+        assert!(seeds.iter().filter(|seed| is_opened(seed)).count() >= 3);
+        assert!(seeds.iter().filter(|seed| is_summarized(seed)).count() >= 3);
+    }
 }

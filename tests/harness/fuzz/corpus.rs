@@ -78,6 +78,22 @@ pub(super) fn hex_members(vectors: &str) -> Vec<Vec<u8>> {
     found
 }
 
+/// What the reader says in each flow of its vectors, in order.
+pub(super) fn reader_flows() -> Vec<Vec<Vec<u8>>> {
+    let vectors: serde_json::Value =
+        serde_json::from_str(READER_VECTORS).expect("vectors are JSON");
+    let flows = vectors["flows"].as_array().expect("flows");
+    let answers = |flow: &serde_json::Value| {
+        let steps = flow["steps"].as_array().expect("steps");
+        steps
+            .iter()
+            .filter(|step| step["dir"] == "<")
+            .map(|step| hex::decode(step["hex"].as_str().expect("a frame")).expect("hexadecimal"))
+            .collect()
+    };
+    flows.iter().map(answers).collect()
+}
+
 fn collect(value: &serde_json::Value, found: &mut Vec<Vec<u8>>) {
     match value {
         serde_json::Value::Array(items) => items.iter().for_each(|item| collect(item, found)),

@@ -21,7 +21,7 @@ use terminal_agent::machine::record::{JOURNAL_FORMAT, JournalEntry, JournalState
 use terminal_agent::machine::screen::Screen;
 use terminal_agent::machine::translate;
 
-use super::corpus::link_messages;
+use super::corpus::{link_messages, reader_flows};
 use super::input::Choices;
 use super::printer::arbitrary_receipt;
 pub(super) use super::reader::WORDS;
@@ -32,7 +32,7 @@ const STEPS_MAX: usize = 300;
 const AT_ONCE_MAX: u32 = 12;
 
 fn amount(choices: &mut Choices<'_>) -> Money {
-    let currency = choices.pick(&["USD", "JPY", "KWD"]);
+    let currency = choices.pick(&["EUR", "USD", "JPY", "KWD"]);
     let minor = match choices.byte() {
         minor @ 0..=239 => i64::from(minor),
         _ => i64::from_le_bytes(choices.array()),
@@ -42,6 +42,11 @@ fn amount(choices: &mut Choices<'_>) -> Money {
 
 /// The conversation with a reader that says anything.
 pub(super) fn reader(data: &[u8]) {
+    drop(reader_events(data));
+}
+
+fn reader_events(data: &[u8]) -> Vec<Event> {
+    let mut events = Vec::new();
     let mut choices = Choices::new(data);
     let mut conversation = ReaderConversation::new(ReaderConversationConfig::standard());
     let mut now_ms = 0;
@@ -95,6 +100,7 @@ pub(super) fn reader(data: &[u8]) {
             }
             if let Output::Event(event) = output {
                 drop(translate::reader_event(event.clone()));
+                events.push(event.clone());
             }
         }
         let is_due = conversation
@@ -103,6 +109,7 @@ pub(super) fn reader(data: &[u8]) {
         passed_in_vain = if is_due { passed_in_vain + 1 } else { 0 };
         assert!(passed_in_vain < AT_ONCE_MAX, "time stands still");
     }
+    events
 }
 
 /// Raw bytes, or a frame of any content.
@@ -123,6 +130,11 @@ fn reader_bytes(choices: &mut Choices<'_>) -> Vec<u8> {
 
 /// The printer's conversation: jobs, answers, silence, open and closed ports.
 pub(super) fn printer(data: &[u8]) {
+    drop(printer_states(data));
+}
+
+fn printer_states(data: &[u8]) -> Vec<JobState> {
+    let mut states = Vec::new();
     let mut choices = Choices::new(data);
     let mut machine = PrinterMachine::new(PrinterConfig::new(48));
     let mut now_ms = 0;
@@ -176,6 +188,7 @@ pub(super) fn printer(data: &[u8]) {
                     let ended = jobs.get_mut(&job_id).expect("a job that was given");
                     assert!(!*ended || is_repeat, "a second end of a job");
                     *ended = state.is_final();
+                    states.push(state);
                     drop(translate::print_state(state));
                     assert!(state != JobState::Printed || *ended);
                 }
@@ -188,6 +201,7 @@ pub(super) fn printer(data: &[u8]) {
         passed_in_vain = if is_due { passed_in_vain + 1 } else { 0 };
         assert!(passed_in_vain < AT_ONCE_MAX, "time stands still");
     }
+    states
 }
 
 /// The agent: messages of any kind in any order, answered by a journal that may fail.
@@ -345,39 +359,91 @@ fn control(choices: &mut Choices<'_>) -> ControlCommand {
 
 /// Frames as the reader sends them at its start and in a sale, as steps.
 pub(super) fn reader_seeds() -> Vec<Vec<u8>> {
+    // No bytes, then "port opened".
     let mut steps = vec![0, 0, 0];
-    // Kind "frame", command, status, data, then "bytes" as the input.
+    // A frame: its place in the list of commands, status, data; then "bytes".
+    let frame = |command: u8, data: &[u8]| {
+        let length = u8::try_from(data.len()).expect("short");
+        [&[2, command, 0, length], data, &[2]].concat()
+    };
     for (command, data) in [
-        (3u8, "\x00"),
-        (4, "FW 1"),
-        (5, "SIM0000001"),
-        (6, "\x03"),
-        (7, ""),
-        (8, ""),
+        (3, "".as_bytes()),
+        (2, b""),
+        (4, b"FW 1"),
+        (5, b"SIM0000001"),
+        (7, b""),
+        (8, b""),
+        (6, b"\x03"),
+        (8, b""),
     ] {
-        steps.extend([2, command, 0, u8::try_from(data.len()).expect("short")]);
-        steps.extend(data.as_bytes());
-        steps.push(2);
+        steps.extend(frame(command, data));
     }
-    let mut deadlines = steps.clone();
-    deadlines.extend([0, 0, 15].repeat(20));
-    let mut sale = steps.clone();
-    sale.extend([0, 0, 10, 0, 12, 250]);
-    for data in super::reader::tlv_seeds() {
-        if let Ok(length) = u8::try_from(data.len()) {
-            sale.extend([2, 0, 3, length]);
-            sale.extend(data);
-            sale.push(2);
+    let silence = [steps.as_slice(), &[0, 0, 15].repeat(20)].concat();
+    let mut seeds = vec![steps.clone(), silence];
+    // A sale over 12.34 euros, then what the reader says in each of the vectors' flows; the issuer's yes after
+    // every frame, or only at the end.
+    let start = [0, 0, 10, 0, 240, 0xD2, 0x04, 0, 0, 0, 0, 0, 0, 250];
+    let yes = [0, 0, 12, 1, b'0', b'0', 0];
+    for flow in reader_flows() {
+        for is_late in [false, true] {
+            let mut sale = [steps.as_slice(), &start].concat();
+            for bytes in &flow {
+                sale.push(1);
+                sale.extend(u16::try_from(bytes.len()).expect("short").to_le_bytes());
+                sale.extend(bytes);
+                sale.push(2);
+                if !is_late {
+                    sale.extend(yes);
+                }
+            }
+            sale.extend(yes);
+            seeds.push(sale);
         }
     }
-    sale.extend([0, 0, 12, 1, b'0', b'0', 0]);
-    vec![steps, deadlines, sale]
+    seeds
 }
 
+/// A job as the simulated printer prints it, recorded as steps.
 pub(super) fn printer_seeds() -> Vec<Vec<u8>> {
-    let mut steps = vec![11, 1, 8, 0, 5, b'T', b'O', b'T', b'A', b'L', 6, 0, 0, 7, 0];
-    steps.extend([7, 2, 8].repeat(6));
-    steps.extend([7, 3, 8, 7, 4, 8, 15, 15]);
+    use firmware_sim::printer::{Input as DeviceInput, Output as DeviceOutput};
+    let mut device = firmware_sim::printer::PrinterMachine::new(Default::default());
+    let mut machine = PrinterMachine::new(PrinterConfig::new(48));
+    let receipt = [
+        3, 5, b'T', b'O', b'T', b'A', b'L', 3, b'4', b'.', b'5', 6, 7,
+    ];
+    let mut out = Vec::new();
+    machine.handle(0, PrinterInput::PortOpened, &mut out);
+    let job = PrinterInput::Job {
+        job_id: PrintJobId::from_bytes([1; 16]),
+        receipt: arbitrary_receipt(Choices::new(&receipt)),
+        opens_drawer: false,
+    };
+    machine.handle(0, job, &mut out);
+    let mut steps = vec![0, 11, 1, u8::try_from(receipt.len()).expect("short")];
+    steps.extend(receipt);
+    steps.push(0);
+    // Until nothing more is written; a receipt takes some twenty turns.
+    for _ in 0..100 {
+        let mut said = Vec::new();
+        let mut written = 0;
+        for output in std::mem::take(&mut out) {
+            if let PrinterOutput::Write(bytes) = output {
+                written += bytes.len();
+                device.handle(0, DeviceInput::HostBytes(&bytes), &mut said);
+            }
+        }
+        if written > 0 {
+            steps.push(8);
+            machine.handle(0, PrinterInput::Written(written), &mut out);
+        }
+        for output in said {
+            if let DeviceOutput::ToHost(bytes) = output {
+                steps.extend([2, u8::try_from(bytes.len()).expect("short")]);
+                steps.extend(&bytes);
+                machine.handle(0, PrinterInput::Bytes(&bytes), &mut out);
+            }
+        }
+    }
     vec![steps]
 }
 
@@ -388,4 +454,26 @@ pub(super) fn agent_seeds() -> Vec<Vec<u8>> {
         steps.extend([3, 0, message, 3, 1, 0, 3, 1, 0]);
     }
     vec![steps]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_come_as_far_as_a_card_and_a_printed_receipt() {
+        let events: Vec<_> = reader_seeds()
+            .iter()
+            .flat_map(|seed| reader_events(seed))
+            .collect();
+        let is_ready = |event: &Event| matches!(event, Event::Ready { .. });
+        assert!(events.iter().any(is_ready), "{events:?}");
+        let is_card = |event: &Event| matches!(event, Event::CardData { .. });
+        assert!(events.iter().any(is_card), "{events:?}");
+        let states: Vec<_> = printer_seeds()
+            .iter()
+            .flat_map(|seed| printer_states(seed))
+            .collect();
+        assert!(states.contains(&JobState::Printed), "{states:?}");
+    }
 }
