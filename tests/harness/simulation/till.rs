@@ -243,11 +243,15 @@ impl World {
                 inputs.extend(self.conversation(number, request));
             }
             Output::Printer(job) => {
-                let times = self.tills[number].printed.entry(job.job_id).or_default();
+                let job_id = job.job_id;
+                inputs.push_back(Input::Printer(PrinterEvent::Ready { job_id }));
+            }
+            Output::BeginPrint(job_id) => {
+                let times = self.tills[number].printed.entry(job_id).or_default();
                 *times += 1;
                 let times = *times;
-                self.check(checker::prints_once(job.job_id, times));
-                let (life, job_id) = (self.tills[number].life, job.job_id);
+                self.check(checker::prints_once(job_id, times));
+                let life = self.tills[number].life;
                 let at_ms = self.now_ms + self.random.between(300, 2_000);
                 self.queue.push(
                     at_ms,
