@@ -151,6 +151,67 @@ fn a_declined_card_is_followed_by_another_until_attempts_run_out() {
     );
 }
 
+/// The last thing that the payer heard was the acquirer's no: a second card never came.
+#[test]
+fn a_retry_that_nobody_uses_after_a_decline_ends_declined() {
+    let ends = [
+        Some(AttemptEnd::CustomerTimeout),
+        Some(AttemptEnd::CardRemoved),
+        Some(AttemptEnd::CardUnusable),
+        None,
+    ];
+    for end in ends {
+        let mut bench = Bench::new();
+        let pos_id = bench.start(false);
+        bench.said(ToEngine::Accept { pos_id });
+        bench.tap(pos_id);
+        bench.host(pos_id, decline());
+        bench.completed(pos_id, ChipOutcome::Refused);
+        assert_eq!(
+            bench.pos(pos_id).attempts.len(),
+            2,
+            "another card is asked for"
+        );
+        match end {
+            // Past the retry window, so that no third card is granted.
+            Some(end) => {
+                bench.now = bench.now.plus_ms(180_000);
+                let attempt_id = Some(bench.attempt(pos_id));
+                bench.said(ToEngine::AttemptEnded {
+                    pos_id,
+                    attempt_id,
+                    end,
+                });
+            }
+            None => bench.pass(70_000),
+        }
+        let pos = bench.pos(pos_id);
+        let ended = (pos.status(), pos.reason());
+        let declined = (PosStatus::Declined, Some(Reason::HostDeclined));
+        assert_eq!(ended, declined, "{end:?}");
+    }
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.tap(pos_id);
+    bench.host(pos_id, decline());
+    bench.completed(pos_id, ChipOutcome::Refused);
+    let attempt_id = Some(bench.attempt(pos_id));
+    let end = AttemptEnd::ReaderFault;
+    bench.said(ToEngine::AttemptEnded {
+        pos_id,
+        attempt_id,
+        end,
+    });
+    let pos = bench.pos(pos_id);
+    let failed = (PosStatus::Failed, Some(Reason::ReaderFault));
+    assert_eq!(
+        (pos.status(), pos.reason()),
+        failed,
+        "our fault, not theirs"
+    );
+}
+
 #[test]
 fn card_data_after_the_expiry_is_never_authorized() {
     let mut bench = Bench::new();
