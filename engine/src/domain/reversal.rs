@@ -68,6 +68,12 @@ impl Reversal {
         self.next_at = now.plus_ms(pause_ms(self.tries));
     }
 
+    /// After a restart: the clock may have been set while nobody ran, so nothing says how long the
+    /// acquirer has had. The next "original not found" is a first one.
+    pub const fn forget_elapsed(&mut self) {
+        self.not_found_counts_at = None;
+    }
+
     /// Takes the acquirer's word on the sending of `sent_at`; true when the undoing is complete.
     pub fn answered(&mut self, answer: ReversalAnswer, sent_at: Timestamp, now: Timestamp) -> bool {
         let is_done = match (answer, self.not_found_counts_at) {
@@ -116,6 +122,16 @@ mod tests {
         let mut reversal = Reversal::begin(Reason::AcquirerUnknown, T0);
         assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0));
         assert!(reversal.answered(ReversalAnswer::Acknowledged, T0, T0.plus_ms(1)));
+    }
+
+    #[test]
+    fn time_that_nobody_measured_does_not_count() {
+        let mut reversal = Reversal::begin(Reason::AcquirerUnknown, T0);
+        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0));
+        reversal.forget_elapsed();
+        let later = T0.plus_ms(3_600_000);
+        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, later, later));
+        assert_eq!(reversal.next_at, later.plus_ms(HOST_DELAY_MS_MAX));
     }
 
     #[test]

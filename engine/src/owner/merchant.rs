@@ -91,6 +91,22 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The longest that the present stage of a POS transaction can last.
+    fn life_ms(&self, pos: &PosTransaction) -> u64 {
+        match pos.stage {
+            Stage::Offered => self.offer_ms,
+            Stage::SelectingTip => pos.tip_prompt.as_ref().map_or(0, start::prompt_life_ms),
+            Stage::AwaitingCard => self
+                .tell_ms
+                .max(self.attempt_ms + start::CARD_ON_ITS_WAY_MS),
+            Stage::Authorizing => self.host_ms,
+            Stage::Confirming => self.confirm_ms,
+            Stage::Reversing | Stage::Closed => 0,
+        }
+    }
+}
+
 /// What a merchant's owner is told.
 #[derive(Debug, Clone)]
 pub enum MerchantInput {

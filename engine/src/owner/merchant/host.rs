@@ -346,9 +346,25 @@ impl MerchantOwner {
             if pos.stage == Stage::Authorizing {
                 fresh.extend(pos.current_transaction());
                 self.reverse(work, pos, Reason::EngineRestarted)?;
-            } else if let Some(known) = self.open.get_mut(&pos.id) {
-                // Terminals need time to come back; nothing changes because of the restart itself.
-                known.deadline = known.deadline.map(|deadline| deadline.max(grace));
+            } else {
+                let life_ms = self.limits.life_ms(&pos);
+                if let Some(known) = self.open.get_mut(&pos.id) {
+                    // Terminals need time to come back; nothing changes because of the restart
+                    // itself. The machine's clock may have been set back meanwhile: no deadline is
+                    // further away than it was when it was set.
+                    let bound = grace.max(now.plus_ms(life_ms));
+                    known.deadline = known.deadline.map(|at| at.max(grace).min(bound));
+                    known.retry_until = known.retry_until.min(now.plus_ms(self.limits.retry_ms));
+                    if let Some(attempt) = known.current_attempt_mut() {
+                        let latest = now.plus_ms(self.limits.attempt_ms);
+                        attempt.expires_at = attempt.expires_at.min(latest);
+                    }
+                }
+            }
+        }
+        for transaction in self.pending.values_mut() {
+            if let Some(reversal) = &mut transaction.reversal {
+                reversal.forget_elapsed();
             }
         }
         for transaction_id in owed.into_iter().filter(|id| !fresh.contains(id)) {

@@ -12,6 +12,7 @@ use crate::domain::pos::{IfTooLate, Stage, Verdict};
 use crate::domain::reason::Reason;
 use crate::domain::rejection::Rejection;
 use crate::domain::reversal::ReversalAnswer;
+use crate::domain::time::Timestamp;
 use crate::domain::token::Secret;
 use crate::domain::transaction::TransactionState;
 use crate::owner::machine::Input;
@@ -312,6 +313,52 @@ fn an_unknown_outcome_is_reversed_until_acknowledged_across_restarts() {
         bench.transaction_of(pos_id).state,
         TransactionState::Reversed
     );
+}
+
+#[test]
+fn a_clock_that_was_set_forward_at_a_restart_makes_no_not_found_count() {
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.tap(pos_id);
+    bench.host(pos_id, AuthorizationAnswer::Unknown);
+    let transaction_id = bench.transaction_of(pos_id).id;
+    let not_found = |bench: &mut Bench| {
+        bench.input(MerchantInput::Acquirer {
+            transaction_id,
+            sending: last_sending(bench),
+            answer: AcquirerAnswer::Reversal(ReversalAnswer::OriginalNotFound),
+        });
+        bench.pos(pos_id).status()
+    };
+    assert_eq!(not_found(&mut bench), PosStatus::InDoubt);
+    bench.now = bench.now.plus_ms(3_600_000);
+    bench.restart();
+    assert_eq!(not_found(&mut bench), PosStatus::InDoubt, "asked anew");
+    bench.pass(60_000);
+    assert_eq!(not_found(&mut bench), PosStatus::Reversed);
+}
+
+#[test]
+fn a_clock_that_was_set_back_at_a_restart_keeps_no_terminal() {
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.now = Timestamp(bench.now.0 - 86_400_000);
+    bench.restart();
+    let journal_id = JournalId::from_uuid(Uuid::from_u128(3));
+    bench.link_up(
+        journal_id,
+        vec![Digest {
+            pos_id,
+            attempt_id: Some(bench.attempt(pos_id)),
+            state: DigestState::Reading,
+        }],
+    );
+    for _ in 0..4 {
+        bench.pass(62_000);
+    }
+    assert_eq!(bench.pos(pos_id).stage, Stage::Closed);
 }
 
 #[test]
