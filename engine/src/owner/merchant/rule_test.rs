@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::bench::{Bench, LATEST, T0, approval, decline, euros};
 use super::{Effect, MerchantInput};
 use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer, Sending};
+use crate::domain::idempotency;
 use crate::domain::merchant::DeviceKey;
 use crate::domain::pos::{IfTooLate, Stage, Verdict};
 use crate::domain::reason::Reason;
@@ -83,6 +84,49 @@ fn the_same_key_gives_the_same_answer_and_one_transaction() {
         .filter(|message| matches!(message, ToAgent::Offer(_)))
         .count();
     assert_eq!(offers, 1);
+}
+
+#[test]
+fn a_key_is_kept_for_a_week_and_is_then_a_new_request() {
+    let mut bench = Bench::new();
+    let request = bench.start_request(false);
+    let first = started(bench.ask(Some("k"), request.clone()));
+    bench.pass(idempotency::LIFE_MS - 1);
+    let replayed = bench.ask(Some("k"), request.clone());
+    assert!(matches!(replayed, Some(Ok(Reply::Replayed(_)))));
+    bench.pass(1);
+    assert_ne!(started(bench.ask(Some("k"), request)), first);
+}
+
+#[test]
+fn keys_do_not_grow_without_end_and_young_ones_stay() {
+    use crate::store::Rows as _;
+    let mut bench = Bench::new();
+    let space = crate::owner::key::space(crate::owner::key::CLAIM);
+    let request = |bench: &Bench, number: u64| Request::CreatePairingCode {
+        terminal_id: bench.terminal_id,
+        life_s: 60,
+        code: Secret::new(format!("BCDFGHJK{number}")),
+    };
+    let day_ms = 24 * 60 * 60 * 1_000;
+    let mut most = 0;
+    for day in 0..40 {
+        for number in 0..20 {
+            let made = request(&bench, number);
+            let key = format!("{day}/{number}");
+            assert!(bench.ask(Some(&key), made).unwrap().is_ok());
+        }
+        most = most.max(bench.store.scan(&space, None, usize::MAX).unwrap().len());
+        let first_today = request(&bench, 0);
+        let replayed = bench.ask(Some(&format!("{}/0", day)), first_today);
+        assert!(
+            matches!(replayed, Some(Ok(Reply::Replayed(_)))),
+            "day {day}"
+        );
+        bench.pass(day_ms);
+    }
+    // A life brings 140.
+    assert!(most < 250, "{most} keys of 800");
 }
 
 #[test]
