@@ -34,7 +34,7 @@ pub struct Reversal {
     pub next_at: Timestamp,
     /// Set by a first "original not found": from then on the same answer counts.
     pub not_found_counts_at: Option<Timestamp>,
-    /// When the acquirer acknowledged it.
+    /// When the acquirer acknowledged it, or a person ended the asking.
     pub done_at: Option<Timestamp>,
 }
 

@@ -11,12 +11,15 @@ mod host;
 mod link;
 mod money;
 mod print;
+mod resolve;
 mod start;
 mod till;
 mod wait;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod resolve_test;
 #[cfg(test)]
 mod rule_test;
 #[cfg(test)]
@@ -436,9 +439,10 @@ impl Decider for MerchantOwner {
     fn urgency(input: &MerchantInput) -> Urgency {
         match input {
             MerchantInput::Ask(ask) => match ask.request {
-                Request::CancelPos(_) | Request::Void { .. } | Request::ReadPos { .. } => {
-                    Urgency::Concluding
-                }
+                Request::CancelPos(_)
+                | Request::Void { .. }
+                | Request::Resolve(_)
+                | Request::ReadPos { .. } => Urgency::Concluding,
                 Request::StartPos(_)
                 | Request::PrintReceipt(_)
                 | Request::AdjustTip { .. }

@@ -86,6 +86,7 @@ impl MerchantOwner {
                 transaction_id,
                 wait_until,
             } => self.void(work, caller, claim, transaction_id, wait_until),
+            Request::Resolve(resolve) => self.resolve(work, resolve),
             Request::CreateTerminal {
                 label,
                 serial_number,

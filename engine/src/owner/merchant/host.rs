@@ -27,9 +27,12 @@ impl MerchantOwner {
         sending: Sending,
         answer: AcquirerAnswer,
     ) -> Decided {
-        let Some(transaction) = self.transaction(work, transaction_id)? else {
+        let Some(mut transaction) = self.transaction(work, transaction_id)? else {
             return Ok(());
         };
+        if self.is_settled_by_person(work, &mut transaction, &answer) {
+            return Ok(());
+        }
         match answer {
             AcquirerAnswer::Authorization(answer) => self.authorized(work, transaction, answer),
             AcquirerAnswer::Reversal(answer) => {
@@ -404,7 +407,7 @@ impl MerchantOwner {
     }
 }
 
-fn set_attempt(pos: &mut PosTransaction, state: AttemptState) {
+pub(super) fn set_attempt(pos: &mut PosTransaction, state: AttemptState) {
     if let Some(attempt) = pos.current_attempt_mut() {
         attempt.state = state;
     }

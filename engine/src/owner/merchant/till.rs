@@ -212,6 +212,7 @@ impl MerchantOwner {
             intent: None,
             reversal: None,
             tip_revisions: Vec::new(),
+            resolution: None,
             reason: None,
             created_at: now,
             updated_at: now,
