@@ -46,6 +46,7 @@ use crate::store::{ReadFault, Rows, Urgency};
 use super::access_change::AccessChange;
 use super::key;
 use super::machine::{Decider, Owner};
+use super::quarantine::Identity;
 use super::request::{Ask, CallerId, Reply, Request};
 use super::stored::Counters;
 use super::work::{Work, decode};
@@ -411,7 +412,11 @@ impl Decider for MerchantOwner {
             .map(|pos| pos.id)
             .collect();
         for pos_id in late {
-            self.stage_ran_out(work, pos_id)?;
+            if work.takes_up(Identity::of(&("stage", pos_id))) {
+                self.stage_ran_out(work, pos_id)?;
+            } else if let Some(pos) = self.open.get_mut(&pos_id) {
+                pos.deadline = None;
+            }
         }
         let repeats: Vec<TransactionId> = self
             .pending
@@ -420,7 +425,7 @@ impl Decider for MerchantOwner {
             .map(|transaction| transaction.id)
             .collect();
         for transaction_id in repeats {
-            self.send_again(work, transaction_id);
+            self.send_again_if_free(work, transaction_id);
         }
         self.answer_late_waiters(work)
     }
@@ -454,5 +459,41 @@ impl Decider for MerchantOwner {
             },
             MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => Urgency::Concluding,
         }
+    }
+
+    fn identity(input: &MerchantInput) -> Identity {
+        match input {
+            MerchantInput::Ask(ask) => match &ask.claim {
+                Some(claim) => Identity::of_bytes(&[&claim.key.0, &claim.fingerprint.0]),
+                None => Identity::of(&ask.request),
+            },
+            MerchantInput::Terminal { terminal_id, event } => Identity::of(&(terminal_id, event)),
+            // The same word on another sending is the same word.
+            MerchantInput::Acquirer {
+                transaction_id,
+                answer,
+                ..
+            } => Identity::of(&(transaction_id, answer)),
+        }
+    }
+
+    fn refuse(&mut self, input: MerchantInput, work: &mut MerchantWork<'_>) {
+        match input {
+            MerchantInput::Ask(ask) => work.effect(Effect::Answer {
+                caller: ask.caller,
+                reply: Err(Rejection::Internal),
+            }),
+            // A hello that cannot be reconciled gets no link.
+            MerchantInput::Terminal {
+                terminal_id,
+                event: TerminalEvent::Up { .. },
+            } => work.effect(Effect::Publish(AccessChange::DropLink(terminal_id))),
+            MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => {}
+        }
+    }
+
+    /// Callers and terminals ask again; the acquirer says most things once.
+    fn worth_keeping(input: &MerchantInput) -> Option<MerchantInput> {
+        matches!(input, MerchantInput::Acquirer { .. }).then(|| input.clone())
     }
 }

@@ -9,6 +9,7 @@ use crate::domain::time::Timestamp;
 use crate::store::{KeyValue, ReadFault, Record, Row, Rows};
 
 use super::event::Event;
+use super::quarantine::{Identity, Suspicion};
 
 /// Makes ids. The shell's is random and time-ordered; a simulation's is seeded.
 pub trait Ids {
@@ -34,6 +35,7 @@ pub struct Work<'a, E> {
     written: &'a mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     records: &'a mut Vec<Record>,
     effects: &'a mut Vec<E>,
+    suspicion: &'a mut Suspicion,
 }
 
 impl<E> std::fmt::Debug for Work<'_, E> {
@@ -54,6 +56,7 @@ impl<'a, E> Work<'a, E> {
         written: &'a mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
         records: &'a mut Vec<Record>,
         effects: &'a mut Vec<E>,
+        suspicion: &'a mut Suspicion,
     ) -> Self {
         Self {
             now,
@@ -62,7 +65,13 @@ impl<'a, E> Work<'a, E> {
             written,
             records,
             effects,
+            suspicion,
         }
+    }
+
+    /// Begins with a part of what is due; false when it is in quarantine and must be left alone.
+    pub fn takes_up(&mut self, part: Identity) -> bool {
+        self.suspicion.takes_up(part)
     }
 
     /// A fresh id.
