@@ -14,6 +14,7 @@ pub mod reason;
 pub mod receipt;
 pub mod rejection;
 pub mod reversal;
+pub mod sandbox;
 pub mod scope;
 pub mod time;
 pub mod tip;
