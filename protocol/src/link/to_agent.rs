@@ -1,7 +1,5 @@
 //! What the engine tells an agent.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AttemptId, FaultId, PosTransactionId, PrintJobId, RequestId, TransactionId};
@@ -70,8 +68,8 @@ pub struct SimulatorCommand {
     pub device: String,
     /// What to do.
     pub command: String,
-    /// Parameters by name.
-    pub arguments: BTreeMap<String, String>,
+    /// Parameters: name and value.
+    pub arguments: Vec<(String, String)>,
     /// Phases of the reader of which one must be reached first; none for at once.
     pub wait_for: Vec<String>,
 }

@@ -4,7 +4,7 @@
 //! at what it has caused and puts beside it what was asked for; that a fault has happened is part
 //! of the same commit, so that a restart neither forgets nor repeats it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use protocol::id::{FaultId, PrintJobId, TerminalId};
 use protocol::link::{HostDecision, PosStatus, SimulatorCommand, ToAgent};
@@ -23,6 +23,9 @@ use crate::owner::request::Answer;
 
 /// Why a fault is refused that only the operator of the engine can allow.
 const RESTART_NOT_ALLOWED: &str = "engine_restart_not_allowed";
+
+/// The simulated reader's words for waiting for a card.
+const WAITING_PHASES: [&str; 2] = ["polling", "inserting"];
 
 /// Something that goes wrong on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -385,22 +388,22 @@ fn command(fault_id: FaultId, act: &DeviceAct, moment: Moment) -> SimulatorComma
         DeviceAct::ReaderUnplugged => ("reader", "unplug"),
         DeviceAct::ReaderPluggedIn => ("reader", "plug-in"),
     };
-    let mut arguments = BTreeMap::new();
-    let mut wait_for = BTreeSet::new();
-    if let DeviceAct::CardPresented { card, way } = act {
-        arguments.insert("card".to_owned(), card.clone());
-        arguments.insert("way".to_owned(), way.code().to_owned());
-    }
+    let arguments = match act {
+        DeviceAct::CardPresented { card, way } => vec![
+            ("card".to_owned(), card.clone()),
+            ("way".to_owned(), way.code().to_owned()),
+        ],
+        _ => Vec::new(),
+    };
     let is_card = matches!(act, DeviceAct::CardPresented { .. });
-    if device == "reader" && (is_card || moment == Moment::AwaitingCard) {
-        wait_for.extend(["polling".to_owned(), "inserting".to_owned()]);
-    }
+    let waits = device == "reader" && (is_card || moment == Moment::AwaitingCard);
+    let phases: &[&str] = if waits { &WAITING_PHASES } else { &[] };
     SimulatorCommand {
         fault_id,
         device: device.to_owned(),
         command: command.to_owned(),
         arguments,
-        wait_for: wait_for.into_iter().collect(),
+        wait_for: phases.iter().map(|&phase| phase.to_owned()).collect(),
     }
 }
 

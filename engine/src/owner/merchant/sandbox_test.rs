@@ -164,7 +164,9 @@ fn a_card_comes_behind_the_word_to_read_it() {
         panic!("no card");
     };
     assert_eq!(command.command, "present");
-    assert_eq!(command.arguments.get("card").unwrap(), "visa");
+    let argument = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let expected = [argument("card", "visa"), argument("way", "tap")];
+    assert_eq!(command.arguments, expected);
     assert!(!command.wait_for.is_empty());
     assert!(matches!(bench.effects.last(), Some(Effect::Misbehave(_))));
 }
