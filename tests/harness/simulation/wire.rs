@@ -155,6 +155,7 @@ impl World {
             signature: vec![0; 64],
             open,
             prints,
+            has_simulator: false,
         }));
         self.note(|| format!("till {number} says {hello:?}"));
         self.till_writes(number, socket, &hello);
@@ -253,6 +254,7 @@ impl World {
                 connection: hello.connection,
                 open: if forgets { Vec::new() } else { hello.open },
                 prints: hello.prints,
+                has_simulator: hello.has_simulator,
             }))
         } else {
             self.broken("the engine cannot read a frame".to_owned());
