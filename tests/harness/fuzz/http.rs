@@ -17,6 +17,7 @@ use engine::config::Limits;
 use engine::domain::merchant::{Merchant, Partner};
 use engine::domain::permission::Allowlist;
 use engine::domain::rejection::Rejection;
+use engine::domain::sandbox::Policy;
 use engine::domain::scope::Scope;
 use engine::domain::time::Timestamp;
 use engine::domain::tip::TipLimits;
@@ -139,6 +140,9 @@ impl Door {
             incarnation: IncarnationId::from_bytes([3; 16]),
             limits: unlimited,
             tips: TipLimits::default(),
+            sandbox: Policy::On {
+                allows_engine_restart: false,
+            },
         });
         let app = App::new().configure(configure(state));
         let app = Rc::new(runtime.block_on(test::init_service(app)));
@@ -259,6 +263,7 @@ fn put_together(
             Verb::Get => Method::GET,
             Verb::Post => Method::POST,
             Verb::Put => Method::PUT,
+            Verb::Delete => Method::DELETE,
         })
         .peer_addr(([127, 0, 0, 1], 40_000).into());
     let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).ok();
@@ -280,7 +285,7 @@ fn put_together(
             request = request.insert_header((name, value));
         }
     }
-    if route.verb != Verb::Get {
+    if route.verb.has_body() {
         request = request.set_payload(body.to_vec());
     }
     request
@@ -293,7 +298,10 @@ fn uri(route: &Route, shape: u8, part: &[u8], query: &[u8]) -> Option<String> {
         (0, _) | (_, []) => format!("{}_01h2xcejqtf2nbrexx3vqjhp41", good.unwrap_or("txn")),
         (_, part) => escaped(part, b""),
     };
-    let mut uri = route.path.replace("{id}", &id);
+    let mut uri = route
+        .path
+        .replace("{id}", &id)
+        .replace("{transaction_id}", "txn_01h2xcejqtf2nbrexx3vqjhp41");
     if !query.is_empty() {
         uri.push('?');
         uri.push_str(&escaped(query, b"=&%+/"));
@@ -347,6 +355,14 @@ fn canonical(value: &Value) -> Vec<u8> {
 
 const BODIES: &[(&str, &str)] = &[
     (
+        "/v1/sandbox/faults",
+        r#"{"target":"acquirer","kind":"delay","at":"authorizing","times":1,"after_ms":1,"duration_ms":1,"delay_ms":500,"response_code":"51","card":"visa","way":"tap","expires_in_s":60}"#,
+    ),
+    (
+        "/v1/merchants/{id}/transactions/{transaction_id}/resolution",
+        r#"{"outcome":"reversed","reason":"asked the host","resolved_by":"operator"}"#,
+    ),
+    (
         "/v1/pos/transactions",
         r#"{"terminal_id":"trm_01h2xcejqtf2nbrexx3vqjhp41","amount":1234,"currency":"USD","reference":"a","tip_prompt":{"options_bps":[1500,2000],"custom":true,"timeout_s":30},"accept_partial":true,"type":"authorization"}"#,
     ),
@@ -394,7 +410,7 @@ pub(super) fn request_seeds() -> Vec<Vec<u8>> {
             .find(|(path, _)| *path == route.path)
             .map_or("{}", |(_, body)| body);
         for query in queries {
-            let is_read = route.verb == Verb::Get;
+            let is_read = !route.verb.has_body();
             let query = if is_read { query } else { "" };
             let key = "\"key-1\"";
             let mut seed = vec![number, 0xFF, 0];

@@ -1,6 +1,6 @@
 //! The agent's machines: whatever devices, engine and cashier say, in any order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::id::{PosTransactionId, PrintJobId, RequestId};
 use protocol::link::{PosKind, PosStatus, TillRequest, TillStart, ToAgent, Welcome, decode};
@@ -140,6 +140,8 @@ fn printer_states(data: &[u8]) -> Vec<JobState> {
     let mut now_ms = 0;
     let mut passed_in_vain = 0;
     let mut unwritten = 0;
+    let mut ready = None;
+    let mut begun = BTreeSet::new();
     let mut jobs: BTreeMap<PrintJobId, bool> = BTreeMap::new();
     for _ in 0..STEPS_MAX {
         if choices.is_over() {
@@ -159,7 +161,17 @@ fn printer_states(data: &[u8]) -> Vec<JobState> {
                 b"\x11",
                 b"\x7E",
             ])),
-            8..=10 => PrinterInput::Written(std::mem::take(&mut unwritten)),
+            8 => PrinterInput::Written(std::mem::take(&mut unwritten)),
+            9 | 10 => match ready {
+                Some(job_id) => {
+                    begun.insert(job_id);
+                    PrinterInput::Begin { job_id }
+                }
+                // Nobody was asked for.
+                None => PrinterInput::Begin {
+                    job_id: PrintJobId::from_bytes([0xEE; 16]),
+                },
+            },
             11 | 12 => {
                 let job_id = PrintJobId::from_bytes([choices.byte() % 8; 16]);
                 jobs.entry(job_id).or_default();
@@ -184,7 +196,16 @@ fn printer_states(data: &[u8]) -> Vec<JobState> {
         for output in out {
             match output {
                 PrinterOutput::Write(bytes) => unwritten += bytes.len(),
+                PrinterOutput::Ready { job_id } => ready = Some(job_id),
                 PrinterOutput::JobReport { job_id, state } => {
+                    let has_bytes_out = matches!(
+                        state,
+                        JobState::Printing | JobState::Printed | JobState::Unknown
+                    );
+                    assert!(
+                        !has_bytes_out || begun.contains(&job_id),
+                        "bytes of a job that is not on record"
+                    );
                     let ended = jobs.get_mut(&job_id).expect("a job that was given");
                     assert!(!*ended || is_repeat, "a second end of a job");
                     *ended = state.is_final();
@@ -427,9 +448,16 @@ pub(super) fn printer_seeds() -> Vec<Vec<u8>> {
         let mut said = Vec::new();
         let mut written = 0;
         for output in std::mem::take(&mut out) {
-            if let PrinterOutput::Write(bytes) = output {
-                written += bytes.len();
-                device.handle(0, DeviceInput::HostBytes(&bytes), &mut said);
+            match output {
+                PrinterOutput::Write(bytes) => {
+                    written += bytes.len();
+                    device.handle(0, DeviceInput::HostBytes(&bytes), &mut said);
+                }
+                PrinterOutput::Ready { job_id } => {
+                    steps.push(9);
+                    machine.handle(0, PrinterInput::Begin { job_id }, &mut out);
+                }
+                PrinterOutput::JobReport { .. } | PrinterOutput::Status(_) => {}
             }
         }
         if written > 0 {

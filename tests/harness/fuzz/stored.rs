@@ -6,6 +6,7 @@ use engine::domain::pairing::PairingCode;
 use engine::domain::permission::Allowlist;
 use engine::domain::pos::PosTransaction;
 use engine::domain::print::PrintJob;
+use engine::domain::sandbox::Fault;
 use engine::domain::time::Timestamp;
 use engine::domain::token::ApiKey;
 use engine::domain::transaction::Transaction;
@@ -48,6 +49,7 @@ pub(super) fn rows(data: &[u8]) {
     row::<Counters>(data);
     row::<PosTransaction>(data);
     row::<PrintJob>(data);
+    row::<Fault>(data);
     row::<Transaction>(data);
 }
 
@@ -75,6 +77,7 @@ pub(super) fn row_seeds() -> Vec<Vec<u8>> {
         key::COUNTERS,
         key::POS,
         key::PRINT_JOB,
+        key::FAULT,
         key::TRANSACTION,
     ] {
         let mut lengths = Vec::new();
