@@ -141,6 +141,7 @@ fn completion(chip: ChipOutcome) -> Completion {
         attempt_id: ATTEMPT,
         chip,
         data: vec![0x9F, 0x27, 0x01, 0x40],
+        cause: None,
     }
 }
 
@@ -470,6 +471,14 @@ fn to_engine() -> Vec<(&'static str, ToEngine)> {
         (
             "aborted",
             ToEngine::Completed(completion(ChipOutcome::Aborted)),
+        ),
+        (
+            "canceled_at_till",
+            ToEngine::Completed(Completion {
+                data: Vec::new(),
+                cause: Some(AttemptEnd::CashierCanceled),
+                ..completion(ChipOutcome::Aborted)
+            }),
         ),
         ("", ToEngine::Ping),
         ("", ToEngine::Pong),

@@ -469,6 +469,43 @@ fn a_cancel_during_authorization_gets_the_verdict_of_the_outcome() {
 }
 
 #[test]
+fn who_breaks_off_a_card_that_was_sent_is_told_apart() {
+    for (cause, reason) in [
+        (None, Reason::CardRemoved),
+        (Some(AttemptEnd::CardRemoved), Reason::CardRemoved),
+        (Some(AttemptEnd::CashierCanceled), Reason::CashierCanceled),
+        (Some(AttemptEnd::Stopped), Reason::CashierCanceled),
+        (Some(AttemptEnd::ReaderFault), Reason::ReaderFault),
+        (Some(AttemptEnd::CustomerTimeout), Reason::NotConfirmed),
+        (Some(AttemptEnd::AgentRestarted), Reason::TerminalRestarted),
+        (Some(AttemptEnd::LinkLost), Reason::TerminalUnreachable),
+    ] {
+        for is_approved in [false, true] {
+            let mut bench = Bench::new();
+            let pos_id = bench.start(false);
+            bench.said(ToEngine::Accept { pos_id });
+            bench.tap(pos_id);
+            if is_approved {
+                bench.host(pos_id, approval());
+            }
+            bench.completed_for(pos_id, ChipOutcome::Aborted, cause);
+            assert_eq!(bench.pos(pos_id).status(), PosStatus::InDoubt);
+            let transaction_id = bench.transaction_of(pos_id).id;
+            bench.input(MerchantInput::Acquirer {
+                transaction_id,
+                sending: LATEST,
+                answer: AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
+            });
+            let pos = bench.pos(pos_id);
+            assert_eq!(
+                (pos.status(), pos.reason()),
+                (PosStatus::Reversed, Some(reason))
+            );
+        }
+    }
+}
+
+#[test]
 fn a_cancel_after_approval_can_void() {
     let mut bench = Bench::new();
     let pos_id = bench.approved();
