@@ -255,6 +255,13 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
             },
         ),
         ("", ToAgent::Print(Box::new(print_command()))),
+        (
+            "knows",
+            ToAgent::Print(Box::new(PrintCommand {
+                known: vec![JOB],
+                ..print_command()
+            })),
+        ),
         ("", ToAgent::Ping),
         ("", ToAgent::Pong),
     ]);
@@ -376,6 +383,7 @@ fn print_command() -> PrintCommand {
         align,
     };
     PrintCommand {
+        known: Vec::new(),
         job_id: JOB,
         receipt: Receipt {
             copy: Copy::Customer,

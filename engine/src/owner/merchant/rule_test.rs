@@ -1,7 +1,10 @@
 //! Rules of a merchant's owner that the table of transitions does not show.
 
-use protocol::id::JournalId;
-use protocol::link::{AttemptEnd, ChipOutcome, Digest, DigestState, PosStatus, ToAgent, ToEngine};
+use protocol::id::{JournalId, PrintJobId};
+use protocol::link::{
+    AttemptEnd, ChipOutcome, Digest, DigestState, PosStatus, PrintReport, PrintState, ToAgent,
+    ToEngine,
+};
 use uuid::Uuid;
 
 use super::bench::{Bench, LATEST, T0, approval, decline, euros};
@@ -745,6 +748,45 @@ fn receipts_print_after_approval_and_reprints_say_duplicate() {
             .all(|(duplicate, text)| *duplicate && text.contains("DUPLICATE"))
     );
     assert_eq!(again.len(), 1);
+}
+
+/// A link of weeks: what the till must remember of past prints does not grow.
+#[test]
+fn ends_of_prints_are_acknowledged_with_the_next_job() {
+    let mut bench = Bench::new();
+    let jobs = |bench: &Bench| -> Vec<(PrintJobId, Vec<PrintJobId>)> {
+        let command = |message| match message {
+            ToAgent::Print(command) => Some((command.job_id, command.known)),
+            _ => None,
+        };
+        bench.sent().into_iter().filter_map(command).collect()
+    };
+    let printed = |bench: &mut Bench, job_id| {
+        bench.said(ToEngine::Print(PrintReport {
+            job_id,
+            state: PrintState::Printed,
+        }));
+    };
+    bench.approved();
+    let first = jobs(&bench);
+    assert!(first.iter().all(|(_, known)| known.is_empty()));
+    bench.effects.clear();
+    // Said twice by a till that was not sure, and once about a job of nobody.
+    for (job_id, _) in &first {
+        printed(&mut bench, *job_id);
+    }
+    printed(&mut bench, first[0].0);
+    bench.approved();
+    let second = jobs(&bench);
+    let acknowledged: Vec<PrintJobId> =
+        second.iter().flat_map(|(_, known)| known.clone()).collect();
+    assert_eq!(acknowledged, [first[0].0, first[1].0]);
+    // A new link: its welcome acknowledges what its hello says, and nothing is said twice.
+    printed(&mut bench, second[0].0);
+    bench.effects.clear();
+    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    bench.approved();
+    assert!(jobs(&bench).iter().all(|(_, known)| known.is_empty()));
 }
 
 #[test]

@@ -207,6 +207,7 @@ impl Till {
                     entries: vec![],
                 },
                 open_drawer: false,
+                known: second.parse().map(job).into_iter().collect(),
             }))),
             "answer" => message(ToAgent::Answer {
                 request_id: req(number),
@@ -1148,6 +1149,27 @@ fn prints() {
                 "hello [] [Printed, Unknown]; persist printknown",
             ),
             (4, "up", "hello [] [Unknown]"),
+        ],
+    );
+    check(
+        "an end that the engine knows is forgotten; one that it does not know is not",
+        UP,
+        &[
+            (0, "print 1", given),
+            (1, "begins 1", begins),
+            (2, "print 2 1", r#"send print Queued { held_by: "" }"#),
+            (
+                3,
+                "printed 1",
+                "persist print ended Printed; send print Printed; printer 2; send print Queued { held_by: \"\" }",
+            ),
+            (
+                4,
+                "print 3 1",
+                r#"persist printknown; send print Queued { held_by: "" }"#,
+            ),
+            (5, "print 3 1", r#"send print Queued { held_by: "" }"#),
+            (6, "connecting", "hello [] []"),
         ],
     );
     check(
