@@ -5,6 +5,7 @@
 
 pub mod card;
 pub mod idempotency;
+pub mod invariant;
 pub mod merchant;
 pub mod pairing;
 pub mod permission;
@@ -15,6 +16,7 @@ pub mod receipt;
 pub mod rejection;
 pub mod resolution;
 pub mod reversal;
+pub mod sandbox;
 pub mod scope;
 pub mod time;
 pub mod tip;

@@ -7,19 +7,20 @@ use actix::{
     SpawnHandle,
 };
 use protocol::id::{MerchantId, TerminalId, TransactionId};
+use protocol::link::ToAgent;
 use tokio::sync::oneshot;
 
 use super::shell::Shell;
 use super::terminal::{FromMerchant, TerminalActor};
 use super::{Surroundings, deliver, until};
-use crate::acquirer::{AcquirerAnswer, Sending};
+use crate::acquirer::{self, AcquirerAnswer, AcquirerRequest, Sending};
 use crate::agent_link::till_request;
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::id_source::SystemIds;
 use crate::owner::access_change::AccessChange;
 use crate::owner::machine::{self, Decider as _, Input, Output, Owner};
-use crate::owner::merchant::{Effect, MerchantInput, MerchantOwner, TerminalEvent};
+use crate::owner::merchant::{Effect, MerchantInput, MerchantOwner, Misbehaviour, TerminalEvent};
 use crate::owner::request::{Ask, CallerId, ClaimRequest, Reply, Request, TillCaller};
 use crate::owner::terminal::TerminalInput;
 use crate::store::{CommitRefused, Committed, Urgency};
@@ -242,24 +243,55 @@ impl MerchantActor {
                 self.to_terminal(terminal_id, TerminalInput::Send(message));
             }
             Effect::Acquirer(request) => {
-                let (actor, transaction_id) = (ctx.address(), request.transaction_id);
-                let sending = request.sending;
-                let answered = move |answer| {
-                    deliver(
-                        &actor,
-                        AcquirerDone {
-                            transaction_id,
-                            sending,
-                            answer,
-                        },
-                    )
-                };
-                self.around.acquirer.submit(*request, Box::new(answered));
+                let answered = answered(ctx, &request);
+                self.around.acquirer.submit(*request, answered);
             }
             Effect::Publish(AccessChange::DropLink(terminal_id)) => {
                 self.to_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
             }
             Effect::Publish(change) => self.around.index.apply(change),
+            Effect::Misbehave(misbehaviour) => self.misbehave(ctx, misbehaviour),
+        }
+    }
+
+    /// Carries out what was asked for in test mode.
+    fn misbehave(&mut self, ctx: &mut Context<Self>, misbehaviour: Misbehaviour) {
+        match misbehaviour {
+            Misbehaviour::Acquirer(request, fault) => {
+                let answered = answered(ctx, &request);
+                self.around.acquirer.misbehave(*request, fault, answered);
+            }
+            Misbehaviour::CutLink {
+                terminal_id,
+                after_ms,
+                refusal_ms,
+            } => self.later(ctx, after_ms, move |actor| {
+                actor.to_terminal(terminal_id, TerminalInput::Cut { refusal_ms });
+            }),
+            Misbehaviour::Device {
+                terminal_id,
+                after_ms,
+                command,
+            } => self.later(ctx, after_ms, move |actor| {
+                let message = Box::new(ToAgent::Simulate(command));
+                actor.to_terminal(terminal_id, TerminalInput::Send(message));
+            }),
+            Misbehaviour::EndProcess { after_ms } => self.later(ctx, after_ms, |_| end_process()),
+        }
+    }
+
+    /// Without a pause it happens at once, before the effects that come behind it.
+    fn later(
+        &mut self,
+        ctx: &mut Context<Self>,
+        after_ms: u64,
+        act: impl FnOnce(&mut Self) + 'static,
+    ) {
+        if after_ms == 0 {
+            act(self);
+        } else {
+            let pause = std::time::Duration::from_millis(after_ms);
+            ctx.run_later(pause, move |actor, _| act(actor));
         }
     }
 
@@ -326,6 +358,28 @@ impl MerchantActor {
             self.timer = Some((at, handle));
         }
     }
+}
+
+/// The way back for the acquirer's answer.
+fn answered(ctx: &Context<MerchantActor>, request: &AcquirerRequest) -> acquirer::Answered {
+    let (actor, transaction_id) = (ctx.address(), request.transaction_id);
+    let sending = request.sending;
+    Box::new(move |answer| {
+        deliver(
+            &actor,
+            AcquirerDone {
+                transaction_id,
+                sending,
+                answer,
+            },
+        );
+    })
+}
+
+/// Ends the process as kill -9 would: nothing is flushed, nobody is told.
+fn end_process() {
+    tracing::warn!("the process ends because a fault was asked for");
+    std::process::abort();
 }
 
 impl Actor for MerchantActor {

@@ -157,6 +157,17 @@ impl<'a, E> Work<'a, E> {
         Ok(())
     }
 
+    /// Where this decision's effects begin.
+    pub(super) fn effect_mark(&self) -> usize {
+        self.effects.len()
+    }
+
+    /// Takes back the effects from a mark on.
+    pub(super) fn take_effects(&mut self, mark: usize) -> Vec<E> {
+        let mark = mark.min(self.effects.len());
+        self.effects.split_off(mark)
+    }
+
     /// Causes something once the commit is durable.
     pub fn effect(&mut self, effect: E) {
         self.effects.push(effect);

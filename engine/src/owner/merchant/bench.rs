@@ -15,6 +15,7 @@ use crate::domain::pos::{Origin, PosTransaction};
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::domain::transaction::HostResult;
+use crate::owner::inspect::inspect;
 use crate::owner::key;
 use crate::owner::machine::{Input, Output, Owner, Surroundings};
 use crate::owner::request::{Answer, Ask, CallerId, ClaimRequest, Reply, Request, StartPos};
@@ -51,7 +52,8 @@ pub(super) struct Bench {
     pub(super) now: Timestamp,
     pub(super) effects: Vec<Effect>,
     pub(super) terminal_id: TerminalId,
-    merchant_id: MerchantId,
+    pub(super) merchant_id: MerchantId,
+    pub(super) limits: Limits,
     owner: Option<Owner<MerchantOwner>>,
     ids: CountedIds,
     fates: (Sender<Fate>, Receiver<Fate>),
@@ -69,6 +71,7 @@ impl Bench {
             effects: Vec::new(),
             terminal_id,
             merchant_id,
+            limits: Limits::default(),
             owner: None,
             ids: CountedIds(1_000),
             fates: channel(),
@@ -128,7 +131,7 @@ impl Bench {
 
     /// Drops the owner with everything that was in flight and loads it anew.
     pub(super) fn restart(&mut self) {
-        self.owner = MerchantOwner::load(self.merchant_id, Limits::default(), &self.store).unwrap();
+        self.owner = MerchantOwner::load(self.merchant_id, self.limits, &self.store).unwrap();
         self.feed(Input::Resume);
         self.settle();
     }
@@ -158,10 +161,13 @@ impl Bench {
         }
     }
 
-    /// Makes everything durable that waits, until nothing does.
+    /// Makes everything durable that waits, until nothing does. Whatever is stored by then keeps
+    /// every invariant.
     pub(super) fn settle(&mut self) {
         loop {
             self.store.sync();
+            let rows = self.store.scan(&[], None, usize::MAX).unwrap();
+            assert_eq!(inspect(rows), []);
             let Ok(fate) = self.fates.1.try_recv() else {
                 return;
             };

@@ -77,6 +77,10 @@ impl MerchantOwner {
         outcome: ResolutionOutcome,
     ) {
         let reason = Reason::OperatorResolved;
+        // What a cancel was told while nobody knew is replaced by what has come true.
+        if let Some(cancel) = &mut pos.cancel {
+            cancel.verdict = None;
+        }
         let status = match outcome {
             ResolutionOutcome::ReversedByAcquirer => PosStatus::Reversed,
             ResolutionOutcome::Stands => {
