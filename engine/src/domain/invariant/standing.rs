@@ -209,13 +209,16 @@ pub(super) fn transaction_is_consistent(
         };
         let is_approved = matches!(transaction.state, T::Confirming | T::Approved | T::Voided);
         let is_undone = matches!(transaction.state, T::Reversing | T::Reversed);
-        if is_approved && (transaction.authorized.is_none() || transaction.host.is_none()) {
+        // What a person says keeps what the engine had done until then.
+        let is_by_person = transaction.resolution.is_some();
+        let has_word = transaction.host.is_some() || is_by_person;
+        if is_approved && (transaction.authorized.is_none() || !has_word) {
             report("holds no approval");
         }
         if !is_approved && !is_undone && transaction.authorized.is_some() {
             report("holds an approval");
         }
-        if !is_undone && transaction.reversal.is_some() {
+        if !is_undone && !is_by_person && transaction.reversal.is_some() {
             report("holds a reversal");
         }
         if transaction.state == T::Reversed
