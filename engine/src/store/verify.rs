@@ -104,6 +104,7 @@ pub(crate) fn survey(
         streams: BTreeMap::new(),
         reaches_back: true,
         torn_bytes: 0,
+        last: None,
         problems,
         each,
     };
@@ -143,6 +144,8 @@ struct Reader<'a> {
     /// Whether the log still has its first record, so that every stream begins at 1.
     reaches_back: bool,
     torn_bytes: u64,
+    /// The segment that was read last, and where its batches end.
+    last: Option<(SegmentFile, usize)>,
     problems: &'a mut Vec<Problem>,
     each: &'a mut dyn FnMut(&RecordView<'_>),
 }
@@ -205,6 +208,7 @@ impl Reader<'_> {
                 None => break,
             }
         }
+        self.last = Some((segment, offset));
         let rest = bytes.get(offset..).unwrap_or_default();
         let last = rest.iter().rposition(|byte| *byte != 0);
         if is_used || self.place.offset == 0 {
@@ -232,7 +236,14 @@ impl Reader<'_> {
         let (expected, found) = (self.place.position + 1, frame.header.first_position);
         if found != expected {
             let what = format!("log goes on at position {found} instead of {expected}");
-            self.report("log_is_intact", segment, offset, what);
+            // What is missing at the beginning of a segment was damaged at the end of the last.
+            let (at, place) = match self.last {
+                Some((last, end)) if offset == 0 => (last, end),
+                _ => (segment, offset),
+            };
+            self.report("log_is_intact", at, place, what);
+            self.streams.clear();
+            self.reaches_back = false;
         }
         let mut gaps = Vec::new();
         let read = frame.for_each::<FrameError>(|record| {
