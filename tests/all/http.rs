@@ -35,6 +35,9 @@ struct World {
     pos_id: String,
     transaction_id: String,
     key_id: String,
+    /// A terminal on which nothing ever happens, and a fault that is armed there.
+    quiet_id: String,
+    fault_id: String,
     /// A merchant of another partner.
     other: Boarded,
     other_partner_id: String,
@@ -58,6 +61,12 @@ fn world() -> &'static World {
         let transaction_id = sale.field("transaction_id").to_owned();
         let other_partner_id = partner(operator, "South Payments");
         let other = board(operator, Some(&other_partner_id));
+        let quiet = api.post("/v1/terminals", &json!({"label": "Quiet"}));
+        let quiet_id = quiet.field("id").to_owned();
+        let fault = json!({"target": quiet_id, "kind": "host_declines"});
+        let armed = api.post("/v1/sandbox/faults", &fault);
+        let fault_id = armed.field("id").to_owned();
+        assert_eq!(armed.status, 201, "{}", armed.text);
         let till = Mutex::new(());
         World {
             shop,
@@ -65,6 +74,8 @@ fn world() -> &'static World {
             pos_id,
             transaction_id,
             key_id,
+            quiet_id,
+            fault_id,
             other,
             other_partner_id,
             till,
@@ -109,11 +120,34 @@ impl World {
             Some("transactions") => change("txn", &self.transaction_id),
             Some("terminals") => change("term", &self.shop.terminal_id),
             Some("merchant") => change("key", &self.key_id),
+            Some("sandbox") => change("flt", &self.fault_id),
             Some("partners") => change("partner", &self.shop.partner_id),
             Some("merchants") => change("mer", &self.shop.merchant_id),
             _ => String::new(),
         };
-        route.path.replace("{id}", &id)
+        let path = route.path.replace("{transaction_id}", &self.transaction_id);
+        path.replace("{id}", &id)
+    }
+
+    /// A transaction that stays in doubt for a minute: its request is lost (the amount chooses
+    /// that) and the money was asked back before anybody knew.
+    fn transaction_in_doubt(&self) -> String {
+        let started = self.api.post("/v1/pos/transactions", &self.shop.sale(81));
+        let path = format!("/v1/pos/transactions/{}", started.field("id"));
+        assert!(self.shop.devices.wait_for_reader());
+        self.shop.devices.present("visa", "tap").unwrap();
+        let is_authorizing = || {
+            let stage = self.api.get(&path).data()["stage"].clone();
+            (stage == "authorizing").then_some(())
+        };
+        harness::wait::until("the card is at the acquirer", is_authorizing).unwrap();
+        let cancel = json!({"if_too_late": "void"});
+        let canceled = self.api.post(&format!("{path}/cancel"), &cancel);
+        assert_eq!(canceled.field("status"), "in_doubt", "{}", canceled.text);
+        canceled.data()["attempts"][0]["transaction_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// The credential that a route takes.
@@ -147,6 +181,9 @@ impl World {
     }
 }
 
+/// Where the operator says what became of a transaction.
+const RESOLUTION: &str = "/v1/merchants/{id}/transactions/{transaction_id}/resolution";
+
 /// The route of the table.
 fn route(verb: &str, path: &str) -> &'static Route {
     let found = ROUTES
@@ -160,12 +197,18 @@ fn right_body(world: &World, route: &Route) -> Value {
     match route.path {
         "/v1/pos/transactions" => world.shop.sale(100),
         "/v1/transactions/{id}/tip-adjustment" => json!({"tip_amount": 1, "currency": "USD"}),
+        "/v1/sandbox/faults" => json!({"target": world.quiet_id, "kind": "host_declines"}),
         "/v1/terminals" => json!({"label": "Lane 9"}),
         "/v1/pairing/redeem" => json!({"code": "BCDFG-HJKLM", "public_key": PUBLIC_KEY}),
         "/v1/merchant/api-keys" | "/v1/merchants/{id}/api-keys" => json!({"label": "Key"}),
         "/v1/partners" => json!({"name": "East Payments"}),
         "/v1/partners/{id}/permissions" => json!({"disabled": []}),
         "/v1/merchants" => json!({"name": "Dock Deli", "currencies": ["EUR"]}),
+        RESOLUTION => json!({
+            "outcome": "never_authorized",
+            "reason": "The acquirer has no such request, case 4711",
+            "resolved_by": "M. Operator",
+        }),
         _ => json!({}),
     }
 }

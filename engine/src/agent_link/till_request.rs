@@ -158,7 +158,10 @@ fn body(answer: &Answer) -> AnswerBody {
         | Answer::PairingCodeCreated(..)
         | Answer::Paired(..)
         | Answer::ApiKeyCreated(..)
-        | Answer::ApiKeyRevoked(_) => refused(Rejection::Internal),
+        | Answer::Resolved(_)
+        | Answer::ApiKeyRevoked(_)
+        | Answer::FaultArmed(_)
+        | Answer::FaultDisarmed(_) => refused(Rejection::Internal),
     }
 }
 

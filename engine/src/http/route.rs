@@ -9,7 +9,7 @@ use crate::access::operation::Operation;
 use super::call::{Call, Handled};
 use super::idempotency::Idempotency;
 use super::resource::{
-    api_key, general, merchant, pairing, partner, pos, receipt, terminal, transaction,
+    api_key, general, merchant, pairing, partner, pos, receipt, sandbox, terminal, transaction,
 };
 
 /// A method that routes use.
@@ -21,6 +21,8 @@ pub enum Verb {
     Post,
     /// Replaces.
     Put,
+    /// Takes back.
+    Delete,
 }
 
 impl Verb {
@@ -30,7 +32,13 @@ impl Verb {
             Self::Get => "GET",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Delete => "DELETE",
         }
+    }
+
+    /// Whether a request has a body that counts.
+    pub const fn has_body(self) -> bool {
+        matches!(self, Self::Post | Self::Put)
     }
 
     pub(super) const fn method(self) -> Method {
@@ -38,6 +46,7 @@ impl Verb {
             Self::Get => Method::GET,
             Self::Post => Method::POST,
             Self::Put => Method::PUT,
+            Self::Delete => Method::DELETE,
         }
     }
 }
@@ -98,6 +107,10 @@ pub static ROUTES: &[Route] = routes! {
     Post "/v1/terminals/{id}/pairing-codes" CreatePairingCode Honoured pairing::create_code;
     Post "/v1/pairing/redeem" RedeemPairingCode None pairing::redeem;
 
+    Post "/v1/sandbox/faults" ArmFault Honoured sandbox::arm;
+    Get "/v1/sandbox/faults" ListFaults None sandbox::list;
+    Delete "/v1/sandbox/faults/{id}" DisarmFault None sandbox::disarm;
+
     Get "/v1/merchant" ReadMerchant None merchant::read_own;
     Get "/v1/merchant/api-keys" ListApiKeys None api_key::list;
     Post "/v1/merchant/api-keys" CreateApiKey Honoured api_key::create;
@@ -111,6 +124,7 @@ pub static ROUTES: &[Route] = routes! {
     Get "/v1/merchants" ListMerchants None merchant::list;
     Get "/v1/merchants/{id}" ReadBoardedMerchant None merchant::read;
     Post "/v1/merchants/{id}/api-keys" CreateFirstApiKey Honoured api_key::create_first;
+    Post "/v1/merchants/{id}/transactions/{transaction_id}/resolution" ResolveTransaction Required transaction::resolve;
 };
 
 #[cfg(test)]
@@ -134,11 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn starts_tips_and_voids_need_a_key_and_reads_ignore_it() {
+    fn what_decides_on_money_needs_a_key_and_reads_ignore_it() {
         for route in ROUTES {
             let needs_key = matches!(
                 route.operation,
-                Operation::StartPos | Operation::AdjustTip | Operation::VoidTransaction
+                Operation::StartPos
+                    | Operation::AdjustTip
+                    | Operation::VoidTransaction
+                    | Operation::ResolveTransaction
             );
             assert_eq!(
                 route.idempotency == Idempotency::Required,

@@ -1,7 +1,7 @@
 //! What can be asked of a merchant's owner, and what it answers.
 
 use protocol::id::{
-    ApiKeyId, PairingCodeId, PosTransactionId, RequestId, TerminalId, TransactionId,
+    ApiKeyId, FaultId, PairingCodeId, PosTransactionId, RequestId, TerminalId, TransactionId,
 };
 use protocol::link::{PosKind, TipPrompt};
 use protocol::money::Money;
@@ -13,6 +13,8 @@ use crate::domain::pairing::PairingCode;
 use crate::domain::permission::Allowlist;
 use crate::domain::pos::{IfTooLate, Origin, PosTransaction};
 use crate::domain::print::PrintJob;
+use crate::domain::resolution::ResolutionOutcome;
+use crate::domain::sandbox::{self, Fault};
 use crate::domain::scope::ScopeSet;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ApiKey, Secret, SecretHash};
@@ -86,6 +88,8 @@ pub enum Request {
         /// How long to wait for the acquirer's answer.
         wait_until: Timestamp,
     },
+    /// Says what became of a transaction in doubt.
+    Resolve(Resolve),
     /// Makes a terminal.
     CreateTerminal {
         /// What people call it.
@@ -120,6 +124,13 @@ pub enum Request {
         /// The key.
         key_id: ApiKeyId,
     },
+    /// Arms a fault, in test mode.
+    ArmFault(sandbox::Order),
+    /// Takes a fault back; again and again gives the same answer.
+    DisarmFault {
+        /// The fault.
+        fault_id: FaultId,
+    },
 }
 
 /// A POS transaction to start.
@@ -152,6 +163,19 @@ pub struct CancelPos {
     pub asked_by: Option<TerminalId>,
     /// How long to wait for a verdict that depends on the acquirer.
     pub wait_until: Timestamp,
+}
+
+/// What a person knows about a transaction in doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolve {
+    /// The transaction.
+    pub transaction_id: TransactionId,
+    /// What became of it.
+    pub outcome: ResolutionOutcome,
+    /// Why that is known.
+    pub reason: String,
+    /// Who says so.
+    pub by: String,
 }
 
 /// A receipt to print.
@@ -200,6 +224,8 @@ pub enum Answer {
     TipAdjusted(Box<Transaction>),
     /// The void is acknowledged, or its intent is under way.
     Voided(Box<Transaction>),
+    /// The transaction is in doubt no more.
+    Resolved(Box<Transaction>),
     /// A terminal was made.
     TerminalCreated(Box<Terminal>),
     /// A pairing code was made; the code is shown once.
@@ -210,6 +236,10 @@ pub enum Answer {
     ApiKeyCreated(Box<ApiKey>, Secret),
     /// The API key does not work any more.
     ApiKeyRevoked(Box<ApiKey>),
+    /// A fault was armed.
+    FaultArmed(Box<Fault>),
+    /// A fault does not happen any more.
+    FaultDisarmed(Box<Fault>),
 }
 
 /// An answer, first or repeated.

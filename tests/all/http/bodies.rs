@@ -1,7 +1,7 @@
 //! Bodies, queries, methods and paths that are wrong, on every route that could take them.
 
 use engine::http::idempotency::Idempotency;
-use engine::http::route::{ROUTES, Route, Verb};
+use engine::http::route::{ROUTES, Route};
 use harness::raw;
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::{PUBLIC_KEY, World, right_body, world};
 use crate::check::refused;
 
 fn writing() -> impl Iterator<Item = &'static Route> {
-    ROUTES.iter().filter(|route| route.verb != Verb::Get)
+    ROUTES.iter().filter(|route| route.verb.has_body())
 }
 
 fn name(route: &Route) -> String {
@@ -208,6 +208,19 @@ fn bad_members(path: &str) -> Vec<Row> {
         ]
         .concat(),
         "/v1/partners" => texts("name"),
+        super::RESOLUTION => [
+            texts("resolved_by"),
+            rows(vec![
+                ("outcome", json!("approved")),
+                ("outcome", json!("")),
+                ("outcome", json!(1)),
+                ("reason", json!("")),
+                ("reason", json!("  ")),
+                ("reason", json!("x".repeat(501))),
+                ("reason", json!("a\nb")),
+            ]),
+        ]
+        .concat(),
         "/v1/merchants" => [
             texts("name"),
             texts("phone"),
@@ -261,6 +274,7 @@ fn members_that_are_missing_are_named() {
             "/v1/terminals" | "/v1/merchant/api-keys" | "/v1/merchants/{id}/api-keys" => &["label"],
             "/v1/pairing/redeem" => &["code", "public_key"],
             "/v1/partners" => &["name"],
+            super::RESOLUTION => &["outcome", "reason", "resolved_by"],
             "/v1/merchants" => &["name", "currencies"],
             _ => &[],
         };

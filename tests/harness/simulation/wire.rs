@@ -63,7 +63,7 @@ impl World {
         }
         self.forget_connections();
         let socket = self.engine.is_up.then(|| self.connect(number));
-        let now_ms = self.now_ms;
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         let Some(process) = &mut self.tills[number].process else {
             return;
         };
@@ -111,7 +111,7 @@ impl World {
 
     /// The link task's timer: silence, or a ping.
     pub fn link_timer(&mut self, number: usize) {
-        let now_ms = self.now_ms;
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         let Some(process) = &mut self.tills[number].process else {
             return;
         };
@@ -155,6 +155,7 @@ impl World {
             signature: vec![0; 64],
             open,
             prints,
+            has_simulator: false,
         }));
         self.note(|| format!("till {number} says {hello:?}"));
         self.till_writes(number, socket, &hello);
@@ -173,8 +174,9 @@ impl World {
     }
 
     fn till_writes<T: serde::Serialize>(&mut self, number: usize, socket: u64, message: &T) {
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         if let Some(process) = &mut self.tills[number].process {
-            process.link.said_ms = self.now_ms;
+            process.link.said_ms = now_ms;
         }
         match encode(message) {
             Ok(bytes) => self.transmit(socket, true, bytes),
@@ -252,6 +254,7 @@ impl World {
                 connection: hello.connection,
                 open: if forgets { Vec::new() } else { hello.open },
                 prints: hello.prints,
+                has_simulator: hello.has_simulator,
             }))
         } else {
             self.broken("the engine cannot read a frame".to_owned());
@@ -262,7 +265,7 @@ impl World {
     }
 
     fn till_receives(&mut self, socket: u64, number: usize, bytes: &[u8]) {
-        let now_ms = self.now_ms;
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         let Some(process) = &mut self.tills[number].process else {
             return;
         };

@@ -56,6 +56,9 @@ impl MerchantOwner {
             }
             ToEngine::Completed(completion) => self.completed(work, terminal_id, completion)?,
             ToEngine::Print(report) => self.print_reported(work, terminal_id, &report)?,
+            ToEngine::Simulated { fault_id, refusal } => {
+                self.device_answered(work, terminal_id, fault_id, refusal)?;
+            }
             // Requests come through the door that checks them; the rest concerns the link.
             ToEngine::Request { .. } | ToEngine::Status(_) | ToEngine::Ping | ToEngine::Pong => {}
         }
@@ -212,6 +215,7 @@ impl MerchantOwner {
             intent: None,
             reversal: None,
             tip_revisions: Vec::new(),
+            resolution: None,
             reason: None,
             created_at: now,
             updated_at: now,
@@ -274,6 +278,7 @@ impl MerchantOwner {
         if can_retry && attempt_id.is_some() && self.may_try_again(&pos, work.now) {
             self.grant(work, pos);
         } else {
+            let (status, reason) = after_decline(&pos, status, reason);
             self.close(work, pos, status, reason);
         }
     }
@@ -350,7 +355,27 @@ impl MerchantOwner {
 
     fn give_up(&mut self, work: &mut MerchantWork<'_>, pos: PosTransaction, reason: Reason) {
         self.send(work, pos.terminal_id, ToAgent::Stop { pos_id: pos.id });
-        self.close(work, end_attempt(pos, reason), PosStatus::Failed, reason);
+        let pos = end_attempt(pos, reason);
+        let (status, reason) = after_decline(&pos, PosStatus::Failed, reason);
+        self.close(work, pos, status, reason);
+    }
+}
+
+/// How a POS transaction ends whose payer did not come up with another card after the acquirer had
+/// declined one: declined, which is the last that anybody decided. A device that fails is told.
+fn after_decline(pos: &PosTransaction, status: PosStatus, reason: Reason) -> (PosStatus, Reason) {
+    let is_declined = pos
+        .attempts
+        .iter()
+        .any(|attempt| attempt.state == AttemptState::Declined);
+    let is_payers = matches!(
+        reason,
+        Reason::CustomerTimeout | Reason::CardRemoved | Reason::CardUnusable
+    );
+    if is_declined && is_payers && status == PosStatus::Failed {
+        (PosStatus::Declined, Reason::HostDeclined)
+    } else {
+        (status, reason)
     }
 }
 
