@@ -31,7 +31,7 @@ pub struct ConfigArgs {
     #[arg(long, env = "TILLWAY_CONFIG")]
     pub config: Option<PathBuf>,
     /// Directory of the database, created if absent.
-    #[arg(long, env = "TILLWAY_DATA_DIR")]
+    #[arg(long, visible_alias = "data", env = "TILLWAY_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// Address to listen on; loopback only.
     #[arg(long, env = "TILLWAY_LISTEN")]
@@ -297,31 +297,42 @@ pub fn prepare_data_dir(data_dir: &Path) -> Result<(), ConfigError> {
 /// # Errors
 /// [`ConfigError`]; also when others could have read the file.
 pub fn operator_token(data_dir: &Path, ids: SystemIds) -> Result<Secret, ConfigError> {
-    let path = data_dir.join(OPERATOR_TOKEN_FILE);
-    match fs::metadata(&path) {
-        Ok(metadata) => {
-            let mode = metadata.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                return Err(ConfigError::TokenExposed { path, mode });
-            }
-            let text = Secret::new(fs::read_to_string(&path).map_err(ConfigError::file(&path))?);
-            let token = text.expose().trim_end();
-            let is_token = token
-                .strip_prefix(OPERATOR_TOKEN_PREFIX)
-                .is_some_and(|secret| secret.len() == 64 && secret.is_ascii());
-            if !is_token {
-                return Err(ConfigError::TokenMalformed(path));
-            }
-            Ok(Secret::new(token.to_owned()))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+    match read_operator_token(data_dir) {
+        Err(ConfigError::File { error, path }) if error.kind() == io::ErrorKind::NotFound => {
             let secret = ids.secret()?;
             let token = Secret::new(format!("{OPERATOR_TOKEN_PREFIX}{}", secret.expose()));
             write_private(data_dir, &path, &token).map_err(ConfigError::file(&path))?;
             Ok(token)
         }
-        Err(error) => Err(ConfigError::File { path, error }),
+        read => read,
     }
+}
+
+/// Whether the operator's token can be used as it is.
+///
+/// # Errors
+/// [`ConfigError`]; also when there is none.
+pub fn check_operator_token(data_dir: &Path) -> Result<(), ConfigError> {
+    read_operator_token(data_dir).map(drop)
+}
+
+fn read_operator_token(data_dir: &Path) -> Result<Secret, ConfigError> {
+    let path = data_dir.join(OPERATOR_TOKEN_FILE);
+    let metadata = fs::metadata(&path).map_err(ConfigError::file(&path))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(ConfigError::TokenExposed { path, mode });
+    }
+    let text = Secret::new(fs::read_to_string(&path).map_err(ConfigError::file(&path))?);
+    let token = text.expose().trim_end();
+    let is_digit = |letter: u8| letter.is_ascii_digit() || (b'a'..=b'f').contains(&letter);
+    let is_token = token
+        .strip_prefix(OPERATOR_TOKEN_PREFIX)
+        .is_some_and(|secret| secret.len() == 64 && secret.bytes().all(is_digit));
+    if !is_token {
+        return Err(ConfigError::TokenMalformed(path));
+    }
+    Ok(Secret::new(token.to_owned()))
 }
 
 /// Written beside and renamed: a crash leaves no half token.

@@ -4,6 +4,7 @@ mod canary;
 mod check;
 mod crash;
 mod end_to_end;
+mod fsck;
 mod hostile;
 mod http;
 mod simulation;
