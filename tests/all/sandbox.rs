@@ -89,10 +89,21 @@ impl Lab {
         firing
     }
 
+    /// Waits until nothing is in the reader and the till has nothing to do.
+    fn rest(&self) {
+        self.devices.remove_card();
+        let path = format!("/v1/terminals/{}/status", self.terminal_id);
+        assert!(
+            self.wait_until_ready() && self.devices.wait_until_idle(),
+            "{} {}",
+            self.pos.get(&path).text,
+            self.devices.status()
+        );
+    }
+
     /// Starts a sale on a till with nothing in its reader.
     fn begin(&self, amount: i64) -> String {
-        self.devices.remove_card();
-        assert!(self.wait_until_ready() && self.devices.wait_until_idle());
+        self.rest();
         let started = self.start_sale(amount);
         good(&started, 201, "start")["id"]
             .as_str()

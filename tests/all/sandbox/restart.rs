@@ -21,6 +21,7 @@ fn an_engine_that_ends_at_any_stage_of_a_sale_goes_on_with_it() {
     let mut lab = Lab::configured("restart", "[sandbox]\nallow_engine_restart = true\n");
     for (amount, stage, status, reason) in [
         (7_001, "offered", "approved", "approved"),
+        (7_001, "offered", "approved", "approved"),
         (7_002, "awaiting_card", "approved", "approved"),
         (7_003, "authorizing", "reversed", "engine_restarted"),
         (7_004, "confirming", "approved", "approved"),
@@ -28,8 +29,7 @@ fn an_engine_that_ends_at_any_stage_of_a_sale_goes_on_with_it() {
         (7_006, "printing", "approved", "approved"),
     ] {
         let fault = lab.arm(json!({"kind": "engine_restart", "at": stage}));
-        lab.devices.remove_card();
-        assert!(lab.wait_until_ready() && lab.devices.wait_until_idle());
+        lab.rest();
         let (key, body) = (fresh_key(), lab.shop.sale(amount));
         let first = lab.pos.post_keyed("/v1/pos/transactions", &body, &key);
         // The start was committed before the process ended; its answer may not have come.
