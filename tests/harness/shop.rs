@@ -104,6 +104,14 @@ impl Engine {
         self.program.stop()
     }
 
+    /// Waits until it has ended by itself.
+    pub fn wait_for_end(&mut self) -> bool {
+        until("the engine to end", || {
+            (!self.program.is_running()).then_some(())
+        })
+        .is_some()
+    }
+
     /// Starts it again on the same database and address.
     ///
     /// # Errors
