@@ -15,6 +15,7 @@
  *     room N   files may grow by N bytes altogether, then ENOSPC
  *     call K   the K-th call that takes space, and every later one, fails with ENOSPC
  *     sync K   the K-th sync fails with EIO; the ones after it "succeed", as in Linux
+ *     die 0    the process ends before the next call, between two records
  *     Counting begins anew when the order changes; without the file nothing fails.
  *
  * A record, all numbers low byte first:
@@ -276,6 +277,15 @@ static void read_order(void)
         order_part[i++] = *at;
 }
 
+/* Takes the lock and the order for a call on something that is recorded. */
+static void enter(void)
+{
+    lock();
+    read_order();
+    if (strcmp(order_word, "die") == 0)
+        RAW(SYS_exit_group, 137);
+}
+
 static int is_ordered(const char *word, const char *path)
 {
     return strcmp(order_word, word) == 0 && strstr(path, order_part);
@@ -284,7 +294,6 @@ static int is_ordered(const char *word, const char *path)
 /* How many of `wanted` new bytes there is room for; -1 when the call is to fail. */
 static int64_t room(const char *path, uint64_t wanted, int all_or_none)
 {
-    read_order();
     if (is_ordered("call", path)) {
         return ++order_seen >= order_number ? -1 : (int64_t)wanted;
     }
@@ -337,10 +346,10 @@ static long on_write(long number, const long *a, const struct iovec *data, int c
         return RAW(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     lock();
     struct known *known = find(status.st_ino);
-    if (!known) {
-        unlock();
+    unlock();
+    if (!known)
         return RAW(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    }
+    enter();
     uint64_t begin = now(), wanted = 0;
     for (int i = 0; i < count; i++)
         wanted += data[i].iov_len;
@@ -391,7 +400,7 @@ static long on_open(long number, const long *a, long directory, const char *path
     if (!absolute(directory, path, whole))
         return RAW(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     struct stat before, after;
-    lock();
+    enter();
     uint64_t begin = now();
     int was_there = status_at(whole, &before);
     if ((flags & O_CREAT) && !was_there && room(whole, 1, 1) < 0) {
@@ -431,18 +440,19 @@ static long on_sync(long number, const long *a)
         return -EBADF;
     lock();
     struct known *known = find(status.st_ino);
+    unlock();
     char path[512] = {0};
     uint64_t begin = now();
     if (known) {
+        enter();
         memcpy(path, known->path, sizeof path);
-        read_order();
         if (is_ordered("sync", path) && ++order_seen == order_number) {
             failed(path, status.st_ino, K_SYNC, EIO, begin);
             unlock();
             return -EIO;
         }
+        unlock();
     }
-    unlock();
     begin = now();
     long result = RAW(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (known && result == 0) {
@@ -465,16 +475,20 @@ static long on_resize(long number, const long *a, int is_allocation)
         return -EBADF;
     lock();
     struct known *known = S_ISREG(status.st_mode) ? find(status.st_ino) : NULL;
+    unlock();
+    if (!known)
+        return RAW(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    enter();
     uint64_t begin = now();
     uint64_t end = is_allocation ? (uint64_t)a[2] + (uint64_t)a[3] : (uint64_t)a[1];
-    if (known && is_allocation && end > (uint64_t)status.st_size &&
+    if (is_allocation && end > (uint64_t)status.st_size &&
         room(known->path, end - (uint64_t)status.st_size, 1) < 0) {
         failed(known->path, status.st_ino, K_ALLOCATE, ENOSPC, begin);
         unlock();
         return -ENOSPC;
     }
     long result = RAW(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    if (known && result == 0) {
+    if (result == 0) {
         int is_plain = !is_allocation || a[1] == 0;
         uint8_t kind = !is_plain ? K_BYPASS : is_allocation ? K_ALLOCATE : K_TRUNCATE;
         put((struct record){.kind = kind, .begin = begin, .end = now(), .inode = status.st_ino,
@@ -492,7 +506,7 @@ static long on_name(long number, const long *a, uint8_t kind, long directory, co
     if (!absolute(directory, path, whole))
         return RAW(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     struct stat status = {0};
-    lock();
+    enter();
     uint64_t begin = now();
     if (kind == K_MKDIR && room(whole, 1, 1) < 0) {
         failed(whole, 0, K_MKDIR, ENOSPC, begin);
@@ -522,7 +536,7 @@ static long on_names(long number, const long *a, uint8_t kind, long from_directo
     if (!below)
         return RAW(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     struct stat status = {0};
-    lock();
+    enter();
     uint64_t begin = now();
     status_at(whole_from, &status);
     long result = RAW(number, a[0], a[1], a[2], a[3], a[4], a[5]);
