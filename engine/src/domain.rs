@@ -14,6 +14,7 @@ pub mod print;
 pub mod reason;
 pub mod receipt;
 pub mod rejection;
+pub mod resolution;
 pub mod reversal;
 pub mod scope;
 pub mod time;
