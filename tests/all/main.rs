@@ -6,6 +6,7 @@ mod crash;
 mod end_to_end;
 mod hostile;
 mod http;
+mod power;
 mod simulation;
 mod tidy;
 mod wire;

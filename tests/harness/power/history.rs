@@ -157,7 +157,12 @@ impl History {
 
     /// The disk as the running system sees it at the end: everything that was written.
     pub fn whole(&self) -> Image {
-        let mut moment = self.at(u64::MAX);
+        self.seen(u64::MAX)
+    }
+
+    /// The disk as the running system sees it at `instant`.
+    pub fn seen(&self, instant: u64) -> Image {
+        let mut moment = self.at(instant);
         for file in &mut moment.files {
             file.settle(u64::MAX);
         }
