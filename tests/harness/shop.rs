@@ -372,6 +372,11 @@ impl Till {
         }
     }
 
+    /// Whether the agent runs.
+    pub fn is_running(&mut self) -> bool {
+        self.program.as_mut().is_some_and(Program::is_running)
+    }
+
     /// Waits until the agent has ended by itself; its exit code.
     pub fn end(&mut self) -> Option<i32> {
         self.program.as_mut().and_then(Program::end)

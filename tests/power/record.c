@@ -15,6 +15,7 @@
  *     room N   files may grow by N bytes altogether, then ENOSPC
  *     call K   the K-th call that takes space, and every later one, fails with ENOSPC
  *     sync K   the K-th sync fails with EIO; the ones after it "succeed", as in Linux
+ *     data K   as "sync", but only fdatasync counts
  *     die 0    the process ends before the next call, between two records
  *     Counting begins anew when the order changes; without the file nothing fails.
  *
@@ -446,7 +447,9 @@ static long on_sync(long number, const long *a)
     if (known) {
         enter();
         memcpy(path, known->path, sizeof path);
-        if (is_ordered("sync", path) && ++order_seen == order_number) {
+        int counts = is_ordered("sync", path) ||
+                     (number == SYS_fdatasync && is_ordered("data", path));
+        if (counts && ++order_seen == order_number) {
             failed(path, status.st_ino, K_SYNC, EIO, begin);
             unlock();
             return -EIO;
@@ -571,7 +574,7 @@ static long on_space(long number, const long *a)
     struct statfs *space = (struct statfs *)a[1];
     lock();
     read_order();
-    int is_full = strcmp(order_word, "room") == 0 && order_part[0] == 0;
+    int is_full = strcmp(order_word, "room") == 0;
     if (result == 0 && is_full && space->f_bsize > 0) {
         space->f_bavail = (order_number - order_seen) / (uint64_t)space->f_bsize;
         space->f_bfree = space->f_bavail;

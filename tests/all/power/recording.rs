@@ -22,7 +22,7 @@ use super::told::{Listener, Told};
 pub(super) const STORE_SECTION: StoreSection = StoreSection {
     segment_bytes: Some(96 * 1024),
     reserve_bytes: Some(24 * 1024),
-    free_bytes_min: Some(1024 * 1024),
+    free_bytes_min: Some(8 * 1024 * 1024),
     checkpoint_every_ms: Some(200),
 };
 
