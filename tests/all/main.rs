@@ -7,6 +7,7 @@ mod end_to_end;
 mod fsck;
 mod hostile;
 mod http;
+mod power;
 mod sandbox;
 mod simulation;
 mod tidy;
