@@ -47,9 +47,20 @@ pub use ending::Report;
 pub use fault::Sabotage;
 pub use world::World;
 
+use ::engine::store::Rows;
+
 /// Runs one seed to its end.
 pub fn run(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Report {
     World::new(seed, sabotage, is_verbose).run()
+}
+
+/// Values of the rows of one key space that a seed's world leaves in its store, for fuzz targets.
+pub fn rows_left(seed: u64, space: u8) -> Vec<Vec<u8>> {
+    let world = World::new(seed, None, false);
+    let store = std::sync::Arc::clone(&world.engine.store);
+    drop(world.run());
+    let rows = store.scan(&[space], None, 1_000).unwrap_or_default();
+    rows.into_iter().map(|(_, value)| value).collect()
 }
 
 /// Seeds that once found a bug: `tests/seeds.txt`, one to a line.
