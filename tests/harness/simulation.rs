@@ -16,7 +16,9 @@
 //! * [`history`]: what was committed, read from the store's log. [`checker`]: the rules;
 //!   [`answer`]: those about answers.
 
+pub mod access;
 pub mod answer;
+pub mod board;
 pub mod cashier;
 pub mod checker;
 pub mod client;
@@ -33,12 +35,15 @@ pub mod link;
 pub mod mail;
 pub mod paper;
 pub mod printer;
+pub mod process;
 pub mod queue;
 pub mod random;
 pub mod reader;
 pub mod rows;
+pub mod staff;
 pub mod till;
 pub mod trouble;
+pub mod twins;
 pub mod wire;
 pub mod world;
 

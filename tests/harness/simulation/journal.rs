@@ -18,6 +18,9 @@ use super::world::World;
 pub struct Disk {
     entries: Vec<JournalEntry>,
     synced: usize,
+    backup: Option<Vec<JournalEntry>>,
+    /// Nothing more can be written.
+    pub is_full: bool,
 }
 
 impl Disk {
@@ -52,6 +55,24 @@ impl Disk {
         self.synced = self.entries.len();
     }
 
+    /// Keeps what is there.
+    pub fn back_up(&mut self) {
+        self.backup = Some(self.entries.clone());
+    }
+
+    /// Whether something was kept.
+    pub const fn has_backup(&self) -> bool {
+        self.backup.is_some()
+    }
+
+    /// What was kept is put back.
+    pub fn restore(&mut self) {
+        if let Some(backup) = self.backup.take() {
+            self.entries = backup;
+            self.sync();
+        }
+    }
+
     /// The till is installed anew.
     pub fn erase(&mut self) {
         *self = Self::default();
@@ -84,8 +105,12 @@ impl World {
         if till.life != life {
             return;
         }
-        let is_written = !std::mem::take(&mut till.is_journal_failing);
-        if is_written {
+        let is_written = !std::mem::take(&mut till.is_journal_failing) && !till.disk.is_full;
+        if !is_written {
+            // A part may have been written before the failure.
+            let part = self.random.index(entries.len() + 1);
+            till.disk.write(&entries[..part]);
+        } else {
             till.disk.write(&entries);
             if entries.iter().any(JournalEntry::needs_sync) && !skips_sync {
                 till.disk.sync();

@@ -10,10 +10,10 @@ use engine::owner::request::{CallerId, Reply, TillCaller};
 use engine::owner::terminal::{TerminalInput, TerminalOutput};
 use protocol::id::TerminalId;
 use protocol::link::{
-    Concluded, HandshakeReply, HostDecision, PosStatus, Refused, ToAgent, ToEngine,
+    Concluded, HandshakeReply, HostDecision, PosStatus, Refused, RefusedReason, ToAgent, ToEngine,
 };
 
-use super::checker;
+use super::checker::{self, Violation};
 use super::engine::{Caller, Mail, Return};
 use super::fault::Sabotage;
 use super::world::World;
@@ -54,7 +54,7 @@ impl World {
             Effect::Publish(AccessChange::DropLink(terminal_id)) => {
                 self.tell_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
             }
-            Effect::Publish(_) => {}
+            Effect::Publish(change) => self.publish(change),
         }
     }
 
@@ -97,6 +97,7 @@ impl World {
                 let message = Box::new(till_request::answer(till.request_id, reply));
                 self.tell_terminal(till.terminal_id, TerminalInput::Send(message));
             }
+            Return::Staff(errand) => self.errand_answered(errand, reply),
         }
     }
 
@@ -113,6 +114,9 @@ impl World {
     pub(super) fn terminal_hears(&mut self, till: usize, input: TerminalInput) {
         let mut out = Vec::new();
         let now = self.engine_now();
+        if matches!(input, TerminalInput::Reset { is_renewed: true }) {
+            self.duplicates.remove(&till);
+        }
         self.engine.terminals[till].handle(now, input, &mut out);
         for output in out {
             if self.ends_here() {
@@ -120,10 +124,17 @@ impl World {
             }
             match output {
                 TerminalOutput::Welcome { socket, welcome } => {
+                    if self.duplicates.contains(&till) {
+                        let what = format!("terminal {till} is welcomed as one of two");
+                        self.violate(Violation::new("duplicates_stay_out", what));
+                    }
                     self.say(socket, &HandshakeReply::Welcome(welcome));
                 }
                 TerminalOutput::Refuse { socket, reason } => {
                     self.note(|| format!("till {till} is refused: {reason:?}"));
+                    if reason == RefusedReason::DuplicateIdentity {
+                        self.notice_duplicate(till);
+                    }
                     self.say(socket, &HandshakeReply::Refused(Refused { reason }));
                     self.hang_up(socket, true);
                 }
@@ -149,6 +160,10 @@ impl World {
                     terminal_id,
                     request_id,
                 };
+                if let Some(denied) = self.till_door(merchant, terminal_id, request_id, &request) {
+                    self.tell_terminal(terminal_id, TerminalInput::Send(Box::new(denied)));
+                    return;
+                }
                 let claim = Some(till_request::claim(terminal_id, request_id, &request));
                 let request = till_request::request(caller, request, self.engine_now());
                 self.ask(

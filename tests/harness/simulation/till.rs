@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use engine::domain::merchant::DeviceKey;
 use engine::owner::work::Ids as _;
 use firmware_sim::printer::Input as FirmwareInput;
 use firmware_sim::reader::{Input as ReaderInput, Phase, Reader, ReaderConfig};
@@ -23,6 +24,7 @@ use super::event::Event;
 use super::fault::Fault;
 use super::journal::Disk;
 use super::printer::{Printer, PrinterSide};
+use super::staff::device_key;
 use super::world::{EPOCH_MS, World};
 
 /// A clock that is right.
@@ -54,8 +56,18 @@ pub type Persist = Vec<JournalEntry>;
 pub struct Till {
     /// As the API sees it.
     pub terminal_id: TerminalId,
+    /// Number of its terminal: another till's, if this is a copy of that one.
+    pub terminal: usize,
     /// Number of its merchant.
     pub merchant: usize,
+    /// The public half of the key that it signs with.
+    pub device_key: DeviceKey,
+    /// Whether it is a copy of another till.
+    pub is_copy: bool,
+    /// How often it was paired again.
+    pub installations: u64,
+    /// It was taken away.
+    pub is_gone: bool,
     /// Counts processes of the agent.
     pub life: u64,
     /// The agent, while it runs.
@@ -106,7 +118,12 @@ impl Till {
         config.serial = format!("SIM{serial}");
         Self {
             terminal_id,
+            terminal: serial,
             merchant,
+            device_key: device_key(0),
+            is_copy: false,
+            installations: 0,
+            is_gone: false,
             life: 0,
             process: None,
             disk: Disk::default(),
@@ -156,6 +173,9 @@ impl Till {
 
     /// Something that has no end yet.
     pub fn open_end(&self) -> Option<String> {
+        if self.is_gone {
+            return None;
+        }
         let Some(process) = &self.process else {
             return Some("is off".to_owned());
         };
@@ -177,7 +197,13 @@ impl World {
         let fresh = JournalId::from_uuid(self.ids.next());
         let now_ms = self.now_ms;
         let till = &mut self.tills[number];
-        if till.process.is_some() {
+        if till.process.is_some() || till.is_gone {
+            return;
+        }
+        if till.disk.is_full {
+            // The boot's own entry cannot be written: the process ends and is started again.
+            self.queue
+                .push(now_ms + 3_000, Event::TillStarts { till: number });
             return;
         }
         let state = till.disk.open(fresh);
@@ -216,6 +242,7 @@ impl World {
         match how {
             Fault::AgentPower => till.disk.lose_power(&mut self.random),
             Fault::AgentReimaged => till.disk.erase(),
+            Fault::JournalRestored => till.disk.restore(),
             _ => {}
         }
         self.note(|| format!("till {number} ends: {}", how.word()));

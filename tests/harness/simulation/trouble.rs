@@ -1,72 +1,14 @@
-//! How a world begins, the faults that strike at an instant, and how it heals.
+//! The faults that strike at an instant, and how a world heals.
 
-use std::sync::Arc;
-
-use engine::domain::merchant::{DeviceKey, Merchant, Terminal};
-use engine::domain::time::Timestamp;
-use engine::owner::key;
-use engine::owner::work::{Ids as _, Stored as _};
-use engine::store::{Commit, MemoryStore, Record, Row, Store as _, Urgency};
+use engine::store::memory::Space;
 use firmware_sim::reader::Input as ReaderInput;
 use firmware_sim::reader::fault::{Fault as LineFault, Scope};
-use protocol::id::{MerchantId, TerminalId};
 
-use super::client::Client;
-use super::engine::Engine;
 use super::event::Event;
 use super::fault::Fault;
-use super::printer::Printer;
-use super::till::Till;
-use super::world::{EPOCH_MS, World};
+use super::world::World;
 
 impl World {
-    /// Boards merchants with their tills and clients, and lets everything begin.
-    pub(super) fn populate(&mut self) {
-        let store = Arc::new(MemoryStore::new());
-        let merchants = self.random.between(1, 2);
-        let mut ids = Vec::new();
-        self.ids.now_ms = EPOCH_MS - 1_000;
-        for merchant in 0..usize::try_from(merchants).unwrap_or(1) {
-            let merchant_id = MerchantId::from_uuid(self.ids.next());
-            let tills = self.random.between(1, 2);
-            let terminals: Vec<TerminalId> = (0..tills)
-                .map(|_| TerminalId::from_uuid(self.ids.next()))
-                .collect();
-            board(&store, merchant_id, &terminals);
-            for terminal_id in terminals {
-                let serial = self.tills.len();
-                // Firmware that prints line by line costs most of a world's time.
-                let printer = if self.random.chance(25) {
-                    Printer::driven()
-                } else {
-                    Printer::default()
-                };
-                self.tills
-                    .push(Till::new(terminal_id, merchant, serial, printer));
-            }
-            for _ in 0..self.random.between(1, 2) {
-                self.clients.push(Client::new(merchant));
-            }
-            ids.push(merchant_id);
-        }
-        self.engine = Engine::new(store, &ids, self.tills.len());
-        self.follow_history();
-        self.queue.push(0, Event::EngineStarts);
-        for till in 0..self.tills.len() {
-            self.queue.push(10, Event::TillStarts { till });
-            let first_ms = self.random.between(3_000, 20_000);
-            self.queue.push(first_ms, Event::Cashier { till });
-        }
-        for client in 0..self.clients.len() {
-            let first_ms = self.random.between(2_500, 8_000);
-            self.queue.push(first_ms, Event::Client { client });
-        }
-        let first_ms = self.random.between(3_000, 15_000);
-        self.queue.push(first_ms, Event::Trouble);
-        let last_ms = self.random.between(60_000, 300_000);
-        self.queue.push(last_ms, Event::Heals);
-    }
-
     /// One of the seed's faults strikes somewhere.
     pub(super) fn trouble(&mut self) {
         let kinds = self.plan.kinds();
@@ -129,6 +71,47 @@ impl World {
                     return;
                 }
             }
+            Fault::LinkOverlap => {
+                let Some(connection) = self.tills[till].connection() else {
+                    return;
+                };
+                self.overlap(connection);
+            }
+            Fault::LinkDeaf => {
+                let Some(connection) = self.tills[till].connection() else {
+                    return;
+                };
+                let to_engine = self.random.chance(50);
+                self.deafen(connection, to_engine);
+            }
+            Fault::AccessChange => {
+                if !self.change_access() {
+                    return;
+                }
+            }
+            Fault::DiskFull if self.random.chance(50) => {
+                let space = *self.random.pick(&[Space::Reserve, Space::Reserve, Space::Nothing]);
+                self.engine.store.set_space(space);
+                let pause_ms = self.random.between(500, 30_000);
+                self.queue
+                    .push(self.now_ms + pause_ms, Event::SpaceReturns);
+            }
+            Fault::JournalFull if self.random.chance(50) => {
+                self.tills[till].disk.is_full = true;
+                let pause_ms = self.random.between(500, 30_000);
+                self.queue
+                    .push(self.now_ms + pause_ms, Event::JournalSpaceReturns { till });
+            }
+            Fault::JournalRestored => {
+                if !self.journal_of_the_past(till) {
+                    return;
+                }
+            }
+            Fault::TillCopied if self.random.chance(30) => {
+                if !self.copy_till(till) {
+                    return;
+                }
+            }
             // The rest strike where something is sent, written or said.
             _ => return,
         }
@@ -140,8 +123,11 @@ impl World {
         self.note(|| "the last fault has struck".to_owned());
         self.plan.is_over = true;
         self.engine.ends_after = None;
+        self.engine.store.set_space(Space::Ample);
         for till in 0..self.tills.len() {
+            self.remove_copies(till);
             self.tills[till].ends_after = None;
+            self.tills[till].disk.is_full = false;
             self.tills[till].is_journal_failing = false;
             self.reader_input(till, ReaderInput::ClearFaults);
             let plug = self.tills[till].plug;
@@ -150,49 +136,4 @@ impl World {
         }
         self.queue.push(self.now_ms + 1_000, Event::Looks);
     }
-}
-
-fn board(store: &MemoryStore, merchant_id: MerchantId, terminals: &[TerminalId]) {
-    let created_at = Timestamp(i64::try_from(EPOCH_MS).unwrap_or(0));
-    let merchant = Merchant {
-        id: merchant_id,
-        partner_id: None,
-        name: "Corner Shop".to_owned(),
-        address: vec!["1 High Street".to_owned()],
-        phone: None,
-        currencies: vec![super::client::euro()],
-        utc_offset_minutes: 60,
-        created_at,
-    };
-    let mut rows = vec![Row {
-        key: key::merchant(merchant_id),
-        value: Some(merchant.to_bytes()),
-    }];
-    for (lane, id) in terminals.iter().enumerate() {
-        let terminal = Terminal {
-            id: *id,
-            merchant_id,
-            label: format!("Lane {lane}"),
-            serial_number: None,
-            device_key: Some(DeviceKey([7; 32])),
-            paired_at: Some(created_at),
-            journal_id: None,
-            created_at,
-        };
-        rows.push(Row {
-            key: key::terminal(merchant_id, *id),
-            value: Some(terminal.to_bytes()),
-        });
-    }
-    let commit = Commit {
-        stream: key::merchant_stream(merchant_id),
-        expected_seq: 0,
-        records: vec![Record {
-            event: Vec::new(),
-            rows,
-        }],
-        urgency: Urgency::New,
-    };
-    store.commit(commit, Box::new(|_| ()));
-    store.sync();
 }

@@ -4,8 +4,8 @@
 use engine::owner::terminal::{TerminalInput, VerifiedHello};
 use protocol::id::IncarnationId;
 use protocol::link::{
-    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, SILENCE_MS_MAX,
-    ToAgent, ToEngine, VERSION, VERSION_MIN, decode, encode,
+    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, Refused, RefusedReason,
+    SILENCE_MS_MAX, ToAgent, ToEngine, VERSION, VERSION_MIN, decode, encode,
 };
 use terminal_agent::machine::agent::Input;
 
@@ -197,7 +197,7 @@ impl World {
         let Some(connection) = self.network.connections.get(&number) else {
             return;
         };
-        if connection.is_cut {
+        if connection.is_cut || connection.is_deaf[usize::from(to_engine)] {
             return;
         }
         let till = connection.till;
@@ -218,7 +218,8 @@ impl World {
             let is_open = std::mem::take(&mut connection.is_engine_open);
             if is_open && connection.engine_life == self.engine.life && self.engine.is_up {
                 let input = Box::new(TerminalInput::Closed { socket: number });
-                self.engine.post(Mail::Terminal(till, input));
+                let terminal = self.tills[till].terminal;
+                self.engine.post(Mail::Terminal(terminal, input));
                 self.pump_engine();
             }
         } else if std::mem::take(&mut connection.is_agent_open)
@@ -245,6 +246,12 @@ impl World {
                 message: Box::new(message),
             }
         } else if let Ok(Handshake::Hello(hello)) = decode::<Handshake>(bytes) {
+            if !self.is_signed(till, hello.terminal_id) {
+                let reason = RefusedReason::Unauthorized;
+                self.say(socket, &HandshakeReply::Refused(Refused { reason }));
+                self.hang_up(socket, true);
+                return;
+            }
             let forgets = self.sabotage == Some(Sabotage::ForgetReconcile);
             TerminalInput::Hello(Box::new(VerifiedHello {
                 socket,
@@ -258,7 +265,8 @@ impl World {
             self.broken("the engine cannot read a frame".to_owned());
             return;
         };
-        self.engine.post(Mail::Terminal(till, Box::new(input)));
+        let terminal = self.tills[till].terminal;
+        self.engine.post(Mail::Terminal(terminal, Box::new(input)));
         self.pump_engine();
     }
 

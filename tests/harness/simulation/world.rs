@@ -1,13 +1,16 @@
 //! The world: virtual time, its inhabitants, and the loop that lets one thing happen after another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::domain::idempotency::{ClaimKey, StoredAnswer};
 use engine::domain::time::Timestamp;
 use engine::owner::merchant::{Limits, MerchantInput};
 use engine::store::MemoryStore;
+use engine::store::memory::Space;
+use protocol::id::PartnerId;
 
+use super::access::Rights;
 use super::checker::{Checked, Violation};
 use super::client::Client;
 use super::ending::Report;
@@ -43,6 +46,11 @@ pub struct World {
     pub(super) clients: Vec<Client>,
     pub(super) acquirer: Acquirer,
     pub(super) history: History,
+    pub(super) rights: Rights,
+    pub(super) partner: Option<PartnerId>,
+    /// Terminals, by number, that a duplicate identity keeps out until a technician has come.
+    pub(super) duplicates: BTreeSet<usize>,
+    pub(super) turned_away: u64,
     pub(super) first_answers: BTreeMap<ClaimKey, StoredAnswer>,
     pub(super) intentions: u64,
     pub(super) authorizations: u64,
@@ -81,6 +89,10 @@ impl World {
             clients: Vec::new(),
             acquirer: Acquirer::default(),
             history: History::default(),
+            rights: Rights::default(),
+            partner: None,
+            duplicates: BTreeSet::new(),
+            turned_away: 0,
             first_answers: BTreeMap::new(),
             intentions: 0,
             authorizations: 0,
@@ -167,6 +179,20 @@ impl World {
             } => self.hangup(connection, to_engine),
             Event::StoreSteps => self.step_store(),
             Event::EngineStarts => self.start_engine(),
+            Event::Reloads {
+                life,
+                merchant,
+                kept,
+            } => self.reload(life, merchant, kept),
+            Event::SpaceReturns => self.engine.store.set_space(Space::Ample),
+            Event::JournalSpaceReturns { till } => self.tills[till].disk.is_full = false,
+            Event::Staff { errand } => self.run_errand(errand),
+            Event::Technician { till } => self.technician(till),
+            Event::TurnedAway {
+                client,
+                call,
+                turned,
+            } => self.client_turned_away(client, call, turned),
             Event::HostAnswers {
                 life,
                 merchant,
@@ -255,6 +281,7 @@ impl World {
         match self.history.follow(&store) {
             Ok(rows) => {
                 for row in rows {
+                    self.rights.learn(&row);
                     self.mix(&row.key);
                     self.mix(row.value.as_deref().unwrap_or_default());
                 }
