@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::checker::{self, Checked};
 use super::engine::Mail;
 use super::event::Event;
-use super::fault::{Fault, Sabotage};
+use super::fault::Fault;
 use super::world::World;
 
 impl World {
@@ -24,6 +24,7 @@ impl World {
         if !self.engine.is_up || !self.engine.store.step() {
             return;
         }
+        self.lie_after_step();
         self.follow_history();
         loop {
             let fate = self
@@ -45,7 +46,9 @@ impl World {
                 }
                 Err(refused) => {
                     self.note(|| format!("commit refused: {refused}"));
-                    self.discard(merchant);
+                    if !self.keeps_refused(merchant) {
+                        self.discard(merchant);
+                    }
                 }
             }
         }
@@ -54,17 +57,18 @@ impl World {
 
     pub(super) fn commit(&mut self, merchant: usize, commit: Commit) {
         self.check(self.authorized_in_time(&commit));
+        let mut written = self.lie_in_commit(commit);
+        let Some(commit) = written.pop() else { return };
+        for first in written {
+            self.engine.store.commit(first, Box::new(|_| ()));
+            self.queue.push(self.now_ms + 1, Event::StoreSteps);
+        }
         let generation = self.engine.merchants[merchant].generation;
         let (life, fates) = (self.engine.life, Arc::clone(&self.engine.fates));
         if self.plan.strikes(Fault::CommitRefused, 3, &mut self.random) {
             self.engine.store.fail_next(CommitRefused::NoSpace);
         }
-        let authorizes = !authorized(&commit).is_empty();
-        let is_early = match self.sabotage {
-            Some(Sabotage::AnswerBeforeCommit) => !authorizes,
-            Some(Sabotage::SendBeforeCommit) => authorizes,
-            _ => false,
-        };
+        let is_early = self.is_early(&commit);
         if is_early {
             let records = u64::try_from(commit.records.len()).unwrap_or(0);
             let seq = commit.expected_seq + records;
@@ -137,14 +141,14 @@ impl World {
     }
 }
 
-fn rows_of(commit: &Commit, space: u8) -> impl Iterator<Item = &[u8]> {
+pub(super) fn rows_of(commit: &Commit, space: u8) -> impl Iterator<Item = &[u8]> {
     let rows = commit.records.iter().flat_map(|record| &record.rows);
     rows.filter(move |row| row.key.first() == Some(&space))
         .filter_map(|row| row.value.as_deref())
 }
 
 /// The transactions that begin with a commit.
-fn authorized(commit: &Commit) -> Vec<Transaction> {
+pub(super) fn authorized(commit: &Commit) -> Vec<Transaction> {
     let all = rows_of(commit, key::TRANSACTION).filter_map(Transaction::from_bytes);
     all.filter(|one| one.revision == 1).collect()
 }

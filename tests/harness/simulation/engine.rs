@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use engine::domain::time::Timestamp;
 use engine::owner::machine::{Input, Output, Owner, Surroundings};
-use engine::owner::merchant::{MerchantInput, MerchantOwner, TerminalEvent};
+use engine::owner::merchant::{MerchantInput, MerchantOwner};
 use engine::owner::request::{Ask, CallerId, ClaimRequest, Request, TillCaller};
 use engine::owner::terminal::{TerminalInput, TerminalOwner};
 use engine::store::{CommitRefused, Committed, MemoryStore};
 use protocol::id::MerchantId;
 
 use super::event::Event;
-use super::fault::Sabotage;
 use super::world::{EPOCH_MS, World};
 
 /// The fate of a commit, and whose it was.
@@ -73,6 +72,8 @@ pub struct Engine {
     pub life: u64,
     /// Whether one runs.
     pub is_up: bool,
+    /// Since when, in virtual time.
+    pub up_since_ms: Option<u64>,
     /// By number of the merchant.
     pub merchants: Vec<MerchantSide>,
     /// By number of the till.
@@ -97,6 +98,7 @@ impl Engine {
             store,
             life: 0,
             is_up: false,
+            up_since_ms: None,
             merchants: merchants.iter().map(merchant).collect(),
             terminals: (0..tills).map(|_| TerminalOwner::default()).collect(),
             ends_after: None,
@@ -157,6 +159,8 @@ impl World {
         }
         self.note(|| "engine starts".to_owned());
         self.engine.is_up = true;
+        self.engine.up_since_ms = Some(self.now_ms);
+        self.check(self.check_start());
         for merchant in 0..self.engine.merchants.len() {
             self.load(merchant);
         }
@@ -190,15 +194,17 @@ impl World {
         }
         self.cut_all(|connection| connection.engine_life == life);
         self.follow_history();
+        self.lie_in_crash(kept);
         let pause_ms = self.random.between(50, 12_000);
         self.queue.push(self.now_ms + pause_ms, Event::EngineStarts);
     }
 
     pub(super) fn load(&mut self, merchant: usize) {
         let store = Arc::clone(&self.engine.store);
+        let limits = self.owner_limits();
         let rows = self.rows(&store);
         let side = &mut self.engine.merchants[merchant];
-        match MerchantOwner::load(side.id, self.limits, &rows) {
+        match MerchantOwner::load(side.id, limits, &rows) {
             Ok(Some(owner)) => {
                 side.owner = Some(owner);
                 side.generation += 1;
@@ -211,17 +217,19 @@ impl World {
     }
 
     /// A caller asks a merchant's owner.
-    pub fn ask(&mut self, caller: Caller, request: Request) {
+    pub fn ask(&mut self, mut caller: Caller, mut request: Request) {
+        self.note_request(&caller, &request);
         self.engine.callers_made += 1;
         let number = CallerId(self.engine.callers_made);
         let merchant = caller.merchant;
-        let mut claim = caller.claim;
-        if self.sabotage == Some(Sabotage::ForgetKeys)
-            && let Some(claim) = &mut claim
-        {
-            claim.key.0[..8].copy_from_slice(&number.0.to_le_bytes());
-        }
+        let asked = caller.claim;
+        let refused = self.lie_in_request(number, &mut caller, &mut request);
+        let claim = std::mem::replace(&mut caller.claim, asked);
         self.engine.callers.insert(number, caller);
+        if let Some(rejection) = refused {
+            self.answer(number, Err(rejection));
+            return;
+        }
         let ask = MerchantInput::Ask(Ask {
             caller: number,
             claim,
@@ -286,17 +294,7 @@ impl World {
     }
 
     fn merchant_hears(&mut self, merchant: usize, input: Input<MerchantInput>) {
-        let mut now = self.engine_now();
-        let is_said = matches!(
-            &input,
-            Input::Outside(MerchantInput::Terminal {
-                event: TerminalEvent::Said(_),
-                ..
-            })
-        );
-        if self.sabotage == Some(Sabotage::StaleClock) && is_said {
-            now = Timestamp(now.0 - 20_000);
-        }
+        let now = self.owner_now(&input);
         let store = Arc::clone(&self.engine.store);
         let rows = self.rows(&store);
         self.ids.now_ms = EPOCH_MS + self.now_ms;

@@ -26,6 +26,11 @@ impl Disk {
         self.synced = self.entries.len();
     }
 
+    /// What is on stable storage.
+    pub fn synced(&self) -> &[JournalEntry] {
+        self.entries.get(..self.synced).unwrap_or_default()
+    }
+
     /// The power fails: of what was not synced a prefix is left, and a torn piece of the next.
     pub fn lose_power(&mut self, random: &mut Random) {
         let unsynced = self.entries.len() - self.synced;

@@ -9,7 +9,7 @@ use firmware_sim::reader::{Input as ReaderInput, Phase, Reader, ReaderConfig};
 use protocol::id::{JournalId, PrintJobId, TerminalId};
 use protocol::link::{PaperState, PosStatus, PrintState};
 use terminal_agent::machine::agent::{
-    Agent, AgentConfig, ControlCommand, ControlId, Input, Output, PrinterEvent, PrinterHealth,
+    Agent, ControlCommand, ControlId, Input, Output, PrinterEvent, PrinterHealth,
 };
 use terminal_agent::machine::reader::{self, ReaderConversation, ReaderConversationConfig};
 use terminal_agent::machine::record::JournalEntry;
@@ -18,7 +18,8 @@ use terminal_agent::machine::translate;
 
 use super::checker;
 use super::event::Event;
-use super::fault::{Fault, Sabotage};
+use super::fault::Fault;
+use super::sabotage::Sabotage;
 use super::journal::Disk;
 use super::world::{EPOCH_MS, World};
 
@@ -129,13 +130,14 @@ impl World {
     pub fn start_till(&mut self, number: usize) {
         self.ids.now_ms = EPOCH_MS + self.now_ms;
         let fresh = JournalId::from_uuid(self.ids.next());
+        let config = self.agent_config();
         let till = &mut self.tills[number];
         if till.process.is_some() {
             return;
         }
         let state = till.disk.open(fresh);
         till.process = Some(Process {
-            agent: Agent::resume(AgentConfig::new("sim", true), state),
+            agent: Agent::resume(config, state),
             conversation: ReaderConversation::new(ReaderConversationConfig::standard()),
             link: super::wire::LinkSide::default(),
             controls: 0,
@@ -225,6 +227,9 @@ impl World {
     fn till_acts(&mut self, number: usize, output: Output, inputs: &mut VecDeque<Input>) {
         match output {
             Output::Persist(bytes) => {
+                if self.sabotage == Some(Sabotage::ActBeforeJournal) {
+                    inputs.push_back(Input::Persisted);
+                }
                 let life = self.tills[number].life;
                 let at_ms = self.now_ms + self.random.between(0, 8);
                 self.queue.push(
@@ -237,7 +242,11 @@ impl World {
                 );
             }
             Output::Hello { open, prints } => self.till_says_hello(number, open, prints),
-            Output::Send(message) => self.till_sends(number, &message),
+            Output::Send(message) => {
+                self.check_till_sends(number, &message);
+                self.till_sends(number, &message);
+                inputs.extend(self.lie_to_itself(&message));
+            }
             Output::Reader(request) => {
                 let request = reader::Input::Request(translate::reader_request(request));
                 inputs.extend(self.conversation(number, request));
@@ -247,6 +256,7 @@ impl World {
                 *times += 1;
                 let times = *times;
                 self.check(checker::prints_once(job.job_id, times));
+                self.check_print(number, &job);
                 let (life, job_id) = (self.tills[number].life, job.job_id);
                 let at_ms = self.now_ms + self.random.between(300, 2_000);
                 self.queue.push(
@@ -276,6 +286,9 @@ impl World {
                     pos_id,
                 ));
             }
+            Screen::PresentCard {
+                pos_id, attempt, ..
+            } => self.check_reader_starts(number, *pos_id, *attempt),
             Screen::SelectTip { pos_id, .. } => {
                 let at_ms = self.now_ms + self.random.between(500, 40_000);
                 self.queue.push(
@@ -305,7 +318,8 @@ impl World {
     }
 
     /// The journal's thread writes.
-    pub fn journal_writes(&mut self, number: usize, life: u64, entries: Persist) {
+    pub fn journal_writes(&mut self, number: usize, life: u64, mut entries: Persist) {
+        self.lie_in_journal(&mut entries);
         let skips_sync = self.sabotage == Some(Sabotage::SkipJournalSync);
         let till = &mut self.tills[number];
         if till.life != life {
@@ -331,7 +345,8 @@ impl World {
 
     /// The journal's thread says how it went.
     pub fn journal_done(&mut self, number: usize, life: u64, is_written: bool) {
-        if self.tills[number].life == life {
+        let is_heard = self.sabotage != Some(Sabotage::ActBeforeJournal);
+        if self.tills[number].life == life && is_heard {
             let input = if is_written {
                 Input::Persisted
             } else {

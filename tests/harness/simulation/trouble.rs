@@ -61,6 +61,7 @@ impl World {
 
     /// One of the seed's faults strikes somewhere.
     pub(super) fn trouble(&mut self) {
+        self.check_somebody_asks();
         let kinds = self.plan.kinds();
         if self.plan.is_over {
             return;

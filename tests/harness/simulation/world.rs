@@ -13,12 +13,14 @@ use super::client::Client;
 use super::ending::Report;
 use super::engine::Engine;
 use super::event::Event;
-use super::fault::{Plan, Sabotage};
+use super::fault::Plan;
 use super::history::History;
 use super::host::Acquirer;
+use super::model::Model;
 use super::link::Network;
 use super::queue::Queue;
 use super::random::{Random, SeededIds};
+use super::sabotage::{Lies, Sabotage};
 use super::till::Till;
 
 /// Where virtual time begins on the engine's clock.
@@ -37,12 +39,14 @@ pub struct World {
     pub(super) limits: Limits,
     pub(super) clock_skew_ms: i64,
     pub(super) sabotage: Option<Sabotage>,
+    pub(super) lies: Lies,
     pub(super) engine: Engine,
     pub(super) network: Network,
     pub(super) tills: Vec<Till>,
     pub(super) clients: Vec<Client>,
     pub(super) acquirer: Acquirer,
     pub(super) history: History,
+    pub(super) model: Model,
     pub(super) first_answers: BTreeMap<ClaimKey, StoredAnswer>,
     pub(super) intentions: u64,
     pub(super) authorizations: u64,
@@ -75,12 +79,14 @@ impl World {
             limits,
             clock_skew_ms: 0,
             sabotage,
+            lies: Lies::default(),
             engine: Engine::new(Arc::new(MemoryStore::new()), &[], 0),
             network: Network::default(),
             tills: Vec::new(),
             clients: Vec::new(),
             acquirer: Acquirer::default(),
             history: History::default(),
+            model: Model::default(),
             first_answers: BTreeMap::new(),
             intentions: 0,
             authorizations: 0,
