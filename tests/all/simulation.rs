@@ -1,11 +1,9 @@
 //! The simulated world keeps its rules, each rule can fail, and a seed is a whole world.
 
-use harness::simulation::{self, Sabotage};
+use harness::simulation::{self, CASES, Sabotage};
 
 /// How many seeds run here; `cargo sim` runs as many as wanted.
 const SEEDS: u64 = 200;
-/// In how many seeds a deliberate bug must show.
-const SABOTAGED_SEEDS: u64 = 500;
 
 #[test]
 fn worlds_keep_their_rules() {
@@ -47,33 +45,16 @@ fn a_seed_gives_the_same_trace_again() {
     }
 }
 
-/// The rule that a deliberate bug breaks.
-const CAUGHT_BY: &[(Sabotage, &str)] = &[
-    (Sabotage::AnswerBeforeCommit, "answers_hold"),
-    (Sabotage::SendBeforeCommit, "money_moves_only_after_commit"),
-    (Sabotage::AuthorizeTwice, "host_is_asked_rightly"),
-    (Sabotage::DropAdjustments, "books_agree"),
-    (Sabotage::ForgetKeys, "one_charge"),
-    (Sabotage::ChangeReplay, "replay_is_same"),
-    (Sabotage::DropReversals, "canceled_means_no_charge"),
-    (Sabotage::SkipJournalSync, "prints_once"),
-    (Sabotage::ForgetReconcile, "converges"),
-    (Sabotage::ForgetOpenWork, "one_attempt_per_terminal"),
-    (Sabotage::ApproveEarly, "approved_shown_only_after_commit"),
-    (Sabotage::AuthorizeUncommitted, "canceled_means_no_charge"),
-    (Sabotage::StaleClock, "no_expired_attempt_authorized"),
-];
-
 #[test]
 fn every_deliberate_bug_is_caught() {
-    assert_eq!(CAUGHT_BY.len(), Sabotage::ALL.len());
-    for (sabotage, rule) in CAUGHT_BY {
-        let is_caught = (1..=SABOTAGED_SEEDS).any(|seed| {
-            let violation = simulation::run(seed, Some(*sabotage), false).violation;
-            violation.is_some_and(|violation| violation.rule == *rule)
-        });
-        assert!(is_caught, "{} does not break {rule}", sabotage.word());
-    }
+    let named: Vec<_> = CASES.iter().map(|case| case.sabotage).collect();
+    assert_eq!(named, Sabotage::ALL, "each has its rule, in order");
+    let missed: Vec<_> = CASES
+        .iter()
+        .filter(|case| simulation::seeds_until_caught(case).is_none())
+        .map(|case| format!("{} by {}", case.sabotage.word(), case.rule))
+        .collect();
+    assert_eq!(missed, Vec::<String>::new(), "cargo sim -- --sabotages");
 }
 
 /// Where nothing goes wrong, only people end what does not end in money.

@@ -7,14 +7,15 @@
 //!
 //! # Layout
 //! * [`random`], [`queue`]: the seed's numbers and ids; events in order of virtual time.
-//! * [`fault`]: which faults a seed switches on, and the deliberate bugs ([`fault::Sabotage`]).
+//! * [`fault`]: which faults a seed switches on, [`sabotage`]: deliberate bugs.
 //! * [`world`]: the loop over [`event`]s. [`trouble`]: its beginning and the faults that strike at an
 //!   instant. [`ending`]: what is left to do, and the report.
 //! * Inhabitants. The engine: [`engine`], [`mail`], [`commit`], [`rows`]. The tills: [`till`],
 //!   [`reader`], [`printer`], [`journal`]. Between them: [`link`], [`wire`]. The acquirer: [`host`]. People:
 //!   [`client`], [`cashier`].
 //! * [`history`]: what was committed, read from the store's log. [`checker`]: the rules;
-//!   [`answer`]: those about answers.
+//!   [`answer`]: those about answers. [`model`]: what everybody outside may be told.
+//!   [`watch`]: where the world shows them what happens.
 
 pub mod access;
 pub mod answer;
@@ -33,6 +34,7 @@ pub mod host;
 pub mod journal;
 pub mod link;
 pub mod mail;
+pub mod model;
 pub mod paper;
 pub mod printer;
 pub mod process;
@@ -40,21 +42,32 @@ pub mod queue;
 pub mod random;
 pub mod reader;
 pub mod rows;
+pub mod sabotage;
 pub mod staff;
 pub mod till;
 pub mod trouble;
 pub mod twins;
+pub mod watch;
 pub mod wire;
 pub mod world;
 
 pub use checker::Violation;
 pub use ending::Report;
-pub use fault::Sabotage;
+pub use sabotage::{CASES, Case, Sabotage};
 pub use world::World;
 
 /// Runs one seed to its end.
 pub fn run(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Report {
     World::new(seed, sabotage, is_verbose).run()
+}
+
+/// How many seeds, from 1, it takes until the named checker catches a deliberate bug; none when it
+/// is not caught within the case's bound.
+pub fn seeds_until_caught(case: &Case) -> Option<u64> {
+    (1..=case.seeds_max).find(|seed| {
+        let violation = run(*seed, Some(case.sabotage), false).violation;
+        violation.is_some_and(|violation| violation.rule == case.rule)
+    })
 }
 
 /// Seeds that once found a bug: `tests/seeds.txt`, one to a line.

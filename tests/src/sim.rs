@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use harness::simulation::{self, Report, Sabotage};
+use harness::simulation::{self, CASES, Report, Sabotage};
 
 /// Runs the code that ships in simulated worlds, one for each seed.
 #[derive(Debug, Parser)]
@@ -26,6 +26,9 @@ struct Arguments {
     /// Puts a deliberate bug in.
     #[arg(long, value_parser = sabotage)]
     sabotage: Option<Sabotage>,
+    /// Shows for each deliberate bug which checker catches it, and in how many seeds.
+    #[arg(long)]
+    sabotages: bool,
     /// Goes on after a failure and counts failures by rule.
     #[arg(long)]
     keep_going: bool,
@@ -41,6 +44,7 @@ fn sabotage(word: &str) -> Result<Sabotage, String> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.seed {
+        _ if arguments.sabotages => sabotages(),
         Some(seed) => one(seed, &arguments),
         None => many(&arguments),
     }
@@ -92,6 +96,41 @@ fn many(arguments: &Arguments) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// The table of deliberate bugs.
+fn sabotages() -> ExitCode {
+    let mut missed = 0u32;
+    println!("{:<28} {:<34} {:>5} {:>6}", "sabotage", "caught by", "seeds", "bound");
+    for case in CASES {
+        let word = case.sabotage.word();
+        let seeds = simulation::seeds_until_caught(case);
+        let needed = seeds.map_or("MISSED".to_owned(), |seeds| seeds.to_string());
+        println!("{word:<28} {:<34} {needed:>5} {:>6}", case.rule, case.seeds_max);
+        if seeds.is_none() {
+            missed += 1;
+            let others = others(case.sabotage, case.seeds_max);
+            println!("  other rules that it breaks: {others:?}");
+        }
+    }
+    println!("{} deliberate bugs, {missed} missed", CASES.len());
+    if missed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Rules that a deliberate bug breaks first, with the first seed of each.
+fn others(sabotage: Sabotage, seeds: u64) -> BTreeMap<&'static str, u64> {
+    let mut rules = BTreeMap::new();
+    for seed in 1..=seeds {
+        let report = simulation::run(seed, Some(sabotage), false);
+        if let Some(violation) = report.violation {
+            rules.entry(violation.rule).or_insert(seed);
+        }
+    }
+    rules
 }
 
 fn add(total: &mut Report, report: &Report) {

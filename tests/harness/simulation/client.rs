@@ -221,6 +221,8 @@ impl World {
             && let Request::StartPos(start) = &mut again.request
         {
             start.amount = Money::new(start.amount.minor() + 1, euro());
+            let name = start.reference.clone().unwrap_or_default();
+            start.reference = Some(format!("{name}-other"));
             again.is_other_body = true;
         }
         let request = Box::new(again.request.clone());

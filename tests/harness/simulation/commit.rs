@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::checker::{self, Checked};
 use super::engine::{Mail, Whose};
 use super::event::Event;
-use super::fault::{Fault, Sabotage};
+use super::fault::Fault;
 use super::world::World;
 
 impl World {
@@ -26,6 +26,7 @@ impl World {
             return;
         }
         self.engine.store.step();
+        self.lie_after_step();
         self.follow_history();
         loop {
             let fate = self
@@ -47,7 +48,11 @@ impl World {
                     let input = Box::new(Input::Committed(committed));
                     self.engine.post(Mail::Merchant(merchant, input));
                 }
-                (Whose::Merchant(merchant), Err(_)) => self.discard(merchant),
+                (Whose::Merchant(merchant), Err(_)) => {
+                    if !self.keeps_refused(merchant) {
+                        self.discard(merchant);
+                    }
+                }
                 (Whose::Platform, Ok(committed)) => {
                     let input = Box::new(Input::Committed(committed));
                     self.engine.post(Mail::Platform(input));
@@ -67,17 +72,18 @@ impl World {
 
     pub(super) fn commit(&mut self, whose: Whose, commit: Commit) {
         self.check(self.authorized_in_time(&commit));
+        let mut written = self.lie_in_commit(commit);
+        let Some(commit) = written.pop() else { return };
+        for first in written {
+            self.engine.store.commit(first, Box::new(|_| ()));
+            self.queue.push(self.now_ms + 1, Event::StoreSteps);
+        }
         let generation = self.generation(whose);
         let (life, fates) = (self.engine.life, Arc::clone(&self.engine.fates));
         if self.plan.strikes(Fault::CommitRefused, 3, &mut self.random) {
             self.engine.store.fail_next(CommitRefused::NoSpace);
         }
-        let authorizes = !authorized(&commit).is_empty();
-        let is_early = match self.sabotage {
-            Some(Sabotage::AnswerBeforeCommit) => !authorizes,
-            Some(Sabotage::SendBeforeCommit) => authorizes,
-            _ => false,
-        };
+        let is_early = self.is_early(&commit);
         if is_early {
             let records = u64::try_from(commit.records.len()).unwrap_or(0);
             let seq = commit.expected_seq + records;
@@ -123,14 +129,14 @@ impl World {
     }
 }
 
-fn rows_of(commit: &Commit, space: u8) -> impl Iterator<Item = &[u8]> {
+pub(super) fn rows_of(commit: &Commit, space: u8) -> impl Iterator<Item = &[u8]> {
     let rows = commit.records.iter().flat_map(|record| &record.rows);
     rows.filter(move |row| row.key.first() == Some(&space))
         .filter_map(|row| row.value.as_deref())
 }
 
 /// The transactions that begin with a commit.
-fn authorized(commit: &Commit) -> Vec<Transaction> {
+pub(super) fn authorized(commit: &Commit) -> Vec<Transaction> {
     let all = rows_of(commit, key::TRANSACTION).filter_map(Transaction::from_bytes);
     all.filter(|one| one.revision == 1).collect()
 }

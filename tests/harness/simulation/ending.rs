@@ -40,9 +40,14 @@ pub struct Report {
 impl World {
     /// Whether everything has an end; otherwise looks again later.
     pub(super) fn look(&mut self) {
+        self.check_somebody_asks();
+        self.check(self.every_request_is_answered());
         match self.open_end() {
             None => {
                 self.is_converged = true;
+                let host = self.acquirer.line.host();
+                let checked = self.model.still_holds(host).and_then(|()| self.check_start());
+                self.check(checked);
                 for rule in checker::AT_THE_END {
                     let host = self.acquirer.line.host();
                     self.check(rule(&self.history, host));
@@ -81,6 +86,9 @@ impl World {
                 pos.status(),
                 pos.stage
             ));
+        }
+        if !self.engine.callers.is_empty() {
+            return Some("a caller has no answer".to_owned());
         }
         let client = self.clients.iter().position(Client::waits);
         if let Some(client) = client {

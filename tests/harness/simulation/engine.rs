@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use engine::access::guard::Guard;
 use engine::access::index::AccessIndex;
+use engine::clock::Slewed;
 use engine::domain::time::Timestamp;
 use engine::domain::token::SecretHash;
 use engine::owner::machine::{Input, Owner};
@@ -88,6 +89,10 @@ pub struct Engine {
     pub life: u64,
     /// Whether one runs.
     pub is_up: bool,
+    /// Its clock, and when it was started.
+    pub clock: Option<(u64, Slewed)>,
+    /// Since when, in virtual time.
+    pub up_since_ms: Option<u64>,
     /// By number of the merchant.
     pub merchants: Vec<MerchantSide>,
     /// The platform's owner, once it was asked.
@@ -118,6 +123,8 @@ impl Engine {
             store,
             life: 0,
             is_up: false,
+            clock: None,
+            up_since_ms: None,
             merchants: merchants.iter().map(merchant).collect(),
             platform: None,
             platform_generation: 0,

@@ -1,4 +1,4 @@
-//! What goes wrong in a world: the faults that its seed switches on, and deliberate bugs.
+//! What goes wrong in a world: the faults that its seed switches on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(super) use words;
 
 words! {
     /// A kind of fault. A seed has it or not.
@@ -83,44 +85,12 @@ words! {
         PrinterUnplugged = "printer-unplugged",
         /// Cards are pulled, odd, or never come.
         OddCustomer = "odd-customer",
-        /// The engine's clock is set back, or a little forward.
+        /// The clock of the engine's machine is set, by seconds or hours.
         ClockStep = "clock-step",
         /// The same key comes twice at once, or with another body.
         KeyReused = "key-reused",
         /// Callers go away and repeat; requests and answers are lost.
         CallerGone = "caller-gone",
-    }
-}
-
-words! {
-    /// A deliberate bug, to prove that a checker can fail.
-    Sabotage {
-        /// Effects leave when a commit is submitted, not when it is durable.
-        AnswerBeforeCommit = "answer-before-commit",
-        /// The same, but only for commits that authorize.
-        SendBeforeCommit = "send-before-commit",
-        /// Authorizations are sent twice.
-        AuthorizeTwice = "authorize-twice",
-        /// Adjustments are taken for acknowledged without being sent.
-        DropAdjustments = "drop-adjustments",
-        /// The engine does not look idempotency keys up.
-        ForgetKeys = "forget-keys",
-        /// A replay is not what was first answered.
-        ChangeReplay = "change-replay",
-        /// Reversals are taken for acknowledged without being sent.
-        DropReversals = "drop-reversals",
-        /// The journal says that it has synced, and has not.
-        SkipJournalSync = "skip-journal-sync",
-        /// The hello names no open work.
-        ForgetReconcile = "forget-reconcile",
-        /// A restarted engine does not load what is open.
-        ForgetOpenWork = "forget-open-work",
-        /// The till is told of an approval by the acquirer's answer.
-        ApproveEarly = "approve-early",
-        /// Card data goes to the acquirer although its attempt is over.
-        AuthorizeUncommitted = "authorize-uncommitted",
-        /// The engine judges what tills say by a clock that is behind.
-        StaleClock = "stale-clock",
     }
 }
 

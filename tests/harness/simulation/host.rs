@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use engine::acquirer::host::{BookState, Host, TEST_BASE_KEY, parse_base_key};
 use engine::acquirer::line::{Fault as LineFault, Line, Ticket};
-use engine::acquirer::{AcquirerAction, AcquirerAnswer, AcquirerRequest, IntentAnswer, Sending};
-use engine::domain::reversal::ReversalAnswer;
+use engine::acquirer::{AcquirerAction, AcquirerAnswer, AcquirerRequest, Sending};
 use engine::domain::transaction::Trace;
 use engine::owner::machine::Input;
 use engine::owner::merchant::MerchantInput;
@@ -17,7 +16,8 @@ use protocol::link::CardReport;
 
 use super::engine::Mail;
 use super::event::Event;
-use super::fault::{Fault, Sabotage};
+use super::fault::Fault;
+use super::sabotage::Sabotage;
 use super::world::{EPOCH_MS, World};
 
 /// When the engine's end stops to wait and says *unknown*. As the simulator's default.
@@ -43,6 +43,8 @@ pub struct Acquirer {
     pub line: Line,
     asked: BTreeMap<Ticket, Asked>,
     tickets: u64,
+    /// When it was last asked to undo a transaction, in virtual time.
+    undoing_ms: BTreeMap<TransactionId, u64>,
 }
 
 impl Default for Acquirer {
@@ -54,11 +56,23 @@ impl Default for Acquirer {
             line,
             asked: BTreeMap::new(),
             tickets: 0,
+            undoing_ms: BTreeMap::new(),
         }
     }
 }
 
 impl Acquirer {
+    fn note_asking(&mut self, request: &AcquirerRequest, now_ms: u64) {
+        if matches!(request.action, AcquirerAction::Reverse { .. }) {
+            self.undoing_ms.insert(request.transaction_id, now_ms);
+        }
+    }
+
+    /// When it was last asked to undo a transaction.
+    pub fn asked_to_undo_ms(&self, id: TransactionId) -> Option<u64> {
+        self.undoing_ms.get(&id).copied()
+    }
+
     /// Whether anything stands for a transaction.
     pub fn stands(&self, id: TransactionId) -> bool {
         let entry = self.line.host().book().find_transaction(id);
@@ -68,7 +82,7 @@ impl Acquirer {
 
 impl World {
     /// Takes a request over, as the acquirer's shell does.
-    pub fn submit(&mut self, merchant: usize, request: AcquirerRequest) {
+    pub fn submit(&mut self, merchant: usize, mut request: AcquirerRequest) {
         let (life, transaction_id) = (self.engine.life, request.transaction_id);
         let asked = Asked {
             life,
@@ -76,10 +90,13 @@ impl World {
             transaction_id,
             sending: request.sending,
         };
-        if let Some(answer) = self.sabotaged_answer(&request.action) {
+        if let Some(answer) = self.lie_to_acquirer(&mut request) {
             self.deliver(asked, answer);
             return;
         }
+        let checked = self.model.asks_acquirer(&request);
+        self.check(checked);
+        self.acquirer.note_asking(&request, self.now_ms);
         let fault = self.line_fault();
         self.note(|| format!("to acquirer ({fault:?}): {request:?}"));
         self.acquirer.tickets += 1;
@@ -92,18 +109,6 @@ impl World {
         }
         self.acquirer.line.submit(now, ticket, request, fault);
         self.collect_answers();
-    }
-
-    fn sabotaged_answer(&self, action: &AcquirerAction) -> Option<AcquirerAnswer> {
-        match (self.sabotage?, action) {
-            (Sabotage::DropReversals, AcquirerAction::Reverse { .. }) => {
-                Some(AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged))
-            }
-            (Sabotage::DropAdjustments, AcquirerAction::Adjust { .. }) => {
-                Some(AcquirerAnswer::Intent(IntentAnswer::Acknowledged))
-            }
-            _ => None,
-        }
     }
 
     fn line_fault(&mut self) -> Option<LineFault> {
@@ -143,7 +148,8 @@ impl World {
     }
 
     /// The answer reaches the engine a moment later.
-    fn deliver(&mut self, asked: Asked, answer: AcquirerAnswer) {
+    fn deliver(&mut self, asked: Asked, mut answer: AcquirerAnswer) {
+        self.lie_in_host_answer(asked.transaction_id, &mut answer);
         let Asked {
             life,
             merchant,

@@ -8,7 +8,7 @@ use terminal_agent::machine::agent::Input;
 use terminal_agent::machine::record::{JOURNAL_FORMAT, JournalEntry, JournalState};
 
 use super::event::Event;
-use super::fault::Sabotage;
+use super::sabotage::Sabotage;
 use super::random::Random;
 use super::till::Persist;
 use super::world::World;
@@ -32,6 +32,11 @@ impl Disk {
     /// What is written is on stable storage.
     pub fn sync(&mut self) {
         self.synced = self.entries.len();
+    }
+
+    /// What is on stable storage.
+    pub fn synced(&self) -> &[JournalEntry] {
+        self.entries.get(..self.synced).unwrap_or_default()
     }
 
     /// The power fails: of what was not synced a prefix is left, and a torn piece of the next.
@@ -99,7 +104,8 @@ impl Disk {
 
 impl World {
     /// The journal's thread writes.
-    pub fn journal_writes(&mut self, number: usize, life: u64, entries: Persist) {
+    pub fn journal_writes(&mut self, number: usize, life: u64, mut entries: Persist) {
+        self.lie_in_journal(&mut entries);
         let skips_sync = self.sabotage == Some(Sabotage::SkipJournalSync);
         let till = &mut self.tills[number];
         if till.life != life {
@@ -129,7 +135,8 @@ impl World {
 
     /// The journal's thread says how it went.
     pub fn journal_done(&mut self, number: usize, life: u64, is_written: bool) {
-        if self.tills[number].life == life {
+        let is_heard = self.sabotage != Some(Sabotage::ActBeforeJournal);
+        if self.tills[number].life == life && is_heard {
             let input = if is_written {
                 Input::Persisted
             } else {

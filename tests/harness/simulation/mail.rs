@@ -9,17 +9,17 @@ use engine::owner::merchant::{Effect, MerchantInput, TerminalEvent};
 use engine::owner::request::{CallerId, Reply, TillCaller};
 use engine::owner::terminal::{TerminalInput, TerminalOutput};
 use protocol::id::TerminalId;
-use protocol::link::{
-    Concluded, HandshakeReply, HostDecision, PosStatus, Refused, RefusedReason, ToAgent, ToEngine,
-};
+use protocol::link::{HandshakeReply, Refused, RefusedReason, ToEngine};
 
 use super::checker::{self, Violation};
 use super::engine::{Caller, Mail, Return};
-use super::fault::Sabotage;
 use super::world::World;
 
 impl World {
     pub(super) fn carry_out(&mut self, merchant: usize, effect: Effect) {
+        let Some(effect) = self.lie_in_effect(merchant, effect) else {
+            return;
+        };
         match effect {
             Effect::Answer { caller, reply } => self.answer(caller, reply),
             Effect::Welcome {
@@ -58,23 +58,6 @@ impl World {
         }
     }
 
-    fn early_approval(&self, message: &ToAgent) -> Option<Box<ToAgent>> {
-        let ToAgent::HostAnswer(answer) = message else {
-            return None;
-        };
-        let is_on = self.sabotage == Some(Sabotage::ApproveEarly)
-            && answer.decision == HostDecision::Approved;
-        let pos = self.history.pos.get(&answer.pos_id).filter(|_| is_on)?;
-        Some(Box::new(ToAgent::Concluded(Concluded {
-            pos_id: pos.id,
-            status: PosStatus::Approved,
-            reason: String::new(),
-            amount: pos.base,
-            tip: pos.tip,
-            transaction_id: pos.current_transaction(),
-        })))
-    }
-
     fn tell_terminal(&mut self, terminal_id: TerminalId, input: TerminalInput) {
         let till = self
             .tills
@@ -89,7 +72,8 @@ impl World {
         let Some(caller) = self.engine.callers.remove(&number) else {
             return;
         };
-        let reply = self.changed(reply);
+        let mut reply = reply;
+        self.lie_in_reply(&caller, &mut reply);
         self.check_reply(&caller, &reply);
         match caller.to {
             Return::Client { client, call } => self.answer_client(client, call, reply),
@@ -98,16 +82,6 @@ impl World {
                 self.tell_terminal(till.terminal_id, TerminalInput::Send(message));
             }
             Return::Staff(errand) => self.errand_answered(errand, reply),
-        }
-    }
-
-    fn changed(&self, reply: Result<Reply, Rejection>) -> Result<Reply, Rejection> {
-        match reply {
-            Ok(Reply::Replayed(mut stored)) if self.sabotage == Some(Sabotage::ChangeReplay) => {
-                stored.body.push(b' ');
-                Ok(Reply::Replayed(stored))
-            }
-            reply => reply,
         }
     }
 
@@ -128,6 +102,8 @@ impl World {
                         let what = format!("terminal {till} is welcomed as one of two");
                         self.violate(Violation::new("duplicates_stay_out", what));
                     }
+                    let checked = self.model.welcomed(till, socket);
+                    self.check(checked);
                     self.say(socket, &HandshakeReply::Welcome(welcome));
                 }
                 TerminalOutput::Refuse { socket, reason } => {
@@ -140,6 +116,7 @@ impl World {
                 }
                 TerminalOutput::Send { socket, message } => {
                     self.note(|| format!("engine to till {till}: {message:?}"));
+                    self.check_message(&message);
                     self.say(socket, &*message);
                 }
                 TerminalOutput::Close { socket } => self.hang_up(socket, true),

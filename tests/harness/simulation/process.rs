@@ -3,18 +3,19 @@
 //! Does what the actors around the owners do, and nothing else; keep it like `engine::actor`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use engine::clock::Slewed;
 use engine::domain::rejection::Rejection;
 use engine::domain::time::Timestamp;
 use engine::owner::machine::{Decider as _, Input, Output, Owner, Surroundings};
-use engine::owner::merchant::{MerchantInput, MerchantOwner, TerminalEvent};
+use engine::owner::merchant::{MerchantInput, MerchantOwner};
 use engine::owner::request::{Ask, CallerId, Request};
 use engine::owner::terminal::{TerminalInput, TerminalOwner};
 use engine::store::{Store as _, Urgency};
 
 use super::engine::{Caller, Mail, Return, Whose};
 use super::event::Event;
-use super::fault::Sabotage;
 use super::world::{EPOCH_MS, World};
 
 /// Between giving an owner up and loading it again, as in the actor.
@@ -23,7 +24,25 @@ const RELOAD_MS: u64 = 100;
 impl World {
     /// The engine's clock.
     pub fn engine_now(&self) -> Timestamp {
+        match &self.engine.clock {
+            Some((_, clock)) => clock.now(),
+            None => self.wall_now(),
+        }
+    }
+
+    /// What the engine's machine takes for the time.
+    fn wall_now(&self) -> Timestamp {
         Timestamp(self.true_now().0 + self.clock_skew_ms)
+    }
+
+    /// Time has passed for the engine.
+    pub(super) fn pass_engine_time(&mut self) {
+        let wall = self.wall_now();
+        let now_ms = self.now_ms;
+        if let Some((started_ms, clock)) = &mut self.engine.clock {
+            let elapsed = Duration::from_millis(now_ms.saturating_sub(*started_ms));
+            clock.pass(elapsed, || wall.0);
+        }
     }
 
     /// A clock that nobody sets.
@@ -38,6 +57,9 @@ impl World {
         }
         self.note(|| "engine starts".to_owned());
         self.engine.is_up = true;
+        self.engine.up_since_ms = Some(self.now_ms);
+        self.engine.clock = Some((self.now_ms, Slewed::at(self.wall_now().0)));
+        self.check(self.check_start());
         self.load_access();
         for merchant in 0..self.engine.merchants.len() {
             self.load(merchant);
@@ -66,6 +88,7 @@ impl World {
             side.owner = None;
         }
         self.engine.platform = None;
+        self.engine.clock = None;
         for terminal in &mut self.engine.terminals {
             *terminal = TerminalOwner::default();
         }
@@ -76,6 +99,7 @@ impl World {
         }
         self.cut_all(|connection| connection.engine_life == life);
         self.follow_history();
+        self.lie_in_crash(kept);
         for caller in callers.into_values() {
             if let Return::Staff(errand) = caller.to {
                 self.errand_answered(errand, Err(Rejection::Busy));
@@ -92,9 +116,10 @@ impl World {
             return true;
         }
         let store = Arc::clone(&self.engine.store);
+        let limits = self.owner_limits();
         let rows = self.rows(&store);
         let side = &mut self.engine.merchants[merchant];
-        match MerchantOwner::load(side.id, self.limits, &rows) {
+        match MerchantOwner::load(side.id, limits, &rows) {
             Ok(Some(owner)) => {
                 side.owner = Some(owner);
                 side.generation += 1;
@@ -164,17 +189,19 @@ impl World {
     }
 
     /// A caller asks a merchant's owner.
-    pub fn ask(&mut self, caller: Caller, request: Request) {
+    pub fn ask(&mut self, mut caller: Caller, mut request: Request) {
+        self.note_request(&caller, &request);
         self.engine.callers_made += 1;
         let number = CallerId(self.engine.callers_made);
         let merchant = caller.merchant;
-        let mut claim = caller.claim;
-        if self.sabotage == Some(Sabotage::ForgetKeys)
-            && let Some(claim) = &mut claim
-        {
-            claim.key.0[..8].copy_from_slice(&number.0.to_le_bytes());
-        }
+        let asked = caller.claim;
+        let refused = self.lie_in_request(number, &mut caller, &mut request);
+        let claim = std::mem::replace(&mut caller.claim, asked);
         self.engine.callers.insert(number, caller);
+        if let Some(rejection) = refused {
+            self.answer(number, Err(rejection));
+            return;
+        }
         let ask = MerchantInput::Ask(Ask {
             caller: number,
             claim,
@@ -247,17 +274,7 @@ impl World {
         if !self.load(merchant) || !self.engine.is_up {
             return;
         }
-        let mut now = self.engine_now();
-        let is_said = matches!(
-            &input,
-            Input::Outside(MerchantInput::Terminal {
-                event: TerminalEvent::Said(_),
-                ..
-            })
-        );
-        if self.sabotage == Some(Sabotage::StaleClock) && is_said {
-            now = Timestamp(now.0 - 20_000);
-        }
+        let now = self.owner_now(&input);
         let store = Arc::clone(&self.engine.store);
         let rows = self.rows(&store);
         self.ids.now_ms = EPOCH_MS + self.now_ms;

@@ -11,7 +11,7 @@ use firmware_sim::reader::{Input as ReaderInput, Phase, Reader, ReaderConfig};
 use protocol::id::{JournalId, TerminalId};
 use protocol::link::PosStatus;
 use terminal_agent::machine::agent::{
-    Agent, AgentConfig, ControlCommand, ControlId, Input, Output,
+    Agent, ControlCommand, ControlId, Input, Output,
 };
 use terminal_agent::machine::printer;
 use terminal_agent::machine::reader::{self, ReaderConversation, ReaderConversationConfig};
@@ -24,6 +24,7 @@ use super::event::Event;
 use super::fault::Fault;
 use super::journal::Disk;
 use super::printer::{Printer, PrinterSide};
+use super::sabotage::Sabotage;
 use super::staff::device_key;
 use super::world::{EPOCH_MS, World};
 
@@ -196,6 +197,7 @@ impl World {
         self.ids.now_ms = EPOCH_MS + self.now_ms;
         let fresh = JournalId::from_uuid(self.ids.next());
         let now_ms = self.now_ms;
+        let config = self.agent_config();
         let till = &mut self.tills[number];
         if till.process.is_some() || till.is_gone {
             return;
@@ -208,7 +210,7 @@ impl World {
         }
         let state = till.disk.open(fresh);
         till.process = Some(Process {
-            agent: Agent::resume(AgentConfig::new("sim", true), state),
+            agent: Agent::resume(config, state),
             conversation: ReaderConversation::new(ReaderConversationConfig::standard()),
             link: super::wire::LinkSide::default(),
             controls: 0,
@@ -242,7 +244,7 @@ impl World {
         match how {
             Fault::AgentPower => till.disk.lose_power(&mut self.random),
             Fault::AgentReimaged => till.disk.erase(),
-            Fault::JournalRestored => till.disk.restore(),
+            Fault::JournalRestored => self.restore_journal(number),
             _ => {}
         }
         self.note(|| format!("till {number} ends: {}", how.word()));
@@ -294,6 +296,9 @@ impl World {
     fn till_acts(&mut self, number: usize, output: Output, inputs: &mut VecDeque<Input>) {
         match output {
             Output::Persist(bytes) => {
+                if self.sabotage == Some(Sabotage::ActBeforeJournal) {
+                    inputs.push_back(Input::Persisted);
+                }
                 let life = self.tills[number].life;
                 let at_ms = self.now_ms + self.random.between(0, 8);
                 self.queue.push(
@@ -306,7 +311,11 @@ impl World {
                 );
             }
             Output::Hello { open, prints } => self.till_says_hello(number, open, prints),
-            Output::Send(message) => self.till_sends(number, &message),
+            Output::Send(message) => {
+                self.check_till_sends(number, &message);
+                self.till_sends(number, &message);
+                inputs.extend(self.lie_to_itself(&message));
+            }
             Output::Reader(request) => {
                 let request = reader::Input::Request(translate::reader_request(request));
                 inputs.extend(self.conversation(number, request));
@@ -331,6 +340,9 @@ impl World {
                     pos_id,
                 ));
             }
+            Screen::PresentCard {
+                pos_id, attempt, ..
+            } => self.check_reader_starts(number, *pos_id, *attempt),
             Screen::SelectTip { pos_id, .. } => {
                 let at_ms = self.now_ms + self.random.between(500, 40_000);
                 self.queue.push(

@@ -11,6 +11,7 @@ use super::world::World;
 impl World {
     /// One of the seed's faults strikes somewhere.
     pub(super) fn trouble(&mut self) {
+        self.check_somebody_asks();
         let kinds = self.plan.kinds();
         if self.plan.is_over {
             return;
@@ -59,11 +60,11 @@ impl World {
                 let scope = *self.random.pick(&[Scope::Next, Scope::NextFinal]);
                 self.reader_input(till, ReaderInput::Fault(kind, scope));
             }
-            // Forward by no more than the margin in the acquirer's longest delay.
+            // Minutes or hours, forward or back.
             Fault::ClockStep if self.random.chance(30) => {
-                let back_ms = self.random.below(60_000);
-                let back_ms = i64::try_from(back_ms).unwrap_or(0);
-                self.clock_skew_ms += *self.random.pick(&[1_000, -back_ms]);
+                let size_ms = *self.random.pick(&[2_000, 90_000, 4 * 3_600_000]);
+                let step_ms = i64::try_from(self.random.below(size_ms)).unwrap_or(0);
+                self.clock_skew_ms += *self.random.pick(&[step_ms, -step_ms]);
             }
             Fault::ReaderUnplugged => self.unplug(till),
             Fault::PrinterTrouble | Fault::PrinterPower | Fault::PrinterUnplugged => {
@@ -118,12 +119,21 @@ impl World {
         self.plan.strike(fault);
     }
 
+    /// There is room on the engine's disk again.
+    pub(super) fn space_returns(&mut self) {
+        self.engine.store.set_space(Space::Ample);
+        if self.engine.is_up {
+            // Without room it could not note that it asks.
+            self.engine.up_since_ms = Some(self.now_ms);
+        }
+    }
+
     /// The last fault has struck: from here on everything works.
     pub(super) fn heal(&mut self) {
         self.note(|| "the last fault has struck".to_owned());
         self.plan.is_over = true;
         self.engine.ends_after = None;
-        self.engine.store.set_space(Space::Ample);
+        self.space_returns();
         for till in 0..self.tills.len() {
             self.remove_copies(till);
             self.tills[till].ends_after = None;

@@ -52,6 +52,15 @@ impl World {
         false
     }
 
+    /// What was kept is put back. Neither side can know what was printed in between.
+    pub(super) fn restore_journal(&mut self, number: usize) {
+        let till = &mut self.tills[number];
+        till.disk.restore();
+        till.printer.paper.forget();
+        let terminal = till.terminal;
+        self.model.numbers_begin_again(terminal);
+    }
+
     /// The engine refuses two tills with one identity.
     pub(super) fn notice_duplicate(&mut self, terminal: usize) {
         if self.duplicates.insert(terminal) {

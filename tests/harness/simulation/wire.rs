@@ -11,7 +11,7 @@ use terminal_agent::machine::agent::Input;
 
 use super::engine::Mail;
 use super::event::Event;
-use super::fault::Sabotage;
+use super::sabotage::Sabotage;
 use super::world::World;
 
 /// How long each step of the handshake may take.
@@ -157,6 +157,10 @@ impl World {
             prints,
         }));
         self.note(|| format!("till {number} says {hello:?}"));
+        let Handshake::Hello(said) = &hello;
+        for digest in &said.open {
+            self.model.till_has_open(number, self.now_ms, digest);
+        }
         self.till_writes(number, socket, &hello);
     }
 
@@ -252,15 +256,18 @@ impl World {
                 self.hang_up(socket, true);
                 return;
             }
-            let forgets = self.sabotage == Some(Sabotage::ForgetReconcile);
-            TerminalInput::Hello(Box::new(VerifiedHello {
+            let seen = (hello.journal_id, hello.boot, hello.connection);
+            self.model.hello(self.tills[till].terminal, socket, seen);
+            let mut hello = VerifiedHello {
                 socket,
                 journal_id: hello.journal_id,
                 boot: hello.boot,
                 connection: hello.connection,
-                open: if forgets { Vec::new() } else { hello.open },
+                open: hello.open,
                 prints: hello.prints,
-            }))
+            };
+            self.lie_in_hello(&mut hello);
+            TerminalInput::Hello(Box::new(hello))
         } else {
             self.broken("the engine cannot read a frame".to_owned());
             return;
@@ -284,7 +291,12 @@ impl World {
             match decode::<ToAgent>(bytes) {
                 Ok(ToAgent::Ping) => self.till_writes(number, socket, &ToEngine::Pong),
                 Ok(ToAgent::Pong) => {}
-                Ok(message) => self.till_hears(number, Input::Message(Box::new(message))),
+                Ok(message) => {
+                    if let ToAgent::ReadCard(grant) = &message {
+                        self.model.go_arrives(number, self.now_ms, grant);
+                    }
+                    self.till_hears(number, Input::Message(Box::new(message)));
+                }
                 Err(_) => self.broken(format!("till {number} cannot read a frame")),
             }
             return;

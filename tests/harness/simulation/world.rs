@@ -7,7 +7,6 @@ use engine::domain::idempotency::{ClaimKey, StoredAnswer};
 use engine::domain::time::Timestamp;
 use engine::owner::merchant::{Limits, MerchantInput};
 use engine::store::MemoryStore;
-use engine::store::memory::Space;
 use protocol::id::PartnerId;
 
 use super::access::Rights;
@@ -16,12 +15,14 @@ use super::client::Client;
 use super::ending::Report;
 use super::engine::Engine;
 use super::event::Event;
-use super::fault::{Plan, Sabotage};
+use super::fault::Plan;
 use super::history::History;
 use super::host::Acquirer;
+use super::model::Model;
 use super::link::Network;
 use super::queue::Queue;
 use super::random::{Random, SeededIds};
+use super::sabotage::{Lies, Sabotage};
 use super::till::Till;
 
 /// Where virtual time begins on the engine's clock.
@@ -40,6 +41,7 @@ pub struct World {
     pub(super) limits: Limits,
     pub(super) clock_skew_ms: i64,
     pub(super) sabotage: Option<Sabotage>,
+    pub(super) lies: Lies,
     pub(super) engine: Engine,
     pub(super) network: Network,
     pub(super) tills: Vec<Till>,
@@ -51,6 +53,7 @@ pub struct World {
     /// Terminals, by number, that a duplicate identity keeps out until a technician has come.
     pub(super) duplicates: BTreeSet<usize>,
     pub(super) turned_away: u64,
+    pub(super) model: Model,
     pub(super) first_answers: BTreeMap<ClaimKey, StoredAnswer>,
     pub(super) intentions: u64,
     pub(super) authorizations: u64,
@@ -83,6 +86,7 @@ impl World {
             limits,
             clock_skew_ms: 0,
             sabotage,
+            lies: Lies::default(),
             engine: Engine::new(Arc::new(MemoryStore::new()), &[], 0),
             network: Network::default(),
             tills: Vec::new(),
@@ -93,6 +97,7 @@ impl World {
             partner: None,
             duplicates: BTreeSet::new(),
             turned_away: 0,
+            model: Model::default(),
             first_answers: BTreeMap::new(),
             intentions: 0,
             authorizations: 0,
@@ -133,6 +138,7 @@ impl World {
                 self.violate(Violation::new("converges", what));
             }
             self.now_ms = next_ms;
+            self.pass_engine_time();
             events += 1;
             if queued == Some(next_ms)
                 && let Some((_, event)) = self.queue.pop()
@@ -149,7 +155,8 @@ impl World {
         let virtual_ms = |at: Timestamp| u64::try_from(at.0).unwrap_or(0).saturating_sub(EPOCH_MS);
         let line = self.acquirer.line.poll_deadline();
         let engine = self.engine.poll_deadline();
-        let engine = engine.map(|at| Timestamp(at.0 - self.clock_skew_ms));
+        let ahead_ms = self.engine_now().0 - self.true_now().0;
+        let engine = engine.map(|at| Timestamp(at.0 - ahead_ms));
         let instants = [engine, line].into_iter().flatten().map(virtual_ms);
         instants
             .chain(self.tills.iter().filter_map(Till::next_timer_ms))
@@ -184,7 +191,7 @@ impl World {
                 merchant,
                 kept,
             } => self.reload(life, merchant, kept),
-            Event::SpaceReturns => self.engine.store.set_space(Space::Ample),
+            Event::SpaceReturns => self.space_returns(),
             Event::JournalSpaceReturns { till } => self.tills[till].disk.is_full = false,
             Event::Staff { errand } => self.run_errand(errand),
             Event::Technician { till } => self.technician(till),

@@ -1,0 +1,65 @@
+//! Lies between the engine and the acquirer.
+
+use engine::acquirer::{
+    AcquirerAction, AcquirerAnswer, AcquirerRequest, AuthorizationAnswer, IntentAnswer,
+};
+use engine::domain::reversal::ReversalAnswer;
+use engine::domain::transaction::TransactionState;
+use protocol::id::TransactionId;
+
+use super::Sabotage;
+use crate::simulation::world::World;
+
+impl World {
+    /// Changes a request on its way; or answers it without sending it.
+    pub(in super::super) fn lie_to_acquirer(
+        &mut self,
+        request: &mut AcquirerRequest,
+    ) -> Option<AcquirerAnswer> {
+        let is_repeat = request.tries > 1;
+        let acknowledged = AcquirerAnswer::Intent(IntentAnswer::Acknowledged);
+        match (self.sabotage?, &request.action) {
+            (Sabotage::DropReversals, AcquirerAction::Reverse { .. }) => {
+                Some(AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged))
+            }
+            (Sabotage::ReverseOnce, AcquirerAction::Reverse { .. }) if is_repeat => {
+                Some(AcquirerAnswer::Reversal(ReversalAnswer::Unknown))
+            }
+            (Sabotage::DropAdjustments, AcquirerAction::Adjust { .. })
+            | (Sabotage::DropVoids, AcquirerAction::Void { .. }) => Some(acknowledged),
+            (Sabotage::ReverseAdjustments, AcquirerAction::Adjust { total, .. }) if is_repeat => {
+                request.action = AcquirerAction::Reverse { amount: *total };
+                None
+            }
+            (Sabotage::NewTraceOnRepeat, _) if is_repeat => {
+                request.trace.number += 500_000;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Changes an answer on its way back.
+    pub(in super::super) fn lie_in_host_answer(
+        &mut self,
+        id: TransactionId,
+        answer: &mut AcquirerAnswer,
+    ) {
+        match (self.sabotage, &answer) {
+            (
+                Some(Sabotage::CountNotFound),
+                AcquirerAnswer::Reversal(ReversalAnswer::OriginalNotFound),
+            ) => *answer = AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
+            (
+                Some(Sabotage::AcceptLateApproval),
+                AcquirerAnswer::Authorization(AuthorizationAnswer::Approved { .. }),
+            ) => {
+                let known = self.history.transactions.get(&id);
+                if known.is_some_and(|known| known.state == TransactionState::Reversing) {
+                    self.lies.late.insert(id);
+                }
+            }
+            _ => {}
+        }
+    }
+}
