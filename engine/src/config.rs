@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::domain::sandbox::Policy;
 use crate::domain::tip::TipLimits;
 use crate::domain::token::Secret;
 use crate::id_source::{RandomFault, SystemIds};
@@ -94,6 +95,37 @@ impl Default for TipSection {
     }
 }
 
+/// What integrators may do to test their recovery. The acquirer of this build is a simulator, so
+/// that every engine is in test mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SandboxSection {
+    /// Whether faults can be asked for.
+    faults: bool,
+    /// Whether this process may be made to end; only where something starts it again.
+    allow_engine_restart: bool,
+}
+
+impl Default for SandboxSection {
+    fn default() -> Self {
+        Self {
+            faults: true,
+            allow_engine_restart: false,
+        }
+    }
+}
+
+impl SandboxSection {
+    const fn policy(self) -> Policy {
+        match self.faults {
+            true => Policy::On {
+                allows_engine_restart: self.allow_engine_restart,
+            },
+            false => Policy::Off,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FileForm {
@@ -103,6 +135,7 @@ struct FileForm {
     log_filter: Option<String>,
     limits: Limits,
     tips: TipSection,
+    sandbox: SandboxSection,
 }
 
 /// The engine's configuration.
@@ -120,6 +153,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds on tips.
     pub tips: TipLimits,
+    /// Whether faults can be asked for.
+    pub sandbox: Policy,
 }
 
 /// Why the engine cannot start with this configuration.
@@ -240,6 +275,7 @@ impl Config {
                 hours_max: form.tips.hours_max,
                 changes_max: form.tips.changes_max,
             },
+            sandbox: form.sandbox.policy(),
         })
     }
 }
@@ -353,6 +389,32 @@ mod tests {
             Config::combine(&args("127.0.0.1:8"), form),
             Err(ConfigError::ZeroLimit("in_flight_max"))
         ));
+    }
+
+    #[test]
+    fn faults_are_on_in_test_mode_and_ending_the_process_is_not() {
+        for (text, policy) in [
+            (
+                "",
+                Policy::On {
+                    allows_engine_restart: false,
+                },
+            ),
+            (
+                "[sandbox]\nallow_engine_restart = true",
+                Policy::On {
+                    allows_engine_restart: true,
+                },
+            ),
+            (
+                "[sandbox]\nfaults = false\nallow_engine_restart = true",
+                Policy::Off,
+            ),
+        ] {
+            let form: FileForm = toml::from_str(text).unwrap();
+            let config = Config::combine(&args("127.0.0.1:8"), form).unwrap();
+            assert_eq!(config.sandbox, policy, "{text}");
+        }
     }
 
     #[test]

@@ -146,6 +146,7 @@ fn serve(
         clock: clock.clone(),
         limits: Limits {
             tip: config.tips,
+            sandbox: config.sandbox,
             ..Limits::default()
         },
     };
@@ -172,6 +173,7 @@ fn serve(
             incarnation,
             limits: config.limits,
             tips: config.tips,
+            sandbox: config.sandbox,
         });
         let served = listen(config.listen, threads, state, link).await;
         for arbiter in &arbiters {

@@ -16,6 +16,8 @@ mod disk_store;
 mod disk_store_test;
 #[cfg(test)]
 mod faulty;
+#[cfg(test)]
+mod flip_test;
 mod fold;
 mod follow;
 mod frame;
@@ -25,6 +27,7 @@ pub mod memory;
 mod queue;
 mod range;
 mod recovery;
+mod seal;
 mod segment;
 mod start;
 mod state;

@@ -135,6 +135,7 @@ impl HandTill {
             signature: Vec::new(),
             open: Vec::new(),
             prints: Vec::new(),
+            has_simulator: false,
         };
         sign(
             &mut hello,

@@ -14,7 +14,7 @@ use crate::programs::{Program, bin_dir};
 use crate::wait::until;
 
 /// Every scope that a POS system of the demo needs.
-pub const POS_SCOPES: [&str; 11] = [
+pub const POS_SCOPES: [&str; 12] = [
     "pos:create",
     "pos:read",
     "pos:cancel",
@@ -26,6 +26,7 @@ pub const POS_SCOPES: [&str; 11] = [
     "transactions:void",
     "merchant:read",
     "api_keys:manage",
+    "sandbox:manage",
 ];
 
 /// The engine as a process.
@@ -282,10 +283,11 @@ impl Till {
         fs::create_dir_all(dir)?;
         let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
         let config = format!(
-            "state_dir = {}\n[engine]\nurl = \"{engine}\"\n[reader]\npath = {}\n[printer]\npath = {}\n",
+            "state_dir = {}\n[engine]\nurl = \"{engine}\"\n[reader]\npath = {}\n[printer]\npath = {}\n[simulator]\ncontrol = {}\n",
             quoted(dir.join("state")),
             quoted(devices.join("reader.pty")),
             quoted(devices.join("printer.pty")),
+            quoted(devices.join("control.sock")),
         );
         fs::write(dir.join("agent.toml"), config)?;
         Ok(Self {

@@ -159,7 +159,9 @@ fn body(answer: &Answer) -> AnswerBody {
         | Answer::Paired(..)
         | Answer::ApiKeyCreated(..)
         | Answer::Resolved(_)
-        | Answer::ApiKeyRevoked(_) => refused(Rejection::Internal),
+        | Answer::ApiKeyRevoked(_)
+        | Answer::FaultArmed(_)
+        | Answer::FaultDisarmed(_) => refused(Rejection::Internal),
     }
 }
 

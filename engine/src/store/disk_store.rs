@@ -235,6 +235,12 @@ impl DiskStore {
         Ok(())
     }
 
+    /// A state that cannot be read is not one to go on with: the next start rebuilds it.
+    fn fault(&self, reason: String) -> ReadFault {
+        self.poison.spread(format!("state: {reason}"));
+        ReadFault(reason)
+    }
+
     /// The id of this life of the database; another after a restore.
     pub fn incarnation(&self) -> IncarnationId {
         self.incarnation
@@ -330,7 +336,7 @@ impl Rows for DiskStore {
         if key.first() == Some(&RESERVED_SPACE) {
             return Ok(None);
         }
-        self.state.get(key).map_err(ReadFault)
+        self.state.get(key).map_err(|reason| self.fault(reason))
     }
 
     fn scan(
@@ -342,7 +348,8 @@ impl Rows for DiskStore {
         let Some(range) = range::ascending(prefix, from) else {
             return Ok(Vec::new());
         };
-        self.state.range(range, false, limit).map_err(ReadFault)
+        let rows = self.state.range(range, false, limit);
+        rows.map_err(|reason| self.fault(reason))
     }
 
     fn scan_back(
@@ -354,11 +361,12 @@ impl Rows for DiskStore {
         let Some(range) = range::descending(prefix, before) else {
             return Ok(Vec::new());
         };
-        self.state.range(range, true, limit).map_err(ReadFault)
+        let rows = self.state.range(range, true, limit);
+        rows.map_err(|reason| self.fault(reason))
     }
 
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault> {
-        read_head(self.state.as_ref(), stream).map_err(ReadFault)
+        read_head(self.state.as_ref(), stream).map_err(|reason| self.fault(reason))
     }
 }
 

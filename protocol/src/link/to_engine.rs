@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AttemptId, PosTransactionId, PrintJobId, RequestId, TransactionId};
+use crate::id::{AttemptId, FaultId, PosTransactionId, PrintJobId, RequestId, TransactionId};
 use crate::money::Money;
 use crate::receipt::Copy;
 
@@ -61,6 +61,13 @@ pub enum ToEngine {
     Ping,
     /// Answers `Ping`.
     Pong,
+    /// A command for the devices' simulator was carried out, or was not.
+    Simulated {
+        /// The fault that asked for it.
+        fault_id: FaultId,
+        /// Why it was not.
+        refusal: Option<String>,
+    },
 }
 
 /// Why an offer is not taken.

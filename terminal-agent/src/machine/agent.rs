@@ -269,7 +269,8 @@ impl Agent {
             ToAgent::Print(command) => self.print(*command),
             ToAgent::Answer { request_id, body } => self.answer(request_id, &body),
             ToAgent::Ping => self.send(ToEngine::Pong),
-            ToAgent::Pong => {}
+            // The simulator of the devices is the shell's business.
+            ToAgent::Pong | ToAgent::Simulate(_) => {}
         }
     }
 
@@ -292,7 +293,8 @@ impl Agent {
                 | ToAgent::Concluded(_)
                 | ToAgent::Print(_)
                 | ToAgent::Answer { .. }
-                | ToAgent::Pong => {}
+                | ToAgent::Pong
+                | ToAgent::Simulate(_) => {}
             },
             // A chip that still waits must not be left waiting.
             Input::Reader(ReaderEvent::CardData { .. }) => {

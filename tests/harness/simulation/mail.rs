@@ -55,6 +55,8 @@ impl World {
                 self.tell_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
             }
             Effect::Publish(change) => self.publish(change),
+            // No policy lets anybody arm a fault here: this world has faults of its own.
+            Effect::Misbehave(misbehaviour) => self.broken(format!("{misbehaviour:?}")),
         }
     }
 

@@ -155,6 +155,7 @@ impl World {
             signature: vec![0; 64],
             open,
             prints,
+            has_simulator: false,
         }));
         self.note(|| format!("till {number} says {hello:?}"));
         let Handshake::Hello(said) = &hello;
@@ -265,6 +266,7 @@ impl World {
                 connection: hello.connection,
                 open: hello.open,
                 prints: hello.prints,
+                has_simulator: hello.has_simulator,
             };
             self.lie_in_hello(&mut hello);
             TerminalInput::Hello(Box::new(hello))

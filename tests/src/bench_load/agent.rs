@@ -178,6 +178,7 @@ impl Agent {
             signature: self.till.key.sign(&signed).to_bytes().to_vec(),
             open: Vec::new(),
             prints: Vec::new(),
+            has_simulator: false,
         };
         say(socket, &Handshake::Hello(Box::new(hello))).await?;
         match hear(socket).await? {
@@ -224,6 +225,7 @@ impl Agent {
             ToAgent::Stop { .. } => self.trouble("stop"),
             ToAgent::AttemptClosed { .. } => self.trouble("attempt closed"),
             ToAgent::Answer { .. } => self.trouble("answer"),
+            ToAgent::Simulate(_) => self.trouble("simulate"),
         }
     }
 

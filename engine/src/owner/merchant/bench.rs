@@ -52,7 +52,8 @@ pub(super) struct Bench {
     pub(super) now: Timestamp,
     pub(super) effects: Vec<Effect>,
     pub(super) terminal_id: TerminalId,
-    merchant_id: MerchantId,
+    pub(super) merchant_id: MerchantId,
+    pub(super) limits: Limits,
     owner: Option<Owner<MerchantOwner>>,
     ids: CountedIds,
     fates: (Sender<Fate>, Receiver<Fate>),
@@ -70,6 +71,7 @@ impl Bench {
             effects: Vec::new(),
             terminal_id,
             merchant_id,
+            limits: Limits::default(),
             owner: None,
             ids: CountedIds(1_000),
             fates: channel(),
@@ -129,7 +131,7 @@ impl Bench {
 
     /// Drops the owner with everything that was in flight and loads it anew.
     pub(super) fn restart(&mut self) {
-        self.owner = MerchantOwner::load(self.merchant_id, Limits::default(), &self.store).unwrap();
+        self.owner = MerchantOwner::load(self.merchant_id, self.limits, &self.store).unwrap();
         self.feed(Input::Resume);
         self.settle();
     }

@@ -56,6 +56,9 @@ impl MerchantOwner {
             }
             ToEngine::Completed(completion) => self.completed(work, terminal_id, completion)?,
             ToEngine::Print(report) => self.print_reported(work, terminal_id, &report)?,
+            ToEngine::Simulated { fault_id, refusal } => {
+                self.device_answered(work, terminal_id, fault_id, refusal)?;
+            }
             // Requests come through the door that checks them; the rest concerns the link.
             ToEngine::Request { .. } | ToEngine::Status(_) | ToEngine::Ping | ToEngine::Pong => {}
         }

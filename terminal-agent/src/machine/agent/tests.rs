@@ -379,6 +379,7 @@ fn said(message: &ToEngine) -> String {
         ToEngine::Status(_) => "status".to_owned(),
         ToEngine::Ping => "ping".to_owned(),
         ToEngine::Pong => "pong".to_owned(),
+        ToEngine::Simulated { .. } => "simulated".to_owned(),
     }
 }
 
