@@ -31,6 +31,12 @@ impl Disk {
         self.entries.get(..self.synced).unwrap_or_default()
     }
 
+    /// Sabotage: loses entries.
+    pub fn forget(&mut self, is_lost: impl Fn(&JournalEntry) -> bool) {
+        self.entries.retain(|entry| !is_lost(entry));
+        self.synced = self.entries.len();
+    }
+
     /// The power fails: of what was not synced a prefix is left, and a torn piece of the next.
     pub fn lose_power(&mut self, random: &mut Random) {
         let unsynced = self.entries.len() - self.synced;

@@ -131,6 +131,7 @@ impl World {
         self.ids.now_ms = EPOCH_MS + self.now_ms;
         let fresh = JournalId::from_uuid(self.ids.next());
         let config = self.agent_config();
+        self.lie_on_disk(number);
         let till = &mut self.tills[number];
         if till.process.is_some() {
             return;
@@ -318,8 +319,7 @@ impl World {
     }
 
     /// The journal's thread writes.
-    pub fn journal_writes(&mut self, number: usize, life: u64, mut entries: Persist) {
-        self.lie_in_journal(&mut entries);
+    pub fn journal_writes(&mut self, number: usize, life: u64, entries: Persist) {
         let skips_sync = self.sabotage == Some(Sabotage::SkipJournalSync);
         let till = &mut self.tills[number];
         if till.life != life {

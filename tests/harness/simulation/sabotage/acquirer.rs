@@ -16,6 +16,14 @@ impl World {
         &mut self,
         request: &mut AcquirerRequest,
     ) -> Option<AcquirerAnswer> {
+        let is_void = matches!(request.action, AcquirerAction::Void { .. });
+        if self.sabotage == Some(Sabotage::VoidEarly) && is_void {
+            let fault = self.line_fault();
+            let ticket = self.acquirer.next_ticket();
+            let now = self.true_now();
+            self.acquirer.line.submit(now, ticket, request.clone(), fault);
+            return Some(AcquirerAnswer::Intent(IntentAnswer::Acknowledged));
+        }
         let is_repeat = request.tries > 1;
         let acknowledged = AcquirerAnswer::Intent(IntentAnswer::Acknowledged);
         match (self.sabotage?, &request.action) {

@@ -233,9 +233,6 @@ impl World {
             (Some(Sabotage::BurnKeys), Err(_)) => {
                 self.lies.burnt.extend(caller.claim.map(|claim| claim.key));
             }
-            (Some(Sabotage::VoidEarly), Ok(Reply::Fresh(Answer::Voided(one)))) => {
-                one.state = TransactionState::Voided;
-            }
             (
                 Some(_),
                 Ok(Reply::Fresh(Answer::Started(pos) | Answer::Pos(pos) | Answer::Canceled(pos))),

@@ -20,16 +20,15 @@ impl World {
         config
     }
 
-    /// What the journal really writes.
-    pub(in super::super) fn lie_in_journal(&self, entries: &mut Vec<JournalEntry>) {
+    /// What a start finds on the disk.
+    pub(in super::super) fn lie_on_disk(&mut self, number: usize) {
         if self.sabotage == Some(Sabotage::ForgetPrints) {
-            let is_print = |entry: &JournalEntry| {
+            self.tills[number].disk.forget(|entry| {
                 matches!(
                     entry,
                     JournalEntry::PrintStarted { .. } | JournalEntry::PrintEnded { .. }
                 )
-            };
-            entries.retain(|entry| !is_print(entry));
+            });
         }
     }
 
