@@ -10,7 +10,10 @@ fn worlds_keep_their_rules() {
     let mut approved = 0;
     for seed in 1..=SEEDS {
         let report = simulation::run(seed, None, false);
-        assert_eq!(report.violation, None, "cargo sim --seed {seed} --verbose");
+        assert_eq!(
+            report.violation, None,
+            "cargo sim -- --seed {seed} --verbose"
+        );
         approved += report
             .outcomes
             .get("approved/approved")
@@ -23,9 +26,9 @@ fn worlds_keep_their_rules() {
 
 #[test]
 fn saved_seeds_keep_their_rules() {
-    for seed in simulation::saved_seeds() {
-        let report = simulation::run(seed, None, false);
-        assert_eq!(report.violation, None, "cargo sim --seed {seed} --verbose");
+    for setup in simulation::saved_seeds() {
+        let report = simulation::replay(&setup);
+        assert_eq!(report.violation, None, "{}", setup.command());
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Report {
     pub replays: u64,
     /// Strikes by fault.
     pub faults: BTreeMap<&'static str, u64>,
+    /// How many requests and faults there were, also of those that were left out.
+    pub choices: u32,
 }
 
 impl World {
@@ -46,7 +48,10 @@ impl World {
             None => {
                 self.is_converged = true;
                 let host = self.acquirer.line.host();
-                let checked = self.model.still_holds(host).and_then(|()| self.check_start());
+                let checked = self
+                    .model
+                    .still_holds(host)
+                    .and_then(|()| self.check_start());
                 self.check(checked);
                 for rule in checker::AT_THE_END {
                     let host = self.acquirer.line.host();
@@ -122,6 +127,7 @@ impl World {
             authorizations: self.authorizations,
             replays: self.replays,
             faults: faults.collect(),
+            choices: self.plan.choices(),
         }
     }
 }
@@ -132,11 +138,12 @@ mod tests {
     use protocol::link::PosStatus;
 
     use super::*;
+    use crate::simulation::world::Setup;
 
     /// A world at its end, in which a POS transaction of some kind has been changed by hand.
     fn changed(is_wanted: fn(&PosTransaction) -> bool, change: fn(&mut PosTransaction)) -> World {
         let found = (1..100).find_map(|seed| {
-            let mut world = World::new(seed, None, false);
+            let mut world = World::new(&Setup::new(seed));
             world.run_to_the_end();
             assert_eq!(world.violation, None, "seed {seed}");
             change(world.history.pos.values_mut().find(|pos| is_wanted(pos))?);

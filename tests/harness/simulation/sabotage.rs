@@ -172,7 +172,11 @@ pub const CASES: &[Case] = &{
         case(S::ForgetEpoch, "newest_link_wins", 500),
         case(S::ForgetOpenWork, "one_attempt_per_terminal", 500),
         case(S::ApproveEarly, "approved_shown_only_after_commit", 500),
-        case(S::ApproveUnacknowledged, "approved_shown_only_after_commit", 500),
+        case(
+            S::ApproveUnacknowledged,
+            "approved_shown_only_after_commit",
+            500,
+        ),
         case(S::ConfirmForTill, "approved_only_when_confirmed", 500),
         case(S::AuthorizeUncommitted, "canceled_means_no_charge", 500),
         case(S::StaleClock, "no_expired_attempt_authorized", 500),

@@ -19,8 +19,8 @@ use terminal_agent::machine::translate;
 use super::checker;
 use super::event::Event;
 use super::fault::Fault;
-use super::sabotage::Sabotage;
 use super::journal::Disk;
+use super::sabotage::Sabotage;
 use super::world::{EPOCH_MS, World};
 
 /// Entries on their way to the disk.

@@ -72,6 +72,9 @@ impl World {
             return;
         }
         let fault = *self.random.pick(&kinds);
+        if !self.plan.takes() {
+            return;
+        }
         let till = self.random.index(self.tills.len());
         self.note(|| format!("trouble: {} (till {till})", fault.word()));
         match fault {

@@ -43,7 +43,11 @@ impl World {
     }
 
     /// Holds an answer against what everybody has seen.
-    pub(super) fn check_told(&mut self, caller: &Caller, reply: &Result<Reply, Rejection>) -> Checked {
+    pub(super) fn check_told(
+        &mut self,
+        caller: &Caller,
+        reply: &Result<Reply, Rejection>,
+    ) -> Checked {
         let host = self.acquirer.line.host();
         match reply {
             Ok(Reply::Fresh(Answer::Started(pos) | Answer::Pos(pos) | Answer::Canceled(pos))) => {
@@ -80,9 +84,7 @@ impl World {
             }
             ToAgent::ReadCard(grant) => {
                 self.model.granted(grant)?;
-                self.is_committed(grant.pos_id, |pos| {
-                    pos.attempt(grant.attempt_id).is_some()
-                })
+                self.is_committed(grant.pos_id, |pos| pos.attempt(grant.attempt_id).is_some())
             }
             ToAgent::HostAnswer(answer) if answer.decision == HostDecision::Approved => {
                 self.is_committed(answer.pos_id, |pos| pos.approved.is_some())
@@ -173,18 +175,28 @@ impl World {
             is_in_doubt && self.now_ms > asked.unwrap_or(0).max(up_ms) + ASKING_MS_MAX
         });
         if let Some(silent) = silent {
-            let checked = fail("somebody_keeps_asking", format!("nobody asks about {}", silent.id));
+            let checked = fail(
+                "somebody_keeps_asking",
+                format!("nobody asks about {}", silent.id),
+            );
             self.check(checked);
         }
     }
 
     /// When everything else has an end, nobody waits for an answer that will not come.
     pub(super) fn every_request_is_answered(&self) -> Checked {
-        let mut owners = self.engine.merchants.iter().filter_map(|side| side.owner.as_ref());
+        let mut owners = self
+            .engine
+            .merchants
+            .iter()
+            .filter_map(|side| side.owner.as_ref());
         let waits = owners.any(|owner| owner.poll_deadline().is_some());
         if self.engine.is_idle() && !waits && !self.engine.callers.is_empty() {
             let callers = self.engine.callers.len();
-            return fail("every_request_is_answered", format!("{callers} callers wait"));
+            return fail(
+                "every_request_is_answered",
+                format!("{callers} callers wait"),
+            );
         }
         Ok(())
     }

@@ -101,15 +101,20 @@ impl Model {
         let seen = self.tills.get(&till);
         let go = seen.and_then(|seen| seen.goes.get(&(pos_id, number)));
         let Some((attempt_id, came_ms, is_timely)) = go else {
-            return fail("nothing_starts_late", format!("{pos_id} starts without a go"));
+            return fail(
+                "nothing_starts_late",
+                format!("{pos_id} starts without a go"),
+            );
         };
         if !is_timely || now_ms > came_ms + GO_WINDOW_MS {
             let what = format!("{attempt_id} starts long after the till's last word");
             return fail("nothing_starts_late", what);
         }
-        written(synced, *attempt_id, |entry| {
-            matches!(entry, JournalEntry::Intent { attempt_id: id, .. } if id == attempt_id)
-        })
+        written(
+            synced,
+            *attempt_id,
+            |entry| matches!(entry, JournalEntry::Intent { attempt_id: id, .. } if id == attempt_id),
+        )
     }
 
     /// A till sends something that its journal must hold first.
@@ -144,9 +149,11 @@ impl Model {
         receipt: &Receipt,
         synced: &[JournalEntry],
     ) -> Checked {
-        written(synced, job_id, |entry| {
-            matches!(entry, JournalEntry::PrintStarted { job_id: id } if *id == job_id)
-        })?;
+        written(
+            synced,
+            job_id,
+            |entry| matches!(entry, JournalEntry::PrintStarted { job_id: id } if *id == job_id),
+        )?;
         if !receipt.is_duplicate && !self.papers.insert(format!("{receipt:?}")) {
             let what = format!("{job_id} prints what was printed before, without DUPLICATE");
             return fail("first_print_once", what);
@@ -167,7 +174,10 @@ impl Model {
     pub fn welcomed(&mut self, till: usize, socket: u64) -> Checked {
         let seen = self.tills.entry(till).or_default();
         let Some(&(journal_id, boot, connection)) = seen.hellos.get(&socket) else {
-            return fail("newest_link_wins", format!("socket {socket} has said no hello"));
+            return fail(
+                "newest_link_wins",
+                format!("socket {socket} has said no hello"),
+            );
         };
         let newest = seen.welcomed.entry(journal_id).or_default();
         if (boot, connection) < *newest {

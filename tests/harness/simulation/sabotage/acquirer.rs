@@ -21,7 +21,9 @@ impl World {
             let fault = self.line_fault();
             let ticket = self.acquirer.next_ticket();
             let now = self.true_now();
-            self.acquirer.line.submit(now, ticket, request.clone(), fault);
+            self.acquirer
+                .line
+                .submit(now, ticket, request.clone(), fault);
             return Some(AcquirerAnswer::Intent(IntentAnswer::Acknowledged));
         }
         let is_repeat = request.tries > 1;

@@ -12,13 +12,9 @@ use engine::owner::machine::Input;
 use engine::owner::merchant::{Effect, Limits, MerchantInput, TerminalEvent};
 use engine::owner::request::{Answer, CallerId, Reply, Request};
 use engine::owner::work::Stored as _;
-use engine::store::{
-    Commit, Committed, MemoryStore, Position, Record, Row, Rows as _, Store as _,
-};
+use engine::store::{Commit, Committed, MemoryStore, Position, Record, Row, Rows as _, Store as _};
 use protocol::id::TerminalId;
-use protocol::link::{
-    ChipOutcome, Completion, HostDecision, PosStatus, ToAgent, ToEngine, decode,
-};
+use protocol::link::{ChipOutcome, Completion, HostDecision, PosStatus, ToAgent, ToEngine, decode};
 
 use super::Sabotage;
 use crate::simulation::commit::{authorized, rows_of};
@@ -104,9 +100,15 @@ impl World {
     }
 
     fn lie_in_rows(&self, commit: &mut Commit) {
-        for row in commit.records.iter_mut().flat_map(|record| &mut record.rows) {
+        for row in commit
+            .records
+            .iter_mut()
+            .flat_map(|record| &mut record.rows)
+        {
             let space = row.key.first().copied();
-            let Some(value) = &mut row.value else { continue };
+            let Some(value) = &mut row.value else {
+                continue;
+            };
             if space == Some(key::POS)
                 && let Some(mut pos) = PosTransaction::from_bytes(value)
                 && self.lie_about_pos(&mut pos)
@@ -128,7 +130,9 @@ impl World {
             Some(Sabotage::WrongVerdict) => {
                 let cancel = pos.cancel.as_mut();
                 let wrong = cancel.filter(|one| one.verdict == Some(Verdict::TooLateApproved));
-                wrong.map(|one| one.verdict = Some(Verdict::Canceled)).is_some()
+                wrong
+                    .map(|one| one.verdict = Some(Verdict::Canceled))
+                    .is_some()
             }
             Some(Sabotage::CancelLate) if pos.reversing_for == Some(Reason::PosCanceled) => {
                 pos.stage = Stage::Closed;
@@ -181,8 +185,13 @@ impl World {
 
     /// What a crash does to the disk beside what it must.
     pub(in super::super) fn lie_in_crash(&mut self, kept: usize) {
-        let lost = std::mem::take(&mut self.lies.waiting).into_iter().skip(kept);
-        for row in lost.flat_map(|commit| commit.records).flat_map(|record| record.rows) {
+        let lost = std::mem::take(&mut self.lies.waiting)
+            .into_iter()
+            .skip(kept);
+        for row in lost
+            .flat_map(|commit| commit.records)
+            .flat_map(|record| record.rows)
+        {
             self.lies.folded.insert(row.key, row.value);
         }
         if self.sabotage == Some(Sabotage::AckBeforeSync) {
