@@ -195,6 +195,7 @@ impl World {
         self.cut_all(|connection| connection.engine_life == life);
         self.follow_history();
         self.lie_in_crash(kept);
+        self.model.engine_ends();
         let pause_ms = self.random.between(50, 12_000);
         self.queue.push(self.now_ms + pause_ms, Event::EngineStarts);
     }

@@ -13,6 +13,7 @@ use protocol::link::{HandshakeReply, Refused, ToEngine};
 
 use super::checker;
 use super::engine::{Caller, Mail, Return};
+use super::watch::Seen;
 use super::world::World;
 
 impl World {
@@ -87,15 +88,15 @@ impl World {
     pub(super) fn terminal_hears(&mut self, till: usize, input: TerminalInput) {
         let mut out = Vec::new();
         let now = self.engine_now();
+        let seen = Seen::of(&input);
         self.engine.terminals[till].handle(now, input, &mut out);
+        self.check_link(till, &seen, &out);
         for output in out {
             if self.ends_here() {
                 return;
             }
             match output {
                 TerminalOutput::Welcome { socket, welcome } => {
-                    let checked = self.model.welcomed(till, socket);
-                    self.check(checked);
                     self.say(socket, &HandshakeReply::Welcome(welcome));
                 }
                 TerminalOutput::Refuse { socket, reason } => {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use engine::domain::pos::PosTransaction;
 use engine::domain::rejection::Rejection;
 use engine::owner::key;
+use engine::owner::merchant::TerminalEvent;
 use engine::owner::request::{Answer, Reply, Request};
+use engine::owner::terminal::{TerminalInput, TerminalOutput};
 use engine::store::{KeyValue, Rows};
 use protocol::id::PosTransactionId;
 use protocol::link::{HostDecision, PosStatus, ToAgent, ToEngine};
@@ -32,7 +34,55 @@ const SPACES: [u8; 9] = [
     key::COPY_MARK,
 ];
 
+/// What reaches a terminal's owner, as far as the model wants to know.
+pub(super) enum Seen {
+    /// Something was said.
+    Said(Box<ToEngine>),
+    /// A socket has closed.
+    Closed(u64),
+    /// Something else.
+    Other,
+}
+
+impl Seen {
+    pub(super) fn of(input: &TerminalInput) -> Self {
+        match input {
+            TerminalInput::Said { message, .. } => Self::Said(message.clone()),
+            TerminalInput::Closed { socket } => Self::Closed(*socket),
+            _ => Self::Other,
+        }
+    }
+}
+
 impl World {
+    /// Holds what became of a link's input against what was seen on it.
+    pub(super) fn check_link(&mut self, till: usize, seen: &Seen, out: &[TerminalOutput]) {
+        let is_said = |one: &TerminalOutput| match one {
+            TerminalOutput::Merchant(event) => matches!(**event, TerminalEvent::Said(_)),
+            _ => false,
+        };
+        match seen {
+            Seen::Said(message) => {
+                let is_taken = out.iter().any(is_said);
+                let checked = self.model.looked_at(till, message, is_taken);
+                self.check(checked);
+            }
+            Seen::Closed(socket) => self.model.hung_up(till, *socket),
+            Seen::Other => {}
+        }
+        for output in out {
+            match output {
+                TerminalOutput::Welcome { socket, .. } => {
+                    self.lies.links.insert(till, *socket);
+                    let checked = self.model.welcomed(till, *socket);
+                    self.check(checked);
+                }
+                TerminalOutput::Close { socket } => self.model.hung_up(till, *socket),
+                _ => {}
+            }
+        }
+    }
+
     pub(super) fn note_request(&mut self, caller: &Caller, request: &Request) {
         if let Request::StartPos(start) = request {
             self.model.asks_to_start(start);
@@ -65,7 +115,8 @@ impl World {
             let merchant_id = self.engine.merchants[caller.merchant].id;
             let row = key::claim(merchant_id, claim.key);
             let is_claimed = self.history.rows.contains_key(&row);
-            self.model.key_answered(claim.key, is_claimed, reply)?;
+            self.model
+                .key_answered(claim.key, claim.fingerprint, is_claimed, reply)?;
         }
         Ok(())
     }

@@ -232,7 +232,7 @@ impl World {
     }
 
     fn engine_receives(&mut self, socket: u64, till: usize, bytes: &[u8]) {
-        let input = if let Ok(message) = decode::<ToEngine>(bytes) {
+        let input = if let Ok(mut message) = decode::<ToEngine>(bytes) {
             if self.sabotage == Some(Sabotage::AuthorizeUncommitted)
                 && let ToEngine::Card(report) = &message
                 && self
@@ -243,13 +243,15 @@ impl World {
             {
                 self.authorize_uncommitted(till, report);
             }
+            self.model.said_on(till, socket, &message);
+            let socket = self.lie_to_engine(till, socket, &mut message);
             TerminalInput::Said {
                 socket,
                 message: Box::new(message),
             }
         } else if let Ok(Handshake::Hello(hello)) = decode::<Handshake>(bytes) {
             let seen = (hello.journal_id, hello.boot, hello.connection);
-            self.model.hello(till, socket, seen);
+            self.model.hello(till, socket, self.now_ms, seen);
             let mut hello = VerifiedHello {
                 socket,
                 journal_id: hello.journal_id,
@@ -258,7 +260,7 @@ impl World {
                 open: hello.open,
                 prints: hello.prints,
             };
-            self.lie_in_hello(&mut hello);
+            self.lie_in_hello(till, &mut hello);
             TerminalInput::Hello(Box::new(hello))
         } else {
             self.broken("the engine cannot read a frame".to_owned());
@@ -283,6 +285,8 @@ impl World {
                 Ok(ToAgent::Ping) => self.till_writes(number, socket, &ToEngine::Pong),
                 Ok(ToAgent::Pong) => {}
                 Ok(message) => {
+                    let mut message = message;
+                    self.lie_to_till(&mut message);
                     if let ToAgent::ReadCard(grant) = &message {
                         self.model.go_arrives(number, now_ms, grant);
                     }
