@@ -7,6 +7,7 @@
 
 pub mod access_change;
 pub mod event;
+pub mod inspect;
 pub mod key;
 pub mod machine;
 pub mod merchant;

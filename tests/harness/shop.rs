@@ -349,6 +349,67 @@ impl Till {
     }
 }
 
+/// One more checkout: devices, a paired agent, and its place in the engine.
+#[derive(Debug)]
+pub struct Lane {
+    /// Reader and printer.
+    pub devices: Devices,
+    /// The agent.
+    pub till: Till,
+    /// The till as the API sees it.
+    pub terminal_id: String,
+}
+
+impl Lane {
+    /// Opens a lane of the merchant whose client `pos` is: paired, linked and ready.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub fn open(dir: &Path, pos: &Api, label: &str, log_filter: Option<&str>) -> io::Result<Self> {
+        let devices = Devices::start(&dir.join("devices"), true)?;
+        let mut till = Till::install(&dir.join("till"), pos.base(), &devices.dir)?;
+        till.log_filter = log_filter.map(str::to_owned);
+        let terminal = pos.post("/v1/terminals", &json!({"label": label}));
+        let terminal_id = terminal.field("id").to_owned();
+        let code = pairing_code(pos, &terminal_id);
+        let paired = till.command(&["pair", "--code", &code])?;
+        if !paired.status.success() {
+            return Err(io::Error::other(
+                String::from_utf8_lossy(&paired.stderr).into_owned(),
+            ));
+        }
+        till.run()?;
+        let lane = Self {
+            devices,
+            till,
+            terminal_id,
+        };
+        if is_ready(pos, &lane.terminal_id) {
+            Ok(lane)
+        } else {
+            Err(io::Error::other("the till does not become ready"))
+        }
+    }
+}
+
+fn pairing_code(pos: &Api, terminal_id: &str) -> String {
+    let path = format!("/v1/terminals/{terminal_id}/pairing-codes");
+    pos.post(&path, &json!({})).field("code").to_owned()
+}
+
+/// Waits until the engine sees a till with a ready reader.
+fn is_ready(pos: &Api, terminal_id: &str) -> bool {
+    let path = format!("/v1/terminals/{terminal_id}/status");
+    until("the till to be ready", || {
+        let status = pos.get(&path);
+        let data = status.data();
+        let is_ready =
+            data["availability"] == json!("ready") && data["reader"]["state"] == json!("ready");
+        is_ready.then_some(())
+    })
+    .is_some()
+}
+
 /// A shop in a directory.
 #[derive(Debug)]
 pub struct Shop {
@@ -383,9 +444,6 @@ impl Shop {
     /// When a part does not start.
     pub fn open_logging(dir: &Path, log_filter: Option<&str>) -> io::Result<Self> {
         let engine = Engine::start_logging(&dir.join("engine"), log_filter)?;
-        let devices = Devices::start(&dir.join("devices"), true)?;
-        let mut till = Till::install(&dir.join("till"), engine.operator.base(), &devices.dir)?;
-        till.log_filter = log_filter.map(str::to_owned);
         let operator = &engine.operator;
         let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
         let partner_id = partner.field("id").to_owned();
@@ -396,49 +454,26 @@ impl Shop {
             &json!({"label": "POS", "scopes": POS_SCOPES}),
         );
         let pos = operator.with_token(key.field("secret"));
-        let terminal = pos.post("/v1/terminals", &json!({"label": "Lane 1"}));
-        let terminal_id = terminal.field("id").to_owned();
-        let mut shop = Self {
+        let lane = Lane::open(dir, &pos, "Lane 1", log_filter)?;
+        Ok(Self {
             engine,
-            devices,
-            till,
+            devices: lane.devices,
+            till: lane.till,
             pos,
             partner_id,
             merchant_id,
-            terminal_id,
-        };
-        let code = shop.pairing_code();
-        let paired = shop.till.command(&["pair", "--code", &code])?;
-        if !paired.status.success() {
-            return Err(io::Error::other(
-                String::from_utf8_lossy(&paired.stderr).into_owned(),
-            ));
-        }
-        shop.till.run()?;
-        if shop.wait_until_ready() {
-            Ok(shop)
-        } else {
-            Err(io::Error::other("the till does not become ready"))
-        }
+            terminal_id: lane.terminal_id,
+        })
     }
 
     /// A fresh pairing code for the till.
     pub fn pairing_code(&self) -> String {
-        let path = format!("/v1/terminals/{}/pairing-codes", self.terminal_id);
-        self.pos.post(&path, &json!({})).field("code").to_owned()
+        pairing_code(&self.pos, &self.terminal_id)
     }
 
     /// Waits until the engine sees the till with a ready reader.
     pub fn wait_until_ready(&self) -> bool {
-        let path = format!("/v1/terminals/{}/status", self.terminal_id);
-        until("the till to be ready", || {
-            let status = self.pos.get(&path);
-            let data = status.data();
-            let is_ready =
-                data["availability"] == json!("ready") && data["reader"]["state"] == json!("ready");
-            is_ready.then_some(())
-        })
-        .is_some()
+        is_ready(&self.pos, &self.terminal_id)
     }
 
     /// The body of a sale on this till.

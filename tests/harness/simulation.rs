@@ -11,14 +11,16 @@
 //! * [`world`]: the loop over [`event`]s. [`trouble`]: its beginning and the faults that strike at an
 //!   instant. [`ending`]: what is left to do, and the report.
 //! * Inhabitants. The engine: [`engine`], [`mail`], [`commit`], [`rows`]. The tills: [`till`],
-//!   [`reader`], [`journal`]. Between them: [`link`], [`wire`]. The acquirer: [`host`]. People:
+//!   [`reader`], [`printer`], [`journal`]. Between them: [`link`], [`wire`]. The acquirer: [`host`]. People:
 //!   [`client`], [`cashier`].
 //! * [`history`]: what was committed, read from the store's log. [`checker`]: the rules;
 //!   [`answer`]: those about answers. [`model`]: what everybody outside may be told.
 //!   [`watch`]: where the world shows them what happens.
 //! * [`shrink`]: the smallest world that still fails.
 
+pub mod access;
 pub mod answer;
+pub mod board;
 pub mod cashier;
 pub mod checker;
 pub mod client;
@@ -27,20 +29,26 @@ pub mod ending;
 pub mod engine;
 pub mod event;
 pub mod fault;
+pub mod hazard;
 pub mod history;
 pub mod host;
 pub mod journal;
 pub mod link;
 pub mod mail;
 pub mod model;
+pub mod paper;
+pub mod printer;
+pub mod process;
 pub mod queue;
 pub mod random;
 pub mod reader;
 pub mod rows;
 pub mod sabotage;
 pub mod shrink;
+pub mod staff;
 pub mod till;
 pub mod trouble;
+pub mod twins;
 pub mod watch;
 pub mod wire;
 pub mod world;

@@ -11,12 +11,15 @@ mod host;
 mod link;
 mod money;
 mod print;
+mod resolve;
 mod start;
 mod till;
 mod wait;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod resolve_test;
 #[cfg(test)]
 mod rule_test;
 #[cfg(test)]
@@ -87,6 +90,22 @@ impl Default for Limits {
             attempts_max: 3,
             amount_max: 99_999_999,
             tip: TipLimits::default(),
+        }
+    }
+}
+
+impl Limits {
+    /// The longest that the present stage of a POS transaction can last.
+    fn life_ms(&self, pos: &PosTransaction) -> u64 {
+        match pos.stage {
+            Stage::Offered => self.offer_ms,
+            Stage::SelectingTip => pos.tip_prompt.as_ref().map_or(0, start::prompt_life_ms),
+            Stage::AwaitingCard => self
+                .tell_ms
+                .max(self.attempt_ms + start::CARD_ON_ITS_WAY_MS),
+            Stage::Authorizing => self.host_ms,
+            Stage::Confirming => self.confirm_ms,
+            Stage::Reversing | Stage::Closed => 0,
         }
     }
 }
@@ -420,9 +439,10 @@ impl Decider for MerchantOwner {
     fn urgency(input: &MerchantInput) -> Urgency {
         match input {
             MerchantInput::Ask(ask) => match ask.request {
-                Request::CancelPos(_) | Request::Void { .. } | Request::ReadPos { .. } => {
-                    Urgency::Concluding
-                }
+                Request::CancelPos(_)
+                | Request::Void { .. }
+                | Request::Resolve(_)
+                | Request::ReadPos { .. } => Urgency::Concluding,
                 Request::StartPos(_)
                 | Request::PrintReceipt(_)
                 | Request::AdjustTip { .. }

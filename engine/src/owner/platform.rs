@@ -99,7 +99,9 @@ fn answer_once(
     request: PlatformRequest,
 ) -> Result<Result<Reply<PlatformAnswer>, Rejection>, ReadFault> {
     let row_key = key::platform_claim(claim.key);
-    if let Some(found) = work.get::<Claim>(&row_key)? {
+    if let Some(found) = work.get::<Claim>(&row_key)?
+        && !found.is_expired(work.now)
+    {
         let is_same = found.fingerprint == claim.fingerprint;
         let answer = found.answer.filter(|_| is_same).map(Reply::Replayed);
         return Ok(answer.ok_or(Rejection::IdempotencyConflict));
@@ -112,7 +114,8 @@ fn answer_once(
             answer: Some((claim.render)(answer)),
             at: work.now,
         };
-        work.put(row_key, &row);
+        work.put(row_key.clone(), &row);
+        work.sweep_claims(&key::platform_claims(), &row_key)?;
     }
     Ok(answer.map(Reply::Fresh))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use crate::domain::idempotency::{Claim, SWEEP_ROWS};
 use crate::domain::time::Timestamp;
 use crate::store::{KeyValue, ReadFault, Record, Row, Rows};
 
@@ -128,6 +129,23 @@ impl<'a, E> Work<'a, E> {
         if let Some(record) = self.records.last_mut() {
             record.rows.push(Row { key, value });
         }
+    }
+
+    /// Removes idempotency keys that have expired, among a few behind `from` in their space. To be
+    /// called in a commit that claims a key: it bounds their number (see [`SWEEP_ROWS`]).
+    ///
+    /// # Errors
+    /// [`ReadFault`] when the storage fails.
+    pub fn sweep_claims(&mut self, space: &[u8], from: &[u8]) -> Result<(), ReadFault> {
+        for (key, _) in self.rows.scan(space, Some(from), SWEEP_ROWS)? {
+            // What this group has written counts, not what the scan saw. A damaged row stays for
+            // whoever looks for damage: it must not stop a sale.
+            let found = self.get::<Claim>(&key).unwrap_or_default();
+            if found.is_some_and(|claim| claim.is_expired(self.now)) {
+                self.remove(key);
+            }
+        }
+        Ok(())
     }
 
     /// Causes something once the commit is durable.

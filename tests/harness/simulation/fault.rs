@@ -35,6 +35,10 @@ words! {
     Fault {
         /// A link breaks; either side learns of it later.
         LinkCut = "link-cut",
+        /// A link hears nothing any more in one of its directions.
+        LinkDeaf = "link-deaf",
+        /// What a till has said on its old link arrives after it has begun a new one.
+        LinkOverlap = "link-overlap",
         /// Frames take seconds.
         LinkDelay = "link-delay",
         /// The engine's process ends at any instant, also between two of its own steps.
@@ -43,12 +47,26 @@ words! {
         SlowDisk = "slow-disk",
         /// A commit is refused for want of space.
         CommitRefused = "commit-refused",
+        /// The engine's disk is full for a while, to the last byte or to what is kept back.
+        DiskFull = "disk-full",
+        /// A write or sync fails: the engine's process ends.
+        SyncFails = "sync-fails",
+        /// Allowlists change, keys are revoked.
+        AccessChange = "access-change",
         /// The agent's process is killed; what it wrote stays.
         AgentKill = "agent-kill",
         /// The till loses power: what was not synced is lost, and the last frame is torn.
         AgentPower = "agent-power",
         /// The journal cannot be written.
         JournalFails = "journal-fails",
+        /// The till's disk is full for a while.
+        JournalFull = "journal-full",
+        /// The till's journal is replaced by an older copy of itself.
+        JournalRestored = "journal-restored",
+        /// A copy of a till is put into operation beside it.
+        TillCopied = "till-copied",
+        /// An agent's clock is fast or slow.
+        ClockDrift = "clock-drift",
         /// The till is installed anew: another journal.
         AgentReimaged = "agent-reimaged",
         /// The acquirer is slow, out of reach, or its answers are lost.
@@ -57,10 +75,20 @@ words! {
         ReaderFault = "reader-fault",
         /// The reader is unplugged for a while.
         ReaderUnplugged = "reader-unplugged",
+        /// Bytes on the reader's line are damaged, halved, doubled, late.
+        LineNoise = "line-noise",
+        /// Paper is out, the cover open, the cutter jammed, the head hot.
+        PrinterTrouble = "printer-trouble",
+        /// The printer is switched off and on, most often within a print.
+        PrinterPower = "printer-power",
+        /// The printer is unplugged for a while.
+        PrinterUnplugged = "printer-unplugged",
         /// Cards are pulled, odd, or never come.
         OddCustomer = "odd-customer",
-        /// The engine's clock is set back, or a little forward.
+        /// The clock of the engine's machine is set, by seconds or hours.
         ClockStep = "clock-step",
+        /// The same key comes twice at once, or with another body.
+        KeyReused = "key-reused",
         /// Callers go away and repeat; requests and answers are lost.
         CallerGone = "caller-gone",
     }

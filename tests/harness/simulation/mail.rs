@@ -9,9 +9,9 @@ use engine::owner::merchant::{Effect, MerchantInput, TerminalEvent};
 use engine::owner::request::{CallerId, Reply, TillCaller};
 use engine::owner::terminal::{TerminalInput, TerminalOutput};
 use protocol::id::TerminalId;
-use protocol::link::{HandshakeReply, Refused, ToEngine};
+use protocol::link::{HandshakeReply, Refused, RefusedReason, ToEngine};
 
-use super::checker;
+use super::checker::{self, Violation};
 use super::engine::{Caller, Mail, Return};
 use super::watch::Seen;
 use super::world::World;
@@ -55,7 +55,7 @@ impl World {
             Effect::Publish(AccessChange::DropLink(terminal_id)) => {
                 self.tell_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
             }
-            Effect::Publish(_) => {}
+            Effect::Publish(change) => self.publish(change),
         }
     }
 
@@ -82,6 +82,7 @@ impl World {
                 let message = Box::new(till_request::answer(till.request_id, reply));
                 self.tell_terminal(till.terminal_id, TerminalInput::Send(message));
             }
+            Return::Staff(errand) => self.errand_answered(errand, reply),
         }
     }
 
@@ -89,6 +90,9 @@ impl World {
         let mut out = Vec::new();
         let now = self.engine_now();
         let seen = Seen::of(&input);
+        if matches!(input, TerminalInput::Reset { is_renewed: true }) {
+            self.duplicates.remove(&till);
+        }
         self.engine.terminals[till].handle(now, input, &mut out);
         self.check_link(till, &seen, &out);
         for output in out {
@@ -97,10 +101,17 @@ impl World {
             }
             match output {
                 TerminalOutput::Welcome { socket, welcome } => {
+                    if self.duplicates.contains(&till) {
+                        let what = format!("terminal {till} is welcomed as one of two");
+                        self.violate(Violation::new("duplicates_stay_out", what));
+                    }
                     self.say(socket, &HandshakeReply::Welcome(welcome));
                 }
                 TerminalOutput::Refuse { socket, reason } => {
                     self.note(|| format!("till {till} is refused: {reason:?}"));
+                    if reason == RefusedReason::DuplicateIdentity {
+                        self.notice_duplicate(till);
+                    }
                     self.say(socket, &HandshakeReply::Refused(Refused { reason }));
                     self.hang_up(socket, true);
                 }
@@ -127,6 +138,10 @@ impl World {
                     terminal_id,
                     request_id,
                 };
+                if let Some(denied) = self.till_door(merchant, terminal_id, request_id, &request) {
+                    self.tell_terminal(terminal_id, TerminalInput::Send(Box::new(denied)));
+                    return;
+                }
                 let claim = Some(till_request::claim(terminal_id, request_id, &request));
                 let request = till_request::request(caller, request, self.engine_now());
                 self.ask(

@@ -9,9 +9,9 @@ use engine::owner::merchant::TerminalEvent;
 use engine::owner::request::{Answer, Reply, Request};
 use engine::owner::terminal::{TerminalInput, TerminalOutput};
 use engine::store::{KeyValue, Rows};
-use protocol::id::PosTransactionId;
+use protocol::id::{PosTransactionId, PrintJobId};
 use protocol::link::{HostDecision, PosStatus, ToAgent, ToEngine};
-use terminal_agent::machine::agent::PrinterJob;
+use protocol::receipt::Receipt;
 
 use super::checker::{self, Checked, fail};
 use super::engine::Caller;
@@ -21,8 +21,11 @@ use super::world::World;
 /// minute later, and the longest pause is a minute; the rest is a slow disk and a slow start.
 const ASKING_MS_MAX: u64 = 75_000;
 
-/// The spaces of rows that merchants' owners write.
-const SPACES: [u8; 9] = [
+/// The spaces of rows that owners write.
+const SPACES: [u8; 12] = [
+    key::PARTNER,
+    key::API_KEY,
+    key::PAIRING_CODE,
     key::MERCHANT,
     key::TERMINAL,
     key::POS,
@@ -148,7 +151,13 @@ impl World {
                 }
                 let host = self.acquirer.line.host();
                 self.model.concluded(concluded, host)?;
-                self.is_committed(concluded.pos_id, |pos| pos.status() == concluded.status)
+                // Decided together with the acquirer's yes, and before it.
+                let was_in_doubt = |pos: &PosTransaction| {
+                    concluded.status == PosStatus::InDoubt && pos.status() == PosStatus::Reversed
+                };
+                self.is_committed(concluded.pos_id, |pos| {
+                    pos.status() == concluded.status || was_in_doubt(pos)
+                })
             }
             _ => Ok(()),
         }
@@ -203,9 +212,9 @@ impl World {
         self.check(checked);
     }
 
-    pub(super) fn check_print(&mut self, number: usize, job: &PrinterJob) {
+    pub(super) fn check_print(&mut self, number: usize, job_id: PrintJobId, receipt: &Receipt) {
         let synced = self.tills[number].disk.synced();
-        let checked = self.model.prints(job.job_id, &job.receipt, synced);
+        let checked = self.model.prints(job_id, receipt, synced);
         self.check(checked);
     }
 
@@ -214,10 +223,6 @@ impl World {
         let Some(up_ms) = self.engine.up_since_ms.filter(|_| self.engine.is_up) else {
             return;
         };
-        // A clock that was set makes pauses longer or shorter.
-        if self.clock_skew_ms != 0 {
-            return;
-        }
         let silent = self.history.pos.values().find(|pos| {
             let is_in_doubt = pos.status() == PosStatus::InDoubt;
             let asked = pos

@@ -4,8 +4,8 @@
 use engine::owner::terminal::{TerminalInput, VerifiedHello};
 use protocol::id::IncarnationId;
 use protocol::link::{
-    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, SILENCE_MS_MAX,
-    ToAgent, ToEngine, VERSION, VERSION_MIN, decode, encode,
+    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, Refused,
+    RefusedReason, SILENCE_MS_MAX, ToAgent, ToEngine, VERSION, VERSION_MIN, decode, encode,
 };
 use terminal_agent::machine::agent::Input;
 
@@ -63,7 +63,7 @@ impl World {
         }
         self.forget_connections();
         let socket = self.engine.is_up.then(|| self.connect(number));
-        let now_ms = self.now_ms;
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         let Some(process) = &mut self.tills[number].process else {
             return;
         };
@@ -111,7 +111,7 @@ impl World {
 
     /// The link task's timer: silence, or a ping.
     pub fn link_timer(&mut self, number: usize) {
-        let now_ms = self.now_ms;
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         let Some(process) = &mut self.tills[number].process else {
             return;
         };
@@ -177,8 +177,9 @@ impl World {
     }
 
     fn till_writes<T: serde::Serialize>(&mut self, number: usize, socket: u64, message: &T) {
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         if let Some(process) = &mut self.tills[number].process {
-            process.link.said_ms = self.now_ms;
+            process.link.said_ms = now_ms;
         }
         match encode(message) {
             Ok(bytes) => self.transmit(socket, true, bytes),
@@ -200,7 +201,7 @@ impl World {
         let Some(connection) = self.network.connections.get(&number) else {
             return;
         };
-        if connection.is_cut {
+        if connection.is_cut || connection.is_deaf[usize::from(to_engine)] {
             return;
         }
         let till = connection.till;
@@ -221,7 +222,8 @@ impl World {
             let is_open = std::mem::take(&mut connection.is_engine_open);
             if is_open && connection.engine_life == self.engine.life && self.engine.is_up {
                 let input = Box::new(TerminalInput::Closed { socket: number });
-                self.engine.post(Mail::Terminal(till, input));
+                let terminal = self.tills[till].terminal;
+                self.engine.post(Mail::Terminal(terminal, input));
                 self.pump_engine();
             }
         } else if std::mem::take(&mut connection.is_agent_open)
@@ -243,15 +245,23 @@ impl World {
             {
                 self.authorize_uncommitted(till, report);
             }
-            self.model.said_on(till, socket, &message);
-            let socket = self.lie_to_engine(till, socket, &mut message);
+            let terminal = self.tills[till].terminal;
+            self.model.said_on(terminal, socket, &message);
+            let socket = self.lie_to_engine(terminal, socket, &mut message);
             TerminalInput::Said {
                 socket,
                 message: Box::new(message),
             }
         } else if let Ok(Handshake::Hello(hello)) = decode::<Handshake>(bytes) {
+            if !self.is_signed(till, hello.terminal_id) {
+                let reason = RefusedReason::Unauthorized;
+                self.say(socket, &HandshakeReply::Refused(Refused { reason }));
+                self.hang_up(socket, true);
+                return;
+            }
             let seen = (hello.journal_id, hello.boot, hello.connection);
-            self.model.hello(till, socket, self.now_ms, seen);
+            let terminal = self.tills[till].terminal;
+            self.model.hello(terminal, socket, self.now_ms, seen);
             let mut hello = VerifiedHello {
                 socket,
                 journal_id: hello.journal_id,
@@ -260,18 +270,19 @@ impl World {
                 open: hello.open,
                 prints: hello.prints,
             };
-            self.lie_in_hello(till, &mut hello);
+            self.lie_in_hello(terminal, &mut hello);
             TerminalInput::Hello(Box::new(hello))
         } else {
             self.broken("the engine cannot read a frame".to_owned());
             return;
         };
-        self.engine.post(Mail::Terminal(till, Box::new(input)));
+        let terminal = self.tills[till].terminal;
+        self.engine.post(Mail::Terminal(terminal, Box::new(input)));
         self.pump_engine();
     }
 
     fn till_receives(&mut self, socket: u64, number: usize, bytes: &[u8]) {
-        let now_ms = self.now_ms;
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         let Some(process) = &mut self.tills[number].process else {
             return;
         };
@@ -288,7 +299,7 @@ impl World {
                     let mut message = message;
                     self.lie_to_till(&mut message);
                     if let ToAgent::ReadCard(grant) = &message {
-                        self.model.go_arrives(number, now_ms, grant);
+                        self.model.go_arrives(number, self.now_ms, grant);
                     }
                     self.till_hears(number, Input::Message(Box::new(message)));
                 }

@@ -7,7 +7,9 @@ use engine::domain::idempotency::{ClaimKey, StoredAnswer};
 use engine::domain::time::Timestamp;
 use engine::owner::merchant::{Limits, MerchantInput};
 use engine::store::MemoryStore;
+use protocol::id::PartnerId;
 
+use super::access::Rights;
 use super::checker::{Checked, Violation};
 use super::client::Client;
 use super::ending::Report;
@@ -71,6 +73,11 @@ pub struct World {
     pub(super) clients: Vec<Client>,
     pub(super) acquirer: Acquirer,
     pub(super) history: History,
+    pub(super) rights: Rights,
+    pub(super) partner: Option<PartnerId>,
+    /// Terminals, by number, that a duplicate identity keeps out until a technician has come.
+    pub(super) duplicates: BTreeSet<usize>,
+    pub(super) turned_away: u64,
     pub(super) model: Model,
     pub(super) first_answers: BTreeMap<ClaimKey, StoredAnswer>,
     pub(super) intentions: u64,
@@ -117,6 +124,10 @@ impl World {
             clients: Vec::new(),
             acquirer: Acquirer::default(),
             history: History::default(),
+            rights: Rights::default(),
+            partner: None,
+            duplicates: BTreeSet::new(),
+            turned_away: 0,
             model: Model::default(),
             first_answers: BTreeMap::new(),
             intentions: 0,
@@ -158,6 +169,7 @@ impl World {
                 self.violate(Violation::new("converges", what));
             }
             self.now_ms = next_ms;
+            self.pass_engine_time();
             events += 1;
             if queued == Some(next_ms)
                 && let Some((_, event)) = self.queue.pop()
@@ -174,7 +186,8 @@ impl World {
         let virtual_ms = |at: Timestamp| u64::try_from(at.0).unwrap_or(0).saturating_sub(EPOCH_MS);
         let line = self.acquirer.line.poll_deadline();
         let engine = self.engine.poll_deadline();
-        let engine = engine.map(|at| Timestamp(at.0 - self.clock_skew_ms));
+        let ahead_ms = self.engine_now().0 - self.true_now().0;
+        let engine = engine.map(|at| Timestamp(at.0 - ahead_ms));
         let instants = [engine, line].into_iter().flatten().map(virtual_ms);
         instants
             .chain(self.tills.iter().filter_map(Till::next_timer_ms))
@@ -204,6 +217,20 @@ impl World {
             } => self.hangup(connection, to_engine),
             Event::StoreSteps => self.step_store(),
             Event::EngineStarts => self.start_engine(),
+            Event::Reloads {
+                life,
+                merchant,
+                kept,
+            } => self.reload(life, merchant, kept),
+            Event::SpaceReturns => self.space_returns(),
+            Event::JournalSpaceReturns { till } => self.tills[till].disk.is_full = false,
+            Event::Staff { errand } => self.run_errand(errand),
+            Event::Technician { till } => self.technician(till),
+            Event::TurnedAway {
+                client,
+                call,
+                turned,
+            } => self.client_turned_away(client, call, turned),
             Event::HostAnswers {
                 life,
                 merchant,
@@ -243,6 +270,25 @@ impl World {
                 poll,
                 is_leaving,
             } => self.customer(till, poll, is_leaving),
+            Event::ToPrinter {
+                till,
+                life,
+                plug,
+                bytes,
+            } => {
+                self.printer_hears(till, life, plug, &bytes);
+            }
+            Event::FromPrinter {
+                till,
+                life,
+                plug,
+                bytes,
+            } => {
+                self.printer_says(till, life, plug, &bytes);
+            }
+            Event::PrinterAccident { till, fault } => self.printer_accident(till, fault),
+            Event::PrinterHelped { till, which } => self.printer_helped(till, which),
+            Event::PrinterPlugs { till, plug } => self.plug_printer_in(till, plug),
             Event::Prints { till, life, job_id } => self.printed(till, life, job_id),
             Event::Cashier { till } => self.cashier(till),
             Event::TipKey { till, pos_id } => self.tip_key(till, pos_id),
@@ -273,6 +319,7 @@ impl World {
         match self.history.follow(&store) {
             Ok(rows) => {
                 for row in rows {
+                    self.rights.learn(&row);
                     self.mix(&row.key);
                     self.mix(row.value.as_deref().unwrap_or_default());
                 }

@@ -15,6 +15,7 @@ use crate::domain::pos::{Origin, PosTransaction};
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::domain::transaction::HostResult;
+use crate::owner::inspect::inspect;
 use crate::owner::key;
 use crate::owner::machine::{Input, Output, Owner, Surroundings};
 use crate::owner::request::{Answer, Ask, CallerId, ClaimRequest, Reply, Request, StartPos};
@@ -158,10 +159,13 @@ impl Bench {
         }
     }
 
-    /// Makes everything durable that waits, until nothing does.
+    /// Makes everything durable that waits, until nothing does. Whatever is stored by then keeps
+    /// every invariant.
     pub(super) fn settle(&mut self) {
         loop {
             self.store.sync();
+            let rows = self.store.scan(&[], None, usize::MAX).unwrap();
+            assert_eq!(inspect(rows), []);
             let Ok(fate) = self.fates.1.try_recv() else {
                 return;
             };

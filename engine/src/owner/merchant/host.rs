@@ -27,9 +27,12 @@ impl MerchantOwner {
         sending: Sending,
         answer: AcquirerAnswer,
     ) -> Decided {
-        let Some(transaction) = self.transaction(work, transaction_id)? else {
+        let Some(mut transaction) = self.transaction(work, transaction_id)? else {
             return Ok(());
         };
+        if self.is_settled_by_person(work, &mut transaction, &answer) {
+            return Ok(());
+        }
         match answer {
             AcquirerAnswer::Authorization(answer) => self.authorized(work, transaction, answer),
             AcquirerAnswer::Reversal(answer) => {
@@ -346,9 +349,25 @@ impl MerchantOwner {
             if pos.stage == Stage::Authorizing {
                 fresh.extend(pos.current_transaction());
                 self.reverse(work, pos, Reason::EngineRestarted)?;
-            } else if let Some(known) = self.open.get_mut(&pos.id) {
-                // Terminals need time to come back; nothing changes because of the restart itself.
-                known.deadline = known.deadline.map(|deadline| deadline.max(grace));
+            } else {
+                let life_ms = self.limits.life_ms(&pos);
+                if let Some(known) = self.open.get_mut(&pos.id) {
+                    // Terminals need time to come back; nothing changes because of the restart
+                    // itself. The machine's clock may have been set back meanwhile: no deadline is
+                    // further away than it was when it was set.
+                    let bound = grace.max(now.plus_ms(life_ms));
+                    known.deadline = known.deadline.map(|at| at.max(grace).min(bound));
+                    known.retry_until = known.retry_until.min(now.plus_ms(self.limits.retry_ms));
+                    if let Some(attempt) = known.current_attempt_mut() {
+                        let latest = now.plus_ms(self.limits.attempt_ms);
+                        attempt.expires_at = attempt.expires_at.min(latest);
+                    }
+                }
+            }
+        }
+        for transaction in self.pending.values_mut() {
+            if let Some(reversal) = &mut transaction.reversal {
+                reversal.forget_elapsed();
             }
         }
         for transaction_id in owed.into_iter().filter(|id| !fresh.contains(id)) {
@@ -388,7 +407,7 @@ impl MerchantOwner {
     }
 }
 
-fn set_attempt(pos: &mut PosTransaction, state: AttemptState) {
+pub(super) fn set_attempt(pos: &mut PosTransaction, state: AttemptState) {
     if let Some(attempt) = pos.current_attempt_mut() {
         attempt.state = state;
     }

@@ -7,11 +7,13 @@ use uuid::Uuid;
 use super::bench::{Bench, LATEST, T0, approval, decline, euros};
 use super::{Effect, MerchantInput};
 use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer, Sending};
+use crate::domain::idempotency;
 use crate::domain::merchant::DeviceKey;
 use crate::domain::pos::{IfTooLate, Stage, Verdict};
 use crate::domain::reason::Reason;
 use crate::domain::rejection::Rejection;
 use crate::domain::reversal::ReversalAnswer;
+use crate::domain::time::Timestamp;
 use crate::domain::token::Secret;
 use crate::domain::transaction::TransactionState;
 use crate::owner::machine::Input;
@@ -85,6 +87,49 @@ fn the_same_key_gives_the_same_answer_and_one_transaction() {
 }
 
 #[test]
+fn a_key_is_kept_for_a_week_and_is_then_a_new_request() {
+    let mut bench = Bench::new();
+    let request = bench.start_request(false);
+    let first = started(bench.ask(Some("k"), request.clone()));
+    bench.pass(idempotency::LIFE_MS - 1);
+    let replayed = bench.ask(Some("k"), request.clone());
+    assert!(matches!(replayed, Some(Ok(Reply::Replayed(_)))));
+    bench.pass(1);
+    assert_ne!(started(bench.ask(Some("k"), request)), first);
+}
+
+#[test]
+fn keys_do_not_grow_without_end_and_young_ones_stay() {
+    use crate::store::Rows as _;
+    let mut bench = Bench::new();
+    let space = crate::owner::key::space(crate::owner::key::CLAIM);
+    let request = |bench: &Bench, number: u64| Request::CreatePairingCode {
+        terminal_id: bench.terminal_id,
+        life_s: 60,
+        code: Secret::new(format!("BCDFGHJK{number}")),
+    };
+    let day_ms = 24 * 60 * 60 * 1_000;
+    let mut most = 0;
+    for day in 0..40 {
+        for number in 0..20 {
+            let made = request(&bench, number);
+            let key = format!("{day}/{number}");
+            assert!(bench.ask(Some(&key), made).unwrap().is_ok());
+        }
+        most = most.max(bench.store.scan(&space, None, usize::MAX).unwrap().len());
+        let first_today = request(&bench, 0);
+        let replayed = bench.ask(Some(&format!("{}/0", day)), first_today);
+        assert!(
+            matches!(replayed, Some(Ok(Reply::Replayed(_)))),
+            "day {day}"
+        );
+        bench.pass(day_ms);
+    }
+    // A life brings 140.
+    assert!(most < 250, "{most} keys of 800");
+}
+
+#[test]
 fn two_requests_with_one_key_at_the_same_time_are_one() {
     let mut bench = Bench::new();
     let request = bench.start_request(false);
@@ -148,6 +193,67 @@ fn a_declined_card_is_followed_by_another_until_attempts_run_out() {
     assert_eq!(
         (pos.status(), pos.reason()),
         (PosStatus::Declined, Some(Reason::HostDeclined))
+    );
+}
+
+/// The last thing that the payer heard was the acquirer's no: a second card never came.
+#[test]
+fn a_retry_that_nobody_uses_after_a_decline_ends_declined() {
+    let ends = [
+        Some(AttemptEnd::CustomerTimeout),
+        Some(AttemptEnd::CardRemoved),
+        Some(AttemptEnd::CardUnusable),
+        None,
+    ];
+    for end in ends {
+        let mut bench = Bench::new();
+        let pos_id = bench.start(false);
+        bench.said(ToEngine::Accept { pos_id });
+        bench.tap(pos_id);
+        bench.host(pos_id, decline());
+        bench.completed(pos_id, ChipOutcome::Refused);
+        assert_eq!(
+            bench.pos(pos_id).attempts.len(),
+            2,
+            "another card is asked for"
+        );
+        match end {
+            // Past the retry window, so that no third card is granted.
+            Some(end) => {
+                bench.now = bench.now.plus_ms(180_000);
+                let attempt_id = Some(bench.attempt(pos_id));
+                bench.said(ToEngine::AttemptEnded {
+                    pos_id,
+                    attempt_id,
+                    end,
+                });
+            }
+            None => bench.pass(70_000),
+        }
+        let pos = bench.pos(pos_id);
+        let ended = (pos.status(), pos.reason());
+        let declined = (PosStatus::Declined, Some(Reason::HostDeclined));
+        assert_eq!(ended, declined, "{end:?}");
+    }
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.tap(pos_id);
+    bench.host(pos_id, decline());
+    bench.completed(pos_id, ChipOutcome::Refused);
+    let attempt_id = Some(bench.attempt(pos_id));
+    let end = AttemptEnd::ReaderFault;
+    bench.said(ToEngine::AttemptEnded {
+        pos_id,
+        attempt_id,
+        end,
+    });
+    let pos = bench.pos(pos_id);
+    let failed = (PosStatus::Failed, Some(Reason::ReaderFault));
+    assert_eq!(
+        (pos.status(), pos.reason()),
+        failed,
+        "our fault, not theirs"
     );
 }
 
@@ -251,6 +357,52 @@ fn an_unknown_outcome_is_reversed_until_acknowledged_across_restarts() {
         bench.transaction_of(pos_id).state,
         TransactionState::Reversed
     );
+}
+
+#[test]
+fn a_clock_that_was_set_forward_at_a_restart_makes_no_not_found_count() {
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.tap(pos_id);
+    bench.host(pos_id, AuthorizationAnswer::Unknown);
+    let transaction_id = bench.transaction_of(pos_id).id;
+    let not_found = |bench: &mut Bench| {
+        bench.input(MerchantInput::Acquirer {
+            transaction_id,
+            sending: last_sending(bench),
+            answer: AcquirerAnswer::Reversal(ReversalAnswer::OriginalNotFound),
+        });
+        bench.pos(pos_id).status()
+    };
+    assert_eq!(not_found(&mut bench), PosStatus::InDoubt);
+    bench.now = bench.now.plus_ms(3_600_000);
+    bench.restart();
+    assert_eq!(not_found(&mut bench), PosStatus::InDoubt, "asked anew");
+    bench.pass(60_000);
+    assert_eq!(not_found(&mut bench), PosStatus::Reversed);
+}
+
+#[test]
+fn a_clock_that_was_set_back_at_a_restart_keeps_no_terminal() {
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.now = Timestamp(bench.now.0 - 86_400_000);
+    bench.restart();
+    let journal_id = JournalId::from_uuid(Uuid::from_u128(3));
+    bench.link_up(
+        journal_id,
+        vec![Digest {
+            pos_id,
+            attempt_id: Some(bench.attempt(pos_id)),
+            state: DigestState::Reading,
+        }],
+    );
+    for _ in 0..4 {
+        bench.pass(62_000);
+    }
+    assert_eq!(bench.pos(pos_id).stage, Stage::Closed);
 }
 
 #[test]

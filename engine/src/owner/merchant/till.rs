@@ -212,6 +212,7 @@ impl MerchantOwner {
             intent: None,
             reversal: None,
             tip_revisions: Vec::new(),
+            resolution: None,
             reason: None,
             created_at: now,
             updated_at: now,
@@ -274,6 +275,7 @@ impl MerchantOwner {
         if can_retry && attempt_id.is_some() && self.may_try_again(&pos, work.now) {
             self.grant(work, pos);
         } else {
+            let (status, reason) = after_decline(&pos, status, reason);
             self.close(work, pos, status, reason);
         }
     }
@@ -350,7 +352,27 @@ impl MerchantOwner {
 
     fn give_up(&mut self, work: &mut MerchantWork<'_>, pos: PosTransaction, reason: Reason) {
         self.send(work, pos.terminal_id, ToAgent::Stop { pos_id: pos.id });
-        self.close(work, end_attempt(pos, reason), PosStatus::Failed, reason);
+        let pos = end_attempt(pos, reason);
+        let (status, reason) = after_decline(&pos, PosStatus::Failed, reason);
+        self.close(work, pos, status, reason);
+    }
+}
+
+/// How a POS transaction ends whose payer did not come up with another card after the acquirer had
+/// declined one: declined, which is the last that anybody decided. A device that fails is told.
+fn after_decline(pos: &PosTransaction, status: PosStatus, reason: Reason) -> (PosStatus, Reason) {
+    let is_declined = pos
+        .attempts
+        .iter()
+        .any(|attempt| attempt.state == AttemptState::Declined);
+    let is_payers = matches!(
+        reason,
+        Reason::CustomerTimeout | Reason::CardRemoved | Reason::CardUnusable
+    );
+    if is_declined && is_payers && status == PosStatus::Failed {
+        (PosStatus::Declined, Reason::HostDeclined)
+    } else {
+        (status, reason)
     }
 }
 

@@ -15,7 +15,7 @@ use protocol::receipt::{Copy, Receipt};
 use uuid::Uuid;
 
 use super::*;
-use crate::machine::record::JOURNAL_FORMAT;
+use crate::machine::record::{JOURNAL_FORMAT, PrintRecord};
 
 struct Till {
     agent: Agent,
@@ -230,6 +230,15 @@ impl Till {
                 _ => AttemptEnd::ReaderFault,
             }))],
             "printer" => vec![health(parts[0] == "on")],
+            "begins" => vec![
+                Input::Printer(PrinterEvent::Ready {
+                    job_id: job(number),
+                }),
+                Input::Printer(PrinterEvent::Report {
+                    job_id: job(number),
+                    state: PrintState::Printing,
+                }),
+            ],
             "printed" => vec![Input::Printer(PrinterEvent::Report {
                 job_id: job(number),
                 state: PrintState::Printed,
@@ -340,6 +349,7 @@ fn render(output: &Output) -> Option<String> {
         }
         Output::Reader(other) => format!("reader {other:?}"),
         Output::Printer(job) => format!("printer {}", job.job_id.uuid().as_u128()),
+        Output::BeginPrint(job_id) => format!("begin {}", job_id.uuid().as_u128()),
         Output::Show(Screen::Concluded(concluded)) => format!("show {:?}", concluded.status),
         Output::Show(Screen::OutOfOrder { .. }) => "show OutOfOrder".to_owned(),
         Output::Show(_) => return None,
@@ -1093,19 +1103,27 @@ fn requests_of_the_till() {
 
 #[test]
 fn prints() {
-    let printing = "persist printstarted; printer 1; send print Printing";
+    let given = r#"printer 1; send print Queued { held_by: "" }"#;
+    let begins = "persist printstarted; begin 1; send print Printing";
     check(
         "printed once, however often it is asked for",
         UP,
         &[
-            (0, "print 1", printing),
+            (0, "print 1", given),
+            (0, "print 1", r#"send print Queued { held_by: "" }"#),
+            (0, "begins 2", ""),
+            (1, "begins 1", begins),
             (1, "print 1", "send print Printing"),
             (2, "print 2", r#"send print Queued { held_by: "" }"#),
             (
                 3,
                 "printed 1",
-                "persist print ended Printed; persist printstarted; \
-                 send print Printed; printer 2; send print Printing",
+                "persist print ended Printed; send print Printed; printer 2; send print Queued { held_by: \"\" }",
+            ),
+            (
+                3,
+                "begins 2",
+                "persist printstarted; begin 2; send print Printing",
             ),
             (4, "print 1", "send print Printed"),
             (5, "restart", ""),
@@ -1130,7 +1148,19 @@ fn prints() {
                 "print 1",
                 r#"send print Queued { held_by: "printer_absent" }"#,
             ),
-            (1, "printer on", printing),
+            (1, "printer on", given),
+        ],
+    );
+    check(
+        "what the printer has not begun is printed after a restart",
+        UP,
+        &[
+            (0, "print 1", given),
+            (1, "restart", ""),
+            (0, "up", "hello [] []"),
+            (0, "printer on", ""),
+            (1, "print 1", given),
+            (2, "begins 1", begins),
         ],
     );
 }
@@ -1189,6 +1219,7 @@ const WORDS: &[&str] = &[
     "print 2",
     "printer on",
     "printer off",
+    "begins 1",
     "printed 1",
     "sale 1",
     "cancel 2",
@@ -1203,7 +1234,8 @@ const WORDS: &[&str] = &[
 #[derive(Default)]
 struct Watch {
     started: BTreeSet<AttemptId>,
-    printed: BTreeSet<PrintJobId>,
+    begun: BTreeSet<PrintJobId>,
+    undecided: BTreeSet<PrintJobId>,
     approvals: u32,
     is_reading: bool,
 }
@@ -1248,8 +1280,11 @@ impl Watch {
                 let state = &digest(completion.pos_id).unwrap().state;
                 assert_eq!(*state, DigestState::Completed(completion.clone()));
             }
-            Output::Printer(job) => {
-                assert!(self.printed.insert(job.job_id), "printed twice");
+            Output::BeginPrint(job_id) => {
+                let record = till.agent.journal().print(*job_id);
+                assert_eq!(record, Some(&PrintRecord::Started));
+                assert!(!self.undecided.contains(job_id), "printed twice");
+                self.begun.insert(*job_id);
             }
             Output::Show(Screen::Concluded(concluded)) => {
                 assert!(digest(concluded.pos_id).is_none(), "shown while it is open");
@@ -1287,6 +1322,7 @@ proptest::proptest! {
             if words == "restart" {
                 // What an engine concluded before, it must not grant again: only it remembers.
                 watch.started.clear();
+                watch.undecided.append(&mut watch.begun);
             }
             let shown = watch.approvals;
             for input in till.inputs(words) {

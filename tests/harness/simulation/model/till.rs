@@ -15,6 +15,8 @@ use crate::simulation::checker::{Checked, fail};
 
 /// Two tills with one identity that replace each other's links within this time are noticed.
 const TURNS_MS: u64 = 10 * 60 * 1_000;
+/// The window for a go on the slowest of the tills' clocks.
+const WINDOW_MS_MAX: u64 = GO_WINDOW_MS + GO_WINDOW_MS / 400;
 
 /// What was seen of a till.
 #[derive(Debug, Default)]
@@ -90,7 +92,7 @@ impl Model {
     pub fn go_arrives(&mut self, till: usize, now_ms: u64, grant: &Grant) {
         let seen = self.tills.entry(till).or_default();
         let said_ms = seen.said_ms.get(&grant.pos_id);
-        let is_timely = said_ms.is_some_and(|said_ms| now_ms <= said_ms + GO_WINDOW_MS);
+        let is_timely = said_ms.is_some_and(|said_ms| now_ms <= said_ms + WINDOW_MS_MAX);
         seen.goes
             .entry((grant.pos_id, grant.number))
             .and_modify(|go| *go = (go.0, now_ms, go.2 || is_timely))
@@ -117,7 +119,7 @@ impl Model {
                 format!("{pos_id} starts without a go"),
             );
         };
-        if !is_timely || now_ms > came_ms + GO_WINDOW_MS {
+        if !is_timely || now_ms > came_ms + WINDOW_MS_MAX {
             let what = format!("{attempt_id} starts long after the till's last word");
             return fail("nothing_starts_late", what);
         }
@@ -170,6 +172,12 @@ impl Model {
             return fail("first_print_once", what);
         }
         Ok(())
+    }
+
+    /// A terminal's journal was replaced by an older one: its numbers begin again.
+    pub fn numbers_begin_again(&mut self, till: usize) {
+        self.tills.entry(till).or_default().welcomed.clear();
+        self.papers.clear();
     }
 
     /// The engine's end of a link closes.
