@@ -16,6 +16,7 @@
 //! * [`history`]: what was committed, read from the store's log. [`checker`]: the rules;
 //!   [`answer`]: those about answers. [`model`]: what everybody outside may be told.
 //!   [`watch`]: where the world shows them what happens.
+//! * [`shrink`]: the smallest world that still fails.
 
 pub mod access;
 pub mod answer;
@@ -43,6 +44,7 @@ pub mod random;
 pub mod reader;
 pub mod rows;
 pub mod sabotage;
+pub mod shrink;
 pub mod staff;
 pub mod till;
 pub mod trouble;
@@ -54,11 +56,20 @@ pub mod world;
 pub use checker::Violation;
 pub use ending::Report;
 pub use sabotage::{CASES, Case, Sabotage};
-pub use world::World;
+pub use world::{Setup, World};
 
 /// Runs one seed to its end.
 pub fn run(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Report {
-    World::new(seed, sabotage, is_verbose).run()
+    replay(&Setup {
+        sabotage,
+        is_verbose,
+        ..Setup::new(seed)
+    })
+}
+
+/// Runs a world to its end.
+pub fn replay(setup: &Setup) -> Report {
+    World::new(setup).run()
 }
 
 /// How many seeds, from 1, it takes until the named checker catches a deliberate bug; none when it
@@ -70,10 +81,14 @@ pub fn seeds_until_caught(case: &Case) -> Option<u64> {
     })
 }
 
-/// Seeds that once found a bug: `tests/seeds.txt`, one to a line.
-pub fn saved_seeds() -> impl Iterator<Item = u64> {
+/// The file of worlds that once found a bug, one to a line.
+pub const SEEDS_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds.txt");
+
+/// Worlds that once found a bug.
+pub fn saved_seeds() -> impl Iterator<Item = Setup> {
     const SAVED: &str = include_str!("../seeds.txt");
-    SAVED
-        .lines()
-        .filter_map(|line| line.split('#').next()?.trim().parse().ok())
+    SAVED.lines().filter_map(|line| {
+        // A line that cannot be read must not be passed over.
+        Setup::from_line(line).unwrap_or_else(|error| unreachable!("tests/seeds.txt: {error}"))
+    })
 }

@@ -59,9 +59,9 @@ pub(super) fn fail(rule: &'static str, what: String) -> Checked {
 pub const AT_THE_END: [fn(&History, &Host) -> Checked; 7] = [
     money::host_is_asked_rightly,
     money::one_charge,
-    money::canceled_means_no_charge,
-    money::books_agree,
-    money::totals_agree,
     verdicts_are_true,
     statuses_are_true,
+    money::canceled_means_no_charge,
+    money::totals_agree,
+    money::books_agree,
 ];

@@ -111,6 +111,9 @@ impl World {
 
     fn begin_call(&mut self, client: usize) {
         let request = self.a_request(client);
+        if !self.plan.takes() {
+            return;
+        }
         let is_read = matches!(request, Request::ReadPos { .. });
         self.intentions += 1;
         let mut key = [1; 32];

@@ -102,21 +102,37 @@ pub struct Plan {
     pub struck: BTreeMap<Fault, u64>,
     /// Nothing goes wrong any more.
     pub is_over: bool,
+    without: BTreeSet<u32>,
+    choices: u32,
 }
 
 impl Plan {
     /// A random subset; one seed in eight has none.
-    pub fn draw(random: &mut Random) -> Self {
-        let mut plan = Self::default();
+    pub fn draw(random: &mut Random, without: BTreeSet<u32>) -> Self {
+        let mut plan = Self {
+            without,
+            ..Self::default()
+        };
         if !random.chance(12) {
             let percent = *random.pick(&[15, 35, 60]);
             for fault in Fault::ALL {
-                if random.chance(percent) {
+                if random.chance(percent) && plan.takes() {
                     plan.on.insert(*fault);
                 }
             }
         }
         plan
+    }
+
+    /// Gives something that is about to be done its number; false when that is left out.
+    pub fn takes(&mut self) -> bool {
+        self.choices += 1;
+        !self.without.contains(&self.choices)
+    }
+
+    /// How many numbers were given.
+    pub const fn choices(&self) -> u32 {
+        self.choices
     }
 
     /// Whether the fault may strike.
@@ -140,7 +156,7 @@ impl Plan {
 
     /// Strikes in `percent` of a hundred cases, if the seed has the fault.
     pub fn strikes(&mut self, fault: Fault, percent: u64, random: &mut Random) -> bool {
-        let strikes = self.has(fault) && random.chance(percent);
+        let strikes = self.has(fault) && random.chance(percent) && self.takes();
         if strikes {
             self.strike(fault);
         }

@@ -62,6 +62,12 @@ impl Default for Acquirer {
 }
 
 impl Acquirer {
+    /// A ticket that was never used.
+    pub(super) fn next_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
     fn note_asking(&mut self, request: &AcquirerRequest, now_ms: u64) {
         if matches!(request.action, AcquirerAction::Reverse { .. }) {
             self.undoing_ms.insert(request.transaction_id, now_ms);
@@ -99,8 +105,7 @@ impl World {
         self.acquirer.note_asking(&request, self.now_ms);
         let fault = self.line_fault();
         self.note(|| format!("to acquirer ({fault:?}): {request:?}"));
-        self.acquirer.tickets += 1;
-        let ticket = Ticket(self.acquirer.tickets);
+        let ticket = self.acquirer.next_ticket();
         self.acquirer.asked.insert(ticket, asked);
         let now = self.true_now();
         if self.sabotage == Some(Sabotage::AuthorizeTwice) {
@@ -111,7 +116,7 @@ impl World {
         self.collect_answers();
     }
 
-    fn line_fault(&mut self) -> Option<LineFault> {
+    pub(super) fn line_fault(&mut self) -> Option<LineFault> {
         if !self.plan.strikes(Fault::HostTrouble, 35, &mut self.random) {
             return None;
         }
@@ -181,7 +186,7 @@ impl World {
         self.ids.now_ms = EPOCH_MS + self.now_ms;
         let transaction_id = TransactionId::from_uuid(self.ids.next());
         self.history.pos_of.insert(transaction_id, report.pos_id);
-        self.acquirer.tickets += 1;
+        let ticket = self.acquirer.next_ticket();
         let sent_at = self.true_now();
         let merchant = self.tills[till].merchant;
         let request = AcquirerRequest {
@@ -203,7 +208,6 @@ impl World {
                 card: engine::acquirer::SealedCard::new(report.data.clone()),
             },
         };
-        let ticket = Ticket(self.acquirer.tickets);
         self.acquirer.line.submit(sent_at, ticket, request, None);
     }
 }

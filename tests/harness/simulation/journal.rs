@@ -8,8 +8,8 @@ use terminal_agent::machine::agent::Input;
 use terminal_agent::machine::record::{JOURNAL_FORMAT, JournalEntry, JournalState};
 
 use super::event::Event;
-use super::sabotage::Sabotage;
 use super::random::Random;
+use super::sabotage::Sabotage;
 use super::till::Persist;
 use super::world::World;
 
@@ -37,6 +37,12 @@ impl Disk {
     /// What is on stable storage.
     pub fn synced(&self) -> &[JournalEntry] {
         self.entries.get(..self.synced).unwrap_or_default()
+    }
+
+    /// Sabotage: loses entries.
+    pub fn forget(&mut self, is_lost: impl Fn(&JournalEntry) -> bool) {
+        self.entries.retain(|entry| !is_lost(entry));
+        self.synced = self.entries.len();
     }
 
     /// The power fails: of what was not synced a prefix is left, and a torn piece of the next.
@@ -104,8 +110,7 @@ impl Disk {
 
 impl World {
     /// The journal's thread writes.
-    pub fn journal_writes(&mut self, number: usize, life: u64, mut entries: Persist) {
-        self.lie_in_journal(&mut entries);
+    pub fn journal_writes(&mut self, number: usize, life: u64, entries: Persist) {
         let skips_sync = self.sabotage == Some(Sabotage::SkipJournalSync);
         let till = &mut self.tills[number];
         if till.life != life {

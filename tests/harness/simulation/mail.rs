@@ -13,6 +13,7 @@ use protocol::link::{HandshakeReply, Refused, RefusedReason, ToEngine};
 
 use super::checker::{self, Violation};
 use super::engine::{Caller, Mail, Return};
+use super::watch::Seen;
 use super::world::World;
 
 impl World {
@@ -90,10 +91,12 @@ impl World {
     pub(super) fn terminal_hears(&mut self, till: usize, input: TerminalInput) {
         let mut out = Vec::new();
         let now = self.engine_now();
+        let seen = Seen::of(&input);
         if matches!(input, TerminalInput::Reset { is_renewed: true }) {
             self.duplicates.remove(&till);
         }
         self.engine.terminals[till].handle(now, input, &mut out);
+        self.check_link(till, &seen, &out);
         for output in out {
             if self.ends_here() {
                 return;
@@ -104,8 +107,6 @@ impl World {
                         let what = format!("terminal {till} is welcomed as one of two");
                         self.violate(Violation::new("duplicates_stay_out", what));
                     }
-                    let checked = self.model.welcomed(till, socket);
-                    self.check(checked);
                     self.say(socket, &HandshakeReply::Welcome(welcome));
                 }
                 TerminalOutput::Refuse { socket, reason } => {

@@ -100,6 +100,7 @@ impl World {
         self.cut_all(|connection| connection.engine_life == life);
         self.follow_history();
         self.lie_in_crash(kept);
+        self.model.engine_ends();
         for caller in callers.into_values() {
             if let Return::Staff(errand) = caller.to {
                 self.errand_answered(errand, Err(Rejection::Busy));

@@ -69,7 +69,11 @@ impl Rows for View<'_> {
         limit: usize,
     ) -> Result<Vec<KeyValue>, ReadFault> {
         let mut found = self.store.scan(prefix, from, limit)?;
-        for (key, value) in self.folded.iter().filter(|(key, _)| key.starts_with(prefix)) {
+        for (key, value) in self
+            .folded
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix))
+        {
             found.retain(|(known, _)| known != key);
             found.extend(value.clone().map(|value| (key.clone(), value)));
         }

@@ -31,6 +31,8 @@ words! {
         AckBeforeSync = "ack-before-sync",
         /// Rows reach the state although their log batch was lost.
         FoldBeforeSync = "fold-before-sync",
+        /// A crash leaves the log and takes rows that follow from it.
+        LoseRows = "checkpoint-before-flush",
         /// Authorizations are sent twice.
         AuthorizeTwice = "authorize-twice",
         /// Repeats go out under another trace number.
@@ -39,6 +41,8 @@ words! {
         ReuseTraces = "reuse-traces-after-restart",
         /// Adjustments are taken for acknowledged without being sent.
         DropAdjustments = "drop-adjustments",
+        /// Adjustments change other amounts than were asked for, which cancel each other out.
+        AdjustByTurns = "adjust-by-turns",
         /// Adjustments that get no answer are reversed instead of repeated.
         ReverseAdjustments = "reverse-adjustments",
         /// Voids are taken for acknowledged without being sent.
@@ -61,6 +65,10 @@ words! {
         ClaimNothing = "claim-nothing",
         /// A key is claimed in a commit of its own, before that of the effect.
         ClaimFirst = "claim-before-commit",
+        /// A key with another body gets the answer of the first.
+        AnswerOtherBody = "answer-other-body",
+        /// A repeat is taken for another body.
+        ConflictAlways = "conflict-with-itself",
         /// A refusal uses its key up.
         BurnKeys = "burn-keys",
         /// A replay is not what was first answered.
@@ -79,6 +87,10 @@ words! {
         ForgetReconcile = "forget-reconcile",
         /// An older hello replaces a newer link.
         ForgetEpoch = "forget-epoch",
+        /// What a till has said on an older link counts.
+        HearOldLinks = "hear-old-links",
+        /// Two tills with one identity may take turns.
+        UnnoticedCopy = "duplicate-identity-unnoticed",
         /// A restarted engine does not load what is open.
         ForgetOpenWork = "forget-open-work",
         /// The till is told of an approval by the acquirer's answer.
@@ -89,6 +101,8 @@ words! {
         ConfirmForTill = "confirm-for-till",
         /// Card data goes to the acquirer although its attempt is over.
         AuthorizeUncommitted = "authorize-uncommitted",
+        /// The amount that the card was asked for is not compared.
+        ReadOtherAmount = "amount-not-compared",
         /// The engine judges what tills say by a clock that is behind.
         StaleClock = "stale-clock",
         /// The agent touches the reader whenever the go comes.
@@ -105,6 +119,8 @@ words! {
         WrongVerdict = "wrong-verdict",
         /// A transaction that stands is stored as declined.
         WrongStatus = "wrong-status",
+        /// A till is told another end than everybody else.
+        TellTillOtherwise = "tell-till-otherwise",
         /// The final event is published twice.
         FinalEventTwice = "final-event-twice",
         /// An approval for less than asked stands unasked.
@@ -146,21 +162,25 @@ pub const CASES: &[Case] = &{
         case(S::KeepRefused, "answers_hold", 500),
         case(S::AckBeforeSync, "answered_is_kept", 500),
         case(S::FoldBeforeSync, "rows_are_the_log", 500),
+        case(S::LoseRows, "nothing_is_lost", 500),
         case(S::AuthorizeTwice, "host_is_asked_rightly", 500),
         case(S::NewTraceOnRepeat, "repeats_are_unchanged", 500),
         case(S::ReuseTraces, "traces_are_new", 500),
-        case(S::DropAdjustments, "books_agree", 500),
+        case(S::DropAdjustments, "totals_agree", 500),
+        case(S::AdjustByTurns, "books_agree", 500),
         case(S::ReverseAdjustments, "repeats_are_unchanged", 500),
         case(S::DropVoids, "voided_means_undone", 500),
         case(S::VoidEarly, "voided_means_undone", 500),
         case(S::DropReversals, "told_is_true", 500),
         case(S::DropReversalsOnRestart, "somebody_keeps_asking", 500),
         case(S::ReverseOnce, "somebody_keeps_asking", 500),
-        case(S::CountNotFound, "canceled_means_no_charge", 500),
+        case(S::CountNotFound, "told_is_true", 500),
         case(S::AcceptLateApproval, "reversal_is_irrevocable", 500),
         case(S::ForgetKeys, "one_charge", 500),
         case(S::ClaimNothing, "one_charge", 500),
         case(S::ClaimFirst, "keys_are_claimed_with_effects", 500),
+        case(S::AnswerOtherBody, "one_body_for_each_key", 500),
+        case(S::ConflictAlways, "keys_conflict_rightly", 500),
         case(S::BurnKeys, "refusals_burn_no_key", 500),
         case(S::ChangeReplay, "replay_is_same", 500),
         case(S::LoseAnswers, "every_request_is_answered", 500),
@@ -170,11 +190,18 @@ pub const CASES: &[Case] = &{
         case(S::ForgetCopies, "first_print_once", 500),
         case(S::ForgetReconcile, "converges", 500),
         case(S::ForgetEpoch, "newest_link_wins", 500),
+        case(S::HearOldLinks, "old_links_are_silent", 500),
+        case(S::UnnoticedCopy, "copies_are_refused", 500),
         case(S::ForgetOpenWork, "one_attempt_per_terminal", 500),
         case(S::ApproveEarly, "approved_shown_only_after_commit", 500),
-        case(S::ApproveUnacknowledged, "approved_shown_only_after_commit", 500),
+        case(
+            S::ApproveUnacknowledged,
+            "approved_shown_only_after_commit",
+            500,
+        ),
         case(S::ConfirmForTill, "approved_only_when_confirmed", 500),
-        case(S::AuthorizeUncommitted, "one_charge", 500),
+        case(S::AuthorizeUncommitted, "canceled_means_no_charge", 500),
+        case(S::ReadOtherAmount, "only_read_cards_are_charged", 500),
         case(S::StaleClock, "no_expired_attempt_authorized", 500),
         case(S::StartLate, "nothing_starts_late", 500),
         case(S::SameAttempt, "attempts_are_new", 500),
@@ -183,6 +210,7 @@ pub const CASES: &[Case] = &{
         case(S::CancelLate, "stages_follow_the_table", 500),
         case(S::WrongVerdict, "verdicts_are_true", 500),
         case(S::WrongStatus, "statuses_are_true", 500),
+        case(S::TellTillOtherwise, "final_stays_final", 500),
         case(S::FinalEventTwice, "one_final_event", 500),
         case(S::KeepPartial, "partial_only_when_accepted", 500),
         case(S::ChangeAmount, "charged_as_asked", 500),
@@ -203,4 +231,10 @@ pub struct Lies {
     pub(super) folded: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// Hellos so far.
     hellos: u64,
+    /// The newest link of each till that was welcomed.
+    pub(super) links: BTreeMap<usize, u64>,
+    /// Card data as it was read, by what the engine was made to hear.
+    cards: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Adjustments so far.
+    adjustments: u64,
 }

@@ -128,7 +128,8 @@ impl World {
     /// Somebody does what they have set out to do, or tries again later.
     pub(super) fn run_errand(&mut self, errand: Errand) {
         if !self.engine.is_up {
-            self.queue.push(self.now_ms + 2_000, Event::Staff { errand });
+            self.queue
+                .push(self.now_ms + 2_000, Event::Staff { errand });
             return;
         }
         let (merchant, request) = match errand {
@@ -199,7 +200,8 @@ impl World {
             // Open work, a busy engine, a code that is too old.
             (Errand::Redeem { till, .. }, Err(_)) => self.send_technician(till),
             (errand, Err(_)) => {
-                self.queue.push(self.now_ms + 3_000, Event::Staff { errand });
+                self.queue
+                    .push(self.now_ms + 3_000, Event::Staff { errand });
             }
         }
     }

@@ -10,9 +10,7 @@ use firmware_sim::printer::Input as FirmwareInput;
 use firmware_sim::reader::{Input as ReaderInput, Phase, Reader, ReaderConfig};
 use protocol::id::{JournalId, TerminalId};
 use protocol::link::PosStatus;
-use terminal_agent::machine::agent::{
-    Agent, ControlCommand, ControlId, Input, Output,
-};
+use terminal_agent::machine::agent::{Agent, ControlCommand, ControlId, Input, Output};
 use terminal_agent::machine::printer;
 use terminal_agent::machine::reader::{self, ReaderConversation, ReaderConversationConfig};
 use terminal_agent::machine::record::JournalEntry;
@@ -198,6 +196,7 @@ impl World {
         let fresh = JournalId::from_uuid(self.ids.next());
         let now_ms = self.now_ms;
         let config = self.agent_config();
+        self.lie_on_disk(number);
         let till = &mut self.tills[number];
         if till.process.is_some() || till.is_gone {
             return;

@@ -22,6 +22,9 @@ impl World {
             return;
         }
         let fault = *self.random.pick(&kinds);
+        if !self.plan.takes() {
+            return;
+        }
         let till = self.random.index(self.tills.len());
         self.note(|| format!("trouble: {} (till {till})", fault.word()));
         match fault {
@@ -91,11 +94,12 @@ impl World {
                 }
             }
             Fault::DiskFull if self.random.chance(50) => {
-                let space = *self.random.pick(&[Space::Reserve, Space::Reserve, Space::Nothing]);
+                let space = *self
+                    .random
+                    .pick(&[Space::Reserve, Space::Reserve, Space::Nothing]);
                 self.engine.store.set_space(space);
                 let pause_ms = self.random.between(500, 30_000);
-                self.queue
-                    .push(self.now_ms + pause_ms, Event::SpaceReturns);
+                self.queue.push(self.now_ms + pause_ms, Event::SpaceReturns);
             }
             Fault::JournalFull if self.random.chance(50) => {
                 self.tills[till].disk.is_full = true;

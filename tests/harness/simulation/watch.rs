@@ -5,7 +5,9 @@ use std::sync::Arc;
 use engine::domain::pos::PosTransaction;
 use engine::domain::rejection::Rejection;
 use engine::owner::key;
+use engine::owner::merchant::TerminalEvent;
 use engine::owner::request::{Answer, Reply, Request};
+use engine::owner::terminal::{TerminalInput, TerminalOutput};
 use engine::store::{KeyValue, Rows};
 use protocol::id::{PosTransactionId, PrintJobId};
 use protocol::link::{HostDecision, PosStatus, ToAgent, ToEngine};
@@ -35,7 +37,55 @@ const SPACES: [u8; 12] = [
     key::COPY_MARK,
 ];
 
+/// What reaches a terminal's owner, as far as the model wants to know.
+pub(super) enum Seen {
+    /// Something was said.
+    Said(Box<ToEngine>),
+    /// A socket has closed.
+    Closed(u64),
+    /// Something else.
+    Other,
+}
+
+impl Seen {
+    pub(super) fn of(input: &TerminalInput) -> Self {
+        match input {
+            TerminalInput::Said { message, .. } => Self::Said(message.clone()),
+            TerminalInput::Closed { socket } => Self::Closed(*socket),
+            _ => Self::Other,
+        }
+    }
+}
+
 impl World {
+    /// Holds what became of a link's input against what was seen on it.
+    pub(super) fn check_link(&mut self, till: usize, seen: &Seen, out: &[TerminalOutput]) {
+        let is_said = |one: &TerminalOutput| match one {
+            TerminalOutput::Merchant(event) => matches!(**event, TerminalEvent::Said(_)),
+            _ => false,
+        };
+        match seen {
+            Seen::Said(message) => {
+                let is_taken = out.iter().any(is_said);
+                let checked = self.model.looked_at(till, message, is_taken);
+                self.check(checked);
+            }
+            Seen::Closed(socket) => self.model.hung_up(till, *socket),
+            Seen::Other => {}
+        }
+        for output in out {
+            match output {
+                TerminalOutput::Welcome { socket, .. } => {
+                    self.lies.links.insert(till, *socket);
+                    let checked = self.model.welcomed(till, *socket);
+                    self.check(checked);
+                }
+                TerminalOutput::Close { socket } => self.model.hung_up(till, *socket),
+                _ => {}
+            }
+        }
+    }
+
     pub(super) fn note_request(&mut self, caller: &Caller, request: &Request) {
         if let Request::StartPos(start) = request {
             self.model.asks_to_start(start);
@@ -46,7 +96,11 @@ impl World {
     }
 
     /// Holds an answer against what everybody has seen.
-    pub(super) fn check_told(&mut self, caller: &Caller, reply: &Result<Reply, Rejection>) -> Checked {
+    pub(super) fn check_told(
+        &mut self,
+        caller: &Caller,
+        reply: &Result<Reply, Rejection>,
+    ) -> Checked {
         let host = self.acquirer.line.host();
         match reply {
             Ok(Reply::Fresh(Answer::Started(pos) | Answer::Pos(pos) | Answer::Canceled(pos))) => {
@@ -64,7 +118,8 @@ impl World {
             let merchant_id = self.engine.merchants[caller.merchant].id;
             let row = key::claim(merchant_id, claim.key);
             let is_claimed = self.history.rows.contains_key(&row);
-            self.model.key_answered(claim.key, is_claimed, reply)?;
+            self.model
+                .key_answered(claim.key, claim.fingerprint, is_claimed, reply)?;
         }
         Ok(())
     }
@@ -83,9 +138,7 @@ impl World {
             }
             ToAgent::ReadCard(grant) => {
                 self.model.granted(grant)?;
-                self.is_committed(grant.pos_id, |pos| {
-                    pos.attempt(grant.attempt_id).is_some()
-                })
+                self.is_committed(grant.pos_id, |pos| pos.attempt(grant.attempt_id).is_some())
             }
             ToAgent::HostAnswer(answer) if answer.decision == HostDecision::Approved => {
                 self.is_committed(answer.pos_id, |pos| pos.approved.is_some())
@@ -178,18 +231,28 @@ impl World {
             is_in_doubt && self.now_ms > asked.unwrap_or(0).max(up_ms) + ASKING_MS_MAX
         });
         if let Some(silent) = silent {
-            let checked = fail("somebody_keeps_asking", format!("nobody asks about {}", silent.id));
+            let checked = fail(
+                "somebody_keeps_asking",
+                format!("nobody asks about {}", silent.id),
+            );
             self.check(checked);
         }
     }
 
     /// When everything else has an end, nobody waits for an answer that will not come.
     pub(super) fn every_request_is_answered(&self) -> Checked {
-        let mut owners = self.engine.merchants.iter().filter_map(|side| side.owner.as_ref());
+        let mut owners = self
+            .engine
+            .merchants
+            .iter()
+            .filter_map(|side| side.owner.as_ref());
         let waits = owners.any(|owner| owner.poll_deadline().is_some());
         if self.engine.is_idle() && !waits && !self.engine.callers.is_empty() {
             let callers = self.engine.callers.len();
-            return fail("every_request_is_answered", format!("{callers} callers wait"));
+            return fail(
+                "every_request_is_answered",
+                format!("{callers} callers wait"),
+            );
         }
         Ok(())
     }

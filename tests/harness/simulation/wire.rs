@@ -4,8 +4,8 @@
 use engine::owner::terminal::{TerminalInput, VerifiedHello};
 use protocol::id::IncarnationId;
 use protocol::link::{
-    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, Refused, RefusedReason,
-    SILENCE_MS_MAX, ToAgent, ToEngine, VERSION, VERSION_MIN, decode, encode,
+    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, Refused,
+    RefusedReason, SILENCE_MS_MAX, ToAgent, ToEngine, VERSION, VERSION_MIN, decode, encode,
 };
 use terminal_agent::machine::agent::Input;
 
@@ -235,7 +235,7 @@ impl World {
     }
 
     fn engine_receives(&mut self, socket: u64, till: usize, bytes: &[u8]) {
-        let input = if let Ok(message) = decode::<ToEngine>(bytes) {
+        let input = if let Ok(mut message) = decode::<ToEngine>(bytes) {
             if self.sabotage == Some(Sabotage::AuthorizeUncommitted)
                 && let ToEngine::Card(report) = &message
                 && self
@@ -246,6 +246,9 @@ impl World {
             {
                 self.authorize_uncommitted(till, report);
             }
+            let terminal = self.tills[till].terminal;
+            self.model.said_on(terminal, socket, &message);
+            let socket = self.lie_to_engine(terminal, socket, &mut message);
             TerminalInput::Said {
                 socket,
                 message: Box::new(message),
@@ -258,7 +261,8 @@ impl World {
                 return;
             }
             let seen = (hello.journal_id, hello.boot, hello.connection);
-            self.model.hello(self.tills[till].terminal, socket, seen);
+            let terminal = self.tills[till].terminal;
+            self.model.hello(terminal, socket, self.now_ms, seen);
             let mut hello = VerifiedHello {
                 socket,
                 journal_id: hello.journal_id,
@@ -268,7 +272,7 @@ impl World {
                 prints: hello.prints,
                 has_simulator: hello.has_simulator,
             };
-            self.lie_in_hello(&mut hello);
+            self.lie_in_hello(terminal, &mut hello);
             TerminalInput::Hello(Box::new(hello))
         } else {
             self.broken("the engine cannot read a frame".to_owned());
@@ -294,6 +298,8 @@ impl World {
                 Ok(ToAgent::Ping) => self.till_writes(number, socket, &ToEngine::Pong),
                 Ok(ToAgent::Pong) => {}
                 Ok(message) => {
+                    let mut message = message;
+                    self.lie_to_till(&mut message);
                     if let ToAgent::ReadCard(grant) = &message {
                         self.model.go_arrives(number, self.now_ms, grant);
                     }

@@ -18,8 +18,8 @@ use super::event::Event;
 use super::fault::Plan;
 use super::history::History;
 use super::host::Acquirer;
-use super::model::Model;
 use super::link::Network;
+use super::model::Model;
 use super::queue::Queue;
 use super::random::{Random, SeededIds};
 use super::sabotage::{Lies, Sabotage};
@@ -29,6 +29,31 @@ use super::till::Till;
 pub const EPOCH_MS: u64 = 1_800_000_000_000;
 /// More events than this at one instant are a loop that does not end.
 const EVENTS_PER_INSTANT_MAX: u32 = 20_000;
+
+/// Everything that a world follows from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// The seed.
+    pub seed: u64,
+    /// A deliberate bug.
+    pub sabotage: Option<Sabotage>,
+    /// Numbers of what is left out; see [`super::shrink`].
+    pub without: BTreeSet<u32>,
+    /// Whether everything that happens is printed.
+    pub is_verbose: bool,
+}
+
+impl Setup {
+    /// The whole world of a seed.
+    pub const fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            sabotage: None,
+            without: BTreeSet::new(),
+            is_verbose: false,
+        }
+    }
+}
 
 /// A world.
 pub struct World {
@@ -65,10 +90,16 @@ pub struct World {
 }
 
 impl World {
-    /// The world of a seed, before anything has happened.
-    pub fn new(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Self {
+    /// A world before anything has happened.
+    pub fn new(setup: &Setup) -> Self {
+        let Setup {
+            seed,
+            sabotage,
+            is_verbose,
+            ..
+        } = *setup;
         let mut random = Random::new(seed);
-        let plan = Plan::draw(&mut random);
+        let plan = Plan::draw(&mut random, setup.without.clone());
         // A short life of attempts makes the last moment frequent.
         let attempt_ms = *random.pick(&[8_000, 20_000, 60_000]);
         let limits = Limits {

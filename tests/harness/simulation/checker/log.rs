@@ -61,7 +61,10 @@ pub fn keys_are_claimed_with_effects(history: &History, claim: &Claim) -> Checke
     if history.objects.contains(&claim.resource) {
         Ok(())
     } else {
-        let what = format!("a key is claimed for {:?}, which is not there", claim.resource);
+        let what = format!(
+            "a key is claimed for {:?}, which is not there",
+            claim.resource
+        );
         fail("keys_are_claimed_with_effects", what)
     }
 }

@@ -161,7 +161,10 @@ pub fn reversal_is_irrevocable(before: &Transaction, after: &Transaction) -> Che
     if is_kept {
         Ok(())
     } else {
-        let what = format!("{} went from {:?} to {:?}", after.id, before.state, after.state);
+        let what = format!(
+            "{} went from {:?} to {:?}",
+            after.id, before.state, after.state
+        );
         fail("reversal_is_irrevocable", what)
     }
 }

@@ -64,7 +64,10 @@ impl Model {
         if is_same {
             Ok(())
         } else {
-            let what = format!("{} is granted again as number {}", grant.attempt_id, grant.number);
+            let what = format!(
+                "{} is granted again as number {}",
+                grant.attempt_id, grant.number
+            );
             fail("attempts_are_new", what)
         }
     }
@@ -127,7 +130,10 @@ impl Model {
             return fail(rule, format!("{id} charges a card that nobody read"));
         };
         if *card.charged_by.get_or_insert(id) != id {
-            return fail(rule, format!("{id} charges the card of {:?}", card.charged_by));
+            return fail(
+                rule,
+                format!("{id} charges the card of {:?}", card.charged_by),
+            );
         }
         let granted = self.grants.get(&card.attempt_id);
         let is_granted = granted
@@ -135,9 +141,15 @@ impl Model {
         if !is_granted || card.amount != amount {
             return fail(rule, format!("{id} charges {amount} as nobody asked"));
         }
-        if !self.traces.insert((request.terminal_id, request.trace.number)) {
+        if !self
+            .traces
+            .insert((request.terminal_id, request.trace.number))
+        {
             let number = request.trace.number;
-            return fail("traces_are_new", format!("{id} has the trace number {number} again"));
+            return fail(
+                "traces_are_new",
+                format!("{id} has the trace number {number} again"),
+            );
         }
         let charge = Charge {
             pos_id: card.pos_id,
@@ -169,7 +181,9 @@ impl Model {
             let what = format!("{id}: {:?} repeats {last:?}", request.action);
             return fail(rule, what);
         }
-        charge.asked.insert(request.sending.number, request.action.clone());
+        charge
+            .asked
+            .insert(request.sending.number, request.action.clone());
         Ok(())
     }
 

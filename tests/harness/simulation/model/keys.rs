@@ -12,6 +12,8 @@ use crate::simulation::checker::{Checked, fail};
 pub(super) struct Key {
     first: Fingerprint,
     bodies: u32,
+    /// The body that was answered.
+    answered: Option<Fingerprint>,
 }
 
 impl Model {
@@ -20,6 +22,7 @@ impl Model {
         let known = self.keys.entry(key).or_insert(Key {
             first: body,
             bodies: 1,
+            answered: None,
         });
         if known.first != body {
             known.bodies += 1;
@@ -30,10 +33,11 @@ impl Model {
     /// conflicts with it.
     ///
     /// # Errors
-    /// `refusals_burn_no_key`, `keys_conflict_rightly`.
+    /// `refusals_burn_no_key`, `keys_conflict_rightly`, `one_body_for_each_key`.
     pub fn key_answered(
-        &self,
+        &mut self,
         key: ClaimKey,
+        body: Fingerprint,
         is_claimed: bool,
         reply: &Result<Reply, Rejection>,
     ) -> Checked {
@@ -46,8 +50,14 @@ impl Model {
             let what = "a key counts as used, and nothing was done with it".to_owned();
             return fail("refusals_burn_no_key", what);
         }
-        let has_other = self.keys.get(&key).is_some_and(|known| known.bodies > 1);
-        if matches!(reply, Err(Rejection::IdempotencyConflict)) && !has_other {
+        let Some(known) = self.keys.get_mut(&key) else {
+            return Ok(());
+        };
+        if reply.is_ok() && *known.answered.get_or_insert(body) != body {
+            let what = "a key is answered for two bodies".to_owned();
+            return fail("one_body_for_each_key", what);
+        }
+        if matches!(reply, Err(Rejection::IdempotencyConflict)) && known.bodies == 1 {
             let what = "a key conflicts with itself".to_owned();
             return fail("keys_conflict_rightly", what);
         }

@@ -2,11 +2,11 @@
 
 use engine::acquirer::host::{BookState, Host};
 use engine::domain::pos::{PosTransaction, Verdict};
-use engine::owner::request::StartPos;
-use engine::store::Rows;
 use engine::domain::transaction::Transaction;
 use engine::owner::key;
+use engine::owner::request::StartPos;
 use engine::owner::work::Stored as _;
+use engine::store::Rows;
 use protocol::id::{MerchantId, PosTransactionId, TransactionId};
 use protocol::link::{Concluded, Offer, PosStatus};
 use protocol::money::Money;
@@ -71,7 +71,10 @@ impl Model {
         sale.told_revision = sale.told_revision.max(pos.revision);
         let asked = self.asked_for(pos.id);
         if asked.is_none_or(|asked| asked.amount != pos.base || asked.kind != pos.kind) {
-            return fail("charged_as_asked", format!("{} is for {}", pos.id, pos.base));
+            return fail(
+                "charged_as_asked",
+                format!("{} is for {}", pos.id, pos.base),
+            );
         }
         self.told_status(pos.id, pos.status(), host)?;
         if pos.status() == PosStatus::Approved {
@@ -119,7 +122,9 @@ impl Model {
             })
         };
         let standing = entries().filter(|one| one.standing().is_some()).count();
-        let voided = entries().filter(|one| one.state == BookState::Voided).count();
+        let voided = entries()
+            .filter(|one| one.state == BookState::Voided)
+            .count();
         let is_true = match status {
             PosStatus::InProgress | PosStatus::InDoubt => true,
             PosStatus::Approved => standing + voided == 1,

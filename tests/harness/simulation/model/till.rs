@@ -1,7 +1,7 @@
 //! What a till may do: when it touches the reader, what is on its disk before it acts, which link
 //! it speaks on, what comes out of its printer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::id::{AttemptId, JournalId, PosTransactionId, PrintJobId};
 use protocol::link::{
@@ -13,6 +13,8 @@ use terminal_agent::machine::record::JournalEntry;
 use super::Model;
 use crate::simulation::checker::{Checked, fail};
 
+/// Two tills with one identity that replace each other's links within this time are noticed.
+const TURNS_MS: u64 = 10 * 60 * 1_000;
 /// The window for a go on the slowest of the tills' clocks.
 const WINDOW_MS_MAX: u64 = GO_WINDOW_MS + GO_WINDOW_MS / 400;
 
@@ -25,6 +27,14 @@ pub(super) struct Seen {
     goes: BTreeMap<(PosTransactionId, u32), (AttemptId, u64, bool)>,
     /// The newest hello of each journal that was welcomed.
     welcomed: BTreeMap<JournalId, (u64, u64)>,
+    /// The link that the engine has welcomed last, and its journal.
+    link: Option<(u64, JournalId)>,
+    /// The journal whose open link was replaced by that of another one, and when.
+    replaced: Option<(JournalId, u64)>,
+    /// Sockets whose hello shows that two tills take turns.
+    copies: BTreeSet<u64>,
+    /// Where that came from which the engine has not looked at yet.
+    heard_on: VecDeque<u64>,
     /// Hellos that have reached the engine, by socket.
     hellos: BTreeMap<u64, (JournalId, u64, u64)>,
 }
@@ -104,15 +114,20 @@ impl Model {
         let seen = self.tills.get(&till);
         let go = seen.and_then(|seen| seen.goes.get(&(pos_id, number)));
         let Some((attempt_id, came_ms, is_timely)) = go else {
-            return fail("nothing_starts_late", format!("{pos_id} starts without a go"));
+            return fail(
+                "nothing_starts_late",
+                format!("{pos_id} starts without a go"),
+            );
         };
         if !is_timely || now_ms > came_ms + WINDOW_MS_MAX {
             let what = format!("{attempt_id} starts long after the till's last word");
             return fail("nothing_starts_late", what);
         }
-        written(synced, *attempt_id, |entry| {
-            matches!(entry, JournalEntry::Intent { attempt_id: id, .. } if id == attempt_id)
-        })
+        written(
+            synced,
+            *attempt_id,
+            |entry| matches!(entry, JournalEntry::Intent { attempt_id: id, .. } if id == attempt_id),
+        )
     }
 
     /// A till sends something that its journal must hold first.
@@ -147,9 +162,11 @@ impl Model {
         receipt: &Receipt,
         synced: &[JournalEntry],
     ) -> Checked {
-        written(synced, job_id, |entry| {
-            matches!(entry, JournalEntry::PrintStarted { job_id: id } if *id == job_id)
-        })?;
+        written(
+            synced,
+            job_id,
+            |entry| matches!(entry, JournalEntry::PrintStarted { job_id: id } if *id == job_id),
+        )?;
         if !receipt.is_duplicate && !self.papers.insert(format!("{receipt:?}")) {
             let what = format!("{job_id} prints what was printed before, without DUPLICATE");
             return fail("first_print_once", what);
@@ -163,21 +180,78 @@ impl Model {
         self.papers.clear();
     }
 
-    /// A hello reaches the engine.
-    pub fn hello(&mut self, till: usize, socket: u64, hello: (JournalId, u64, u64)) {
+    /// The engine's end of a link closes.
+    pub fn hung_up(&mut self, till: usize, socket: u64) {
         let seen = self.tills.entry(till).or_default();
+        seen.link = seen.link.filter(|link| link.0 != socket);
+    }
+
+    /// The engine's process has ended: what it knew of links is gone.
+    pub fn engine_ends(&mut self) {
+        for seen in self.tills.values_mut() {
+            seen.link = None;
+            seen.replaced = None;
+            seen.copies.clear();
+            seen.heard_on.clear();
+        }
+    }
+
+    /// Something that a till has said reaches the engine's end of a socket.
+    pub fn said_on(&mut self, till: usize, socket: u64, message: &ToEngine) {
+        if is_for_merchant(message) {
+            let seen = self.tills.entry(till).or_default();
+            seen.heard_on.push_back(socket);
+        }
+    }
+
+    /// The engine looks at what came, and takes it or not.
+    ///
+    /// # Errors
+    /// `old_links_are_silent`.
+    pub fn looked_at(&mut self, till: usize, message: &ToEngine, is_taken: bool) -> Checked {
+        if !is_for_merchant(message) {
+            return Ok(());
+        }
+        let seen = self.tills.entry(till).or_default();
+        let socket = seen.heard_on.pop_front();
+        let newest = seen.link.map(|link| link.0);
+        if is_taken && socket != newest {
+            let what = format!("till {till} was heard on {socket:?}, its link is {newest:?}");
+            return fail("old_links_are_silent", what);
+        }
+        Ok(())
+    }
+
+    /// A hello reaches the engine.
+    pub fn hello(&mut self, till: usize, socket: u64, now_ms: u64, hello: (JournalId, u64, u64)) {
+        let seen = self.tills.entry(till).or_default();
+        if let Some((_, journal_id)) = seen.link.filter(|link| link.1 != hello.0) {
+            let replaced = seen.replaced.replace((journal_id, now_ms));
+            let is_turn = |(other, at_ms)| other == hello.0 && now_ms < at_ms + TURNS_MS;
+            if replaced.is_some_and(is_turn) {
+                seen.copies.insert(socket);
+            }
+        }
         seen.hellos.insert(socket, hello);
     }
 
     /// The engine welcomes a link: none that is newer was welcomed before.
     ///
     /// # Errors
-    /// `newest_link_wins`.
+    /// `newest_link_wins`, `copies_are_refused`.
     pub fn welcomed(&mut self, till: usize, socket: u64) -> Checked {
         let seen = self.tills.entry(till).or_default();
         let Some(&(journal_id, boot, connection)) = seen.hellos.get(&socket) else {
-            return fail("newest_link_wins", format!("socket {socket} has said no hello"));
+            return fail(
+                "newest_link_wins",
+                format!("socket {socket} has said no hello"),
+            );
         };
+        if seen.copies.contains(&socket) {
+            let what = format!("till {till}: {journal_id} takes turns with another");
+            return fail("copies_are_refused", what);
+        }
+        seen.link = Some((socket, journal_id));
         let newest = seen.welcomed.entry(journal_id).or_default();
         if (boot, connection) < *newest {
             let what = format!("till {till}: {:?} after {newest:?}", (boot, connection));
@@ -186,6 +260,14 @@ impl Model {
         *newest = (boot, connection);
         Ok(())
     }
+}
+
+/// Whether it is about work, rather than about the link.
+fn is_for_merchant(message: &ToEngine) -> bool {
+    !matches!(
+        message,
+        ToEngine::Ping | ToEngine::Pong | ToEngine::Status(_)
+    )
 }
 
 fn written(

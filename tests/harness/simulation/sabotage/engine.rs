@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use engine::domain::idempotency::Fingerprint;
 use engine::domain::pos::{Outcome, PosTransaction, Stage, Verdict};
 use engine::domain::reason::Reason;
 use engine::domain::rejection::Rejection;
@@ -13,12 +14,10 @@ use engine::owner::merchant::{Effect, Limits, MerchantInput, TerminalEvent};
 use engine::owner::request::{Answer, CallerId, Reply, Request};
 use engine::owner::work::Stored as _;
 use engine::store::{
-    Commit, Committed, MemoryStore, Position, Record, Row, Rows as _, Store as _,
+    Commit, Committed, Logged, MemoryStore, Position, Record, Row, Rows as _, Store as _, Urgency,
 };
 use protocol::id::TerminalId;
-use protocol::link::{
-    ChipOutcome, Completion, HostDecision, PosStatus, ToAgent, ToEngine, decode,
-};
+use protocol::link::{ChipOutcome, Completion, HostDecision, PosStatus, ToAgent, ToEngine, decode};
 
 use super::Sabotage;
 use crate::simulation::commit::{authorized, rows_of};
@@ -104,9 +103,15 @@ impl World {
     }
 
     fn lie_in_rows(&self, commit: &mut Commit) {
-        for row in commit.records.iter_mut().flat_map(|record| &mut record.rows) {
+        for row in commit
+            .records
+            .iter_mut()
+            .flat_map(|record| &mut record.rows)
+        {
             let space = row.key.first().copied();
-            let Some(value) = &mut row.value else { continue };
+            let Some(value) = &mut row.value else {
+                continue;
+            };
             if space == Some(key::POS)
                 && let Some(mut pos) = PosTransaction::from_bytes(value)
                 && self.lie_about_pos(&mut pos)
@@ -128,7 +133,9 @@ impl World {
             Some(Sabotage::WrongVerdict) => {
                 let cancel = pos.cancel.as_mut();
                 let wrong = cancel.filter(|one| one.verdict == Some(Verdict::TooLateApproved));
-                wrong.map(|one| one.verdict = Some(Verdict::Canceled)).is_some()
+                wrong
+                    .map(|one| one.verdict = Some(Verdict::Canceled))
+                    .is_some()
             }
             Some(Sabotage::CancelLate) if pos.reversing_for == Some(Reason::PosCanceled) => {
                 pos.stage = Stage::Closed;
@@ -181,12 +188,32 @@ impl World {
 
     /// What a crash does to the disk beside what it must.
     pub(in super::super) fn lie_in_crash(&mut self, kept: usize) {
-        let lost = std::mem::take(&mut self.lies.waiting).into_iter().skip(kept);
-        for row in lost.flat_map(|commit| commit.records).flat_map(|record| record.rows) {
+        let lost = std::mem::take(&mut self.lies.waiting)
+            .into_iter()
+            .skip(kept);
+        for row in lost
+            .flat_map(|commit| commit.records)
+            .flat_map(|record| record.rows)
+        {
             self.lies.folded.insert(row.key, row.value);
         }
-        if self.sabotage == Some(Sabotage::AckBeforeSync) {
-            self.engine.store = Arc::new(without_the_last(&self.engine.store));
+        let store = &self.engine.store;
+        match self.sabotage {
+            Some(Sabotage::AckBeforeSync) => {
+                self.engine.store = Arc::new(rebuilt(store, Vec::pop));
+            }
+            Some(Sabotage::LoseRows) => {
+                self.engine.store = Arc::new(rebuilt(store, |logged| {
+                    let mut last = logged.pop()?;
+                    // Of what anybody was told, `answered_is_kept` is the first to know.
+                    let is_told =
+                        |row: &Row| matches!(row.key.first(), Some(&(key::POS | key::TRANSACTION)));
+                    last.record.rows.retain(is_told);
+                    logged.push(last.clone());
+                    Some(last)
+                }));
+            }
+            _ => {}
         }
     }
 
@@ -200,6 +227,10 @@ impl World {
         match (self.sabotage?, request, &mut caller.claim) {
             (Sabotage::ForgetKeys, _, Some(claim)) => {
                 claim.key.0[..8].copy_from_slice(&number.0.to_le_bytes());
+            }
+            (Sabotage::AnswerOtherBody, _, Some(claim)) => claim.fingerprint = Fingerprint([0; 32]),
+            (Sabotage::ConflictAlways, _, Some(claim)) => {
+                claim.fingerprint.0[..8].copy_from_slice(&number.0.to_le_bytes());
             }
             (Sabotage::BurnKeys, _, Some(claim)) if self.lies.burnt.contains(&claim.key) => {
                 let resource = "nothing".to_owned();
@@ -232,9 +263,6 @@ impl World {
             (Some(Sabotage::ChangeReplay), Ok(Reply::Replayed(stored))) => stored.body.push(b' '),
             (Some(Sabotage::BurnKeys), Err(_)) => {
                 self.lies.burnt.extend(caller.claim.map(|claim| claim.key));
-            }
-            (Some(Sabotage::VoidEarly), Ok(Reply::Fresh(Answer::Voided(one)))) => {
-                one.state = TransactionState::Voided;
             }
             (
                 Some(_),
@@ -288,6 +316,11 @@ impl World {
                 let first = pos.and_then(|pos| pos.attempts.first());
                 grant.attempt_id = first.map_or(grant.attempt_id, |first| first.id);
             }
+            (Sabotage::TellTillOtherwise, ToAgent::Concluded(concluded))
+                if concluded.status == PosStatus::Failed =>
+            {
+                concluded.status = PosStatus::Declined;
+            }
             (Sabotage::ConfirmForTill, ToAgent::HostAnswer(answer))
                 if answer.decision == HostDecision::Approved =>
             {
@@ -337,20 +370,20 @@ fn is_final(record: &Record) -> bool {
         .is_ok_and(|event| event.kind == "pos_transaction.closed")
 }
 
-/// The store as if its last record had never reached the disk.
-fn without_the_last(store: &MemoryStore) -> MemoryStore {
-    let shorter = MemoryStore::new();
+/// The store as if its last record had met with something else.
+fn rebuilt(store: &MemoryStore, last: fn(&mut Vec<Logged>) -> Option<Logged>) -> MemoryStore {
+    let other = MemoryStore::new();
     let mut logged = store.follow(Position(0), usize::MAX).unwrap_or_default();
-    logged.pop();
+    last(&mut logged);
     for one in logged {
         let commit = Commit {
             stream: one.stream,
             expected_seq: one.seq - 1,
             records: vec![one.record],
-            urgency: engine::store::Urgency::Concluding,
+            urgency: Urgency::Concluding,
         };
-        shorter.commit(commit, Box::new(|_| ()));
+        other.commit(commit, Box::new(|_| ()));
     }
-    shorter.sync();
-    shorter
+    other.sync();
+    other
 }
