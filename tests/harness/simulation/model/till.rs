@@ -62,6 +62,7 @@ impl Model {
             ToEngine::Print(_)
             | ToEngine::Request { .. }
             | ToEngine::Status(_)
+            | ToEngine::Simulated { .. }
             | ToEngine::Ping
             | ToEngine::Pong => return,
         };
