@@ -163,7 +163,14 @@ fn is_stage_of(
             PosStatus::Approved => {
                 attempt == Some(A::Approved) && matches!(transaction, Some(T::Approved | T::Voided))
             }
-            PosStatus::Declined => attempt == Some(A::Declined) && transaction == Some(T::Declined),
+            PosStatus::Declined => match attempt {
+                Some(A::Declined) => transaction == Some(T::Declined),
+                // Nobody came up with another card after one was declined.
+                Some(A::Ended(_)) => {
+                    transaction.is_none() && pos.attempts.iter().any(|one| one.state == A::Declined)
+                }
+                _ => false,
+            },
             // An approval that comes late is reversed once more.
             PosStatus::Reversed => {
                 matches!(attempt, Some(A::Reversed(_)))
@@ -202,13 +209,16 @@ pub(super) fn transaction_is_consistent(
         };
         let is_approved = matches!(transaction.state, T::Confirming | T::Approved | T::Voided);
         let is_undone = matches!(transaction.state, T::Reversing | T::Reversed);
-        if is_approved && (transaction.authorized.is_none() || transaction.host.is_none()) {
+        // What a person says keeps what the engine had done until then.
+        let is_by_person = transaction.resolution.is_some();
+        let has_word = transaction.host.is_some() || is_by_person;
+        if is_approved && (transaction.authorized.is_none() || !has_word) {
             report("holds no approval");
         }
         if !is_approved && !is_undone && transaction.authorized.is_some() {
             report("holds an approval");
         }
-        if !is_undone && transaction.reversal.is_some() {
+        if !is_undone && !is_by_person && transaction.reversal.is_some() {
             report("holds a reversal");
         }
         if transaction.state == T::Reversed

@@ -329,6 +329,7 @@ impl World {
                     attempt_id: answer.attempt_id,
                     chip: ChipOutcome::Agreed,
                     data: Vec::new(),
+                    cause: None,
                 };
                 let event = TerminalEvent::Said(ToEngine::Completed(completion));
                 let input = MerchantInput::Terminal { terminal_id, event };
