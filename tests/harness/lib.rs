@@ -5,6 +5,7 @@
 pub mod api;
 pub mod fuzz;
 pub mod hand;
+pub mod power;
 pub mod programs;
 pub mod raw;
 pub mod reaper;
