@@ -5,6 +5,7 @@
 
 pub mod card;
 pub mod idempotency;
+pub mod invariant;
 pub mod merchant;
 pub mod pairing;
 pub mod permission;
@@ -13,6 +14,7 @@ pub mod print;
 pub mod reason;
 pub mod receipt;
 pub mod rejection;
+pub mod resolution;
 pub mod reversal;
 pub mod sandbox;
 pub mod scope;

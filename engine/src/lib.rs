@@ -10,6 +10,7 @@ pub mod domain;
 pub mod http;
 pub mod id_source;
 pub mod observe;
+pub mod offline;
 pub mod owner;
 pub mod query;
 pub mod server;

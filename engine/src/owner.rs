@@ -7,10 +7,12 @@
 
 pub mod access_change;
 pub mod event;
+pub mod inspect;
 pub mod key;
 pub mod machine;
 pub mod merchant;
 pub mod platform;
+pub mod quarantine;
 pub mod request;
 pub mod stored;
 pub mod terminal;

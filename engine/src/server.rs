@@ -18,7 +18,7 @@ use crate::actor::Surroundings;
 use crate::actor::directory::Directory;
 use crate::agent_link::registry::Registry;
 use crate::agent_link::socket::{self, LinkState};
-use crate::clock::{Clock as _, SharedClock, SystemClock};
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Config, ConfigError};
 use crate::domain::token::SecretHash;
 use crate::http::{AppState, Parts, configure};
@@ -73,23 +73,23 @@ pub enum ServerError {
 /// # Errors
 /// [`ServerError`].
 pub fn run(config: &Config) -> Result<(), ServerError> {
+    let clock: SharedClock = Arc::new(SystemClock::start());
     config::prepare_data_dir(&config.data_dir)?;
     let operator = config::operator_token(&config.data_dir, SystemIds)?;
     let operator = SecretHash::of(operator.expose().as_bytes());
     let incarnation = IncarnationId::from_uuid(SystemIds.uuid());
-    let store = DiskStore::open(
-        StoreConfig::new(config.data_dir.join("store"), incarnation),
-        Box::new(end_at_once),
-    )?;
+    let store_config = StoreConfig::new(config.data_dir.join("store"), incarnation);
+    let store = DiskStore::open(config.store.over(store_config), Box::new(end_at_once))?;
     tracing::warn!(
         "the acquirer is a simulator and reader keys descend from a published test key: no real card may be read"
     );
+    let hosts_clock = clock.clone();
     let acquirer = Arc::new(SimulatedAcquirer::open(
         &config.data_dir.join(BOOK_FILE),
         SimulatorConfig::default(),
-        || SystemClock.now(),
+        move || hosts_clock.now(),
     )?);
-    let served = serve(config, operator, store.clone(), acquirer.clone());
+    let served = serve(config, operator, clock, store.clone(), acquirer.clone());
     acquirer.shutdown();
     store.shutdown().map_err(ServerError::Close)?;
     tell(store.stats());
@@ -125,13 +125,13 @@ fn end_at_once(why: String) {
 fn serve(
     config: &Config,
     operator: SecretHash,
+    clock: SharedClock,
     store: Arc<DiskStore>,
     acquirer: Arc<SimulatedAcquirer>,
 ) -> Result<(), ServerError> {
-    let clock: SharedClock = Arc::new(SystemClock);
     let incarnation = store.incarnation();
     let shared: SharedStore = store.clone();
-    let index = AccessIndex::load(shared.as_ref(), SystemClock.now())?;
+    let index = AccessIndex::load(shared.as_ref(), clock.now())?;
     let guard = Guard::new(index.clone(), operator);
     let registry = Registry::default();
     let merchants = merchants_with_open_work(&shared)?;

@@ -14,8 +14,7 @@ use crate::device::serial::PortEvent;
 use crate::id_source;
 use crate::link::{LinkCommand, LinkEvent};
 use crate::machine::agent::{
-    Agent, ControlId, ControlReply, Input, Output, PrinterEvent, PrinterHealth, PrinterJob,
-    ReaderRequest,
+    Agent, ControlId, ControlReply, Input, Output, PrinterEvent, PrinterHealth, ReaderRequest,
 };
 use crate::machine::printer::{self, PrinterMachine};
 use crate::machine::reader::{self, ReaderConversation};
@@ -316,7 +315,10 @@ impl Shell {
             }
             Output::Send(message) => self.link.say(LinkCommand::Send(Box::new(message))),
             Output::Reader(request) => self.ask_reader(request, inputs),
-            Output::Printer(job) => self.give_printer(job, inputs),
+            Output::Printer(job) => self.tell_printer(translate::printer_job(job), inputs),
+            Output::BeginPrint(job_id) => {
+                self.tell_printer(printer::Input::Begin { job_id }, inputs);
+            }
             Output::Show(screen) => {
                 tracing::info!(?screen, "screen");
                 self.control
@@ -350,10 +352,6 @@ impl Shell {
         }
     }
 
-    fn give_printer(&mut self, job: PrinterJob, inputs: &mut VecDeque<Input>) {
-        self.tell_printer(translate::printer_job(job), inputs);
-    }
-
     fn tell_printer(&mut self, input: printer::Input<'_>, inputs: &mut VecDeque<Input>) {
         let Some(printer) = &mut self.printer else {
             return;
@@ -368,6 +366,9 @@ impl Shell {
                     let state = translate::print_state(state);
                     let report = PrinterEvent::Report { job_id, state };
                     inputs.push_back(Input::Printer(report));
+                }
+                printer::Output::Ready { job_id } => {
+                    inputs.push_back(Input::Printer(PrinterEvent::Ready { job_id }));
                 }
                 printer::Output::Status(_) => {}
             }

@@ -7,17 +7,22 @@
 //! kernel's cache. That answers wait for the sync is the business of the store's own crash tests,
 //! which tear and forget what was not synced.
 //!
-//! Kill points are stages that were observed, the acquirer's book growing, or a number of requests
-//! sent; never a time. `TILLWAY_KILLS` sets the number of kills under load, `TILLWAY_SEED` the seed.
+//! Kill points are stages that were observed, the acquirer's book growing, or a number of steps
+//! that the clients took; never a time. `TILLWAY_KILLS` sets the number of kills under load, `TILLWAY_LANES` that of
+//! terminals, `TILLWAY_SEED` the seed.
 
 #[path = "crash/agreement.rs"]
-mod agreement;
+pub(crate) mod agreement;
+#[path = "crash/client.rs"]
+mod client;
 #[path = "crash/ledger.rs"]
 mod ledger;
 #[path = "crash/load.rs"]
 mod load;
 #[path = "crash/stage.rs"]
 mod stage;
+#[path = "crash/till_journal.rs"]
+mod till_journal;
 
 use std::fs;
 use std::path::PathBuf;

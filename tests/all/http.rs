@@ -125,7 +125,29 @@ impl World {
             Some("merchants") => change("mer", &self.shop.merchant_id),
             _ => String::new(),
         };
-        route.path.replace("{id}", &id)
+        let path = route.path.replace("{transaction_id}", &self.transaction_id);
+        path.replace("{id}", &id)
+    }
+
+    /// A transaction that stays in doubt for a minute: its request is lost (the amount chooses
+    /// that) and the money was asked back before anybody knew.
+    fn transaction_in_doubt(&self) -> String {
+        let started = self.api.post("/v1/pos/transactions", &self.shop.sale(81));
+        let path = format!("/v1/pos/transactions/{}", started.field("id"));
+        assert!(self.shop.devices.wait_for_reader());
+        self.shop.devices.present("visa", "tap").unwrap();
+        let is_authorizing = || {
+            let stage = self.api.get(&path).data()["stage"].clone();
+            (stage == "authorizing").then_some(())
+        };
+        harness::wait::until("the card is at the acquirer", is_authorizing).unwrap();
+        let cancel = json!({"if_too_late": "void"});
+        let canceled = self.api.post(&format!("{path}/cancel"), &cancel);
+        assert_eq!(canceled.field("status"), "in_doubt", "{}", canceled.text);
+        canceled.data()["attempts"][0]["transaction_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// The credential that a route takes.
@@ -159,6 +181,9 @@ impl World {
     }
 }
 
+/// Where the operator says what became of a transaction.
+const RESOLUTION: &str = "/v1/merchants/{id}/transactions/{transaction_id}/resolution";
+
 /// The route of the table.
 fn route(verb: &str, path: &str) -> &'static Route {
     let found = ROUTES
@@ -179,6 +204,11 @@ fn right_body(world: &World, route: &Route) -> Value {
         "/v1/partners" => json!({"name": "East Payments"}),
         "/v1/partners/{id}/permissions" => json!({"disabled": []}),
         "/v1/merchants" => json!({"name": "Dock Deli", "currencies": ["EUR"]}),
+        RESOLUTION => json!({
+            "outcome": "never_authorized",
+            "reason": "The acquirer has no such request, case 4711",
+            "resolved_by": "M. Operator",
+        }),
         _ => json!({}),
     }
 }

@@ -29,6 +29,9 @@ pub const POS_SCOPES: [&str; 12] = [
     "sandbox:manage",
 ];
 
+/// What a process finds in its environment besides the usual.
+pub type Environment = Vec<(String, String)>;
+
 /// The engine as a process.
 #[derive(Debug)]
 pub struct Engine {
@@ -36,6 +39,7 @@ pub struct Engine {
     pub dir: PathBuf,
     /// The operator's client.
     pub operator: Api,
+    environment: Environment,
     program: Program,
     listen: String,
 }
@@ -48,7 +52,15 @@ impl Engine {
     /// When it does not start; its log says why.
     pub fn start(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        Self::start_at(dir, "127.0.0.1:0")
+        Self::start_in(dir, Environment::new())
+    }
+
+    /// As [`Engine::start`], with this in its environment, also whenever it is started again.
+    ///
+    /// # Errors
+    /// When it does not start; its log says why.
+    pub fn start_in(dir: &Path, environment: Environment) -> io::Result<Self> {
+        Self::start_at(dir, "127.0.0.1:0", environment)
     }
 
     /// As [`Engine::start`], with this text as its configuration file.
@@ -72,7 +84,7 @@ impl Engine {
         }
     }
 
-    fn start_at(dir: &Path, listen: &str) -> io::Result<Self> {
+    fn start_at(dir: &Path, listen: &str, environment: Environment) -> io::Result<Self> {
         let data = dir.join("data").display().to_string();
         let config = dir.join("engine.toml");
         let config_path = config.display().to_string();
@@ -80,7 +92,9 @@ impl Engine {
         if config.exists() {
             arguments.extend(["--config", &config_path]);
         }
-        let mut program = Program::start("engine", &arguments, &dir.join("engine.log"))?;
+        let log = dir.join("engine.log");
+        let variables = environment.iter().map(|(name, value)| (name, value));
+        let mut program = Program::start_in("engine", &arguments, &log, variables)?;
         let line = program.first_line()?;
         let base = line.rsplit(' ').next().unwrap_or_default().to_owned();
         let token = fs::read_to_string(dir.join("data").join("operator-token"))?;
@@ -89,6 +103,7 @@ impl Engine {
         Ok(Self {
             dir: dir.to_path_buf(),
             operator,
+            environment,
             program,
             listen,
         })
@@ -112,6 +127,16 @@ impl Engine {
         .is_some()
     }
 
+    /// Waits until it has ended by itself; its exit code.
+    pub fn end(&mut self) -> Option<i32> {
+        self.program.end()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.program.is_running()
+    }
+
     /// Starts it again on the same database and address.
     ///
     /// # Errors
@@ -119,7 +144,8 @@ impl Engine {
     pub fn restart(&mut self) -> io::Result<()> {
         self.program.kill();
         let (dir, listen) = (self.dir.clone(), self.listen.clone());
-        *self = Self::start_at(&dir, &listen)?;
+        let environment = std::mem::take(&mut self.environment);
+        *self = Self::start_at(&dir, &listen, environment)?;
         Ok(())
     }
 
@@ -279,6 +305,8 @@ pub struct Till {
     pub dir: PathBuf,
     /// What it logs; the usual when absent.
     pub log_filter: Option<String>,
+    /// What its processes find in their environment besides the usual.
+    pub environment: Environment,
     program: Option<Program>,
 }
 
@@ -301,6 +329,7 @@ impl Till {
         Ok(Self {
             dir: dir.to_path_buf(),
             log_filter: None,
+            environment: Environment::new(),
             program: None,
         })
     }
@@ -319,7 +348,8 @@ impl Till {
         command
             .arg("--config")
             .arg(self.dir.join("agent.toml"))
-            .args(arguments);
+            .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -332,11 +362,15 @@ impl Till {
         let log = self.dir.join("agent.log");
         let arguments = ["--config", &config, "run"];
         let filter = self.log_filter.as_deref();
-        self.program = Some(Program::start_logging(
+        let filter = filter.map(|filter| [("RUST_LOG", filter), ("TILLWAY_LOG", filter)]);
+        let more = self.environment.iter();
+        let more = more.map(|(name, value)| (name.as_str(), value.as_str()));
+        let environment = filter.into_iter().flatten().chain(more);
+        self.program = Some(Program::start_in(
             "terminal-agent",
             &arguments,
             &log,
-            filter,
+            environment,
         )?);
         Ok(())
     }
@@ -348,6 +382,16 @@ impl Till {
         }
     }
 
+    /// Whether the agent runs.
+    pub fn is_running(&mut self) -> bool {
+        self.program.as_mut().is_some_and(Program::is_running)
+    }
+
+    /// Waits until the agent has ended by itself; its exit code.
+    pub fn end(&mut self) -> Option<i32> {
+        self.program.as_mut().and_then(Program::end)
+    }
+
     /// Asks the agent to end; true when it did so cleanly.
     pub fn stop(&mut self) -> bool {
         self.program.as_mut().is_some_and(Program::stop)
@@ -357,6 +401,67 @@ impl Till {
     pub fn id(&self) -> u32 {
         self.program.as_ref().map_or(0, Program::id)
     }
+}
+
+/// One more checkout: devices, a paired agent, and its place in the engine.
+#[derive(Debug)]
+pub struct Lane {
+    /// Reader and printer.
+    pub devices: Devices,
+    /// The agent.
+    pub till: Till,
+    /// The till as the API sees it.
+    pub terminal_id: String,
+}
+
+impl Lane {
+    /// Opens a lane of the merchant whose client `pos` is: paired, linked and ready.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub fn open(dir: &Path, pos: &Api, label: &str, log_filter: Option<&str>) -> io::Result<Self> {
+        let devices = Devices::start(&dir.join("devices"), true)?;
+        let mut till = Till::install(&dir.join("till"), pos.base(), &devices.dir)?;
+        till.log_filter = log_filter.map(str::to_owned);
+        let terminal = pos.post("/v1/terminals", &json!({"label": label}));
+        let terminal_id = terminal.field("id").to_owned();
+        let code = pairing_code(pos, &terminal_id);
+        let paired = till.command(&["pair", "--code", &code])?;
+        if !paired.status.success() {
+            return Err(io::Error::other(
+                String::from_utf8_lossy(&paired.stderr).into_owned(),
+            ));
+        }
+        till.run()?;
+        let lane = Self {
+            devices,
+            till,
+            terminal_id,
+        };
+        if is_ready(pos, &lane.terminal_id) {
+            Ok(lane)
+        } else {
+            Err(io::Error::other("the till does not become ready"))
+        }
+    }
+}
+
+fn pairing_code(pos: &Api, terminal_id: &str) -> String {
+    let path = format!("/v1/terminals/{terminal_id}/pairing-codes");
+    pos.post(&path, &json!({})).field("code").to_owned()
+}
+
+/// Waits until the engine sees a till with a ready reader.
+fn is_ready(pos: &Api, terminal_id: &str) -> bool {
+    let path = format!("/v1/terminals/{terminal_id}/status");
+    until("the till to be ready", || {
+        let status = pos.get(&path);
+        let data = status.data();
+        let is_ready =
+            data["availability"] == json!("ready") && data["reader"]["state"] == json!("ready");
+        is_ready.then_some(())
+    })
+    .is_some()
 }
 
 /// A shop in a directory.
@@ -393,9 +498,6 @@ impl Shop {
     /// When a part does not start.
     pub fn open_logging(dir: &Path, log_filter: Option<&str>) -> io::Result<Self> {
         let engine = Engine::start_logging(&dir.join("engine"), log_filter)?;
-        let devices = Devices::start(&dir.join("devices"), true)?;
-        let mut till = Till::install(&dir.join("till"), engine.operator.base(), &devices.dir)?;
-        till.log_filter = log_filter.map(str::to_owned);
         let operator = &engine.operator;
         let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
         let partner_id = partner.field("id").to_owned();
@@ -406,49 +508,26 @@ impl Shop {
             &json!({"label": "POS", "scopes": POS_SCOPES}),
         );
         let pos = operator.with_token(key.field("secret"));
-        let terminal = pos.post("/v1/terminals", &json!({"label": "Lane 1"}));
-        let terminal_id = terminal.field("id").to_owned();
-        let mut shop = Self {
+        let lane = Lane::open(dir, &pos, "Lane 1", log_filter)?;
+        Ok(Self {
             engine,
-            devices,
-            till,
+            devices: lane.devices,
+            till: lane.till,
             pos,
             partner_id,
             merchant_id,
-            terminal_id,
-        };
-        let code = shop.pairing_code();
-        let paired = shop.till.command(&["pair", "--code", &code])?;
-        if !paired.status.success() {
-            return Err(io::Error::other(
-                String::from_utf8_lossy(&paired.stderr).into_owned(),
-            ));
-        }
-        shop.till.run()?;
-        if shop.wait_until_ready() {
-            Ok(shop)
-        } else {
-            Err(io::Error::other("the till does not become ready"))
-        }
+            terminal_id: lane.terminal_id,
+        })
     }
 
     /// A fresh pairing code for the till.
     pub fn pairing_code(&self) -> String {
-        let path = format!("/v1/terminals/{}/pairing-codes", self.terminal_id);
-        self.pos.post(&path, &json!({})).field("code").to_owned()
+        pairing_code(&self.pos, &self.terminal_id)
     }
 
     /// Waits until the engine sees the till with a ready reader.
     pub fn wait_until_ready(&self) -> bool {
-        let path = format!("/v1/terminals/{}/status", self.terminal_id);
-        until("the till to be ready", || {
-            let status = self.pos.get(&path);
-            let data = status.data();
-            let is_ready =
-                data["availability"] == json!("ready") && data["reader"]["state"] == json!("ready");
-            is_ready.then_some(())
-        })
-        .is_some()
+        is_ready(&self.pos, &self.terminal_id)
     }
 
     /// The body of a sale on this till.

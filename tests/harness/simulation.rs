@@ -11,7 +11,7 @@
 //! * [`world`]: the loop over [`event`]s. [`trouble`]: its beginning and the faults that strike at an
 //!   instant. [`ending`]: what is left to do, and the report.
 //! * Inhabitants. The engine: [`engine`], [`mail`], [`commit`], [`rows`]. The tills: [`till`],
-//!   [`reader`], [`journal`]. Between them: [`link`], [`wire`]. The acquirer: [`host`]. People:
+//!   [`reader`], [`printer`], [`journal`]. Between them: [`link`], [`wire`]. The acquirer: [`host`]. People:
 //!   [`client`], [`cashier`].
 //! * [`history`]: what was committed, read from the store's log. [`checker`]: the rules;
 //!   [`answer`]: those about answers.
@@ -25,11 +25,14 @@ pub mod ending;
 pub mod engine;
 pub mod event;
 pub mod fault;
+pub mod hazard;
 pub mod history;
 pub mod host;
 pub mod journal;
 pub mod link;
 pub mod mail;
+pub mod paper;
+pub mod printer;
 pub mod queue;
 pub mod random;
 pub mod reader;

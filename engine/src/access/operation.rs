@@ -140,6 +140,8 @@ operations! {
     ReadBoardedMerchant = "read_boarded_merchant", Operator, None, None;
     /// Mints a merchant's first API key.
     CreateFirstApiKey = "create_first_api_key", Operator, None, None;
+    /// Says what became of a transaction in doubt.
+    ResolveTransaction = "resolve_transaction", Operator, None, None;
 }
 
 impl Operation {

@@ -1,7 +1,6 @@
 //! The actor of a merchant: feeds the owner, carries out what it emits.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use actix::{
     Actor, ActorContext as _, Addr, AsyncContext, Context, Handler, Message, MessageResult,
@@ -11,6 +10,7 @@ use protocol::id::{MerchantId, TerminalId, TransactionId};
 use protocol::link::ToAgent;
 use tokio::sync::oneshot;
 
+use super::shell::Shell;
 use super::terminal::{FromMerchant, TerminalActor};
 use super::{Surroundings, deliver, until};
 use crate::acquirer::{self, AcquirerAnswer, AcquirerRequest, Sending};
@@ -98,9 +98,7 @@ enum Caller {
 pub struct MerchantActor {
     merchant_id: MerchantId,
     around: Surroundings,
-    owner: Option<Owner<MerchantOwner>>,
-    /// Tells the commits of a discarded owner from those of its successor.
-    generation: u64,
+    shell: Shell<MerchantOwner>,
     callers: BTreeMap<CallerId, Caller>,
     callers_made: u64,
     terminals: BTreeMap<TerminalId, Addr<TerminalActor>>,
@@ -118,12 +116,11 @@ impl std::fmt::Debug for MerchantActor {
 
 impl MerchantActor {
     /// An actor that loads its owner when it starts.
-    pub const fn new(merchant_id: MerchantId, around: Surroundings) -> Self {
+    pub fn new(merchant_id: MerchantId, around: Surroundings) -> Self {
         Self {
             merchant_id,
             around,
-            owner: None,
-            generation: 0,
+            shell: Shell::new(merchant_id.to_string()),
             callers: BTreeMap::new(),
             callers_made: 0,
             terminals: BTreeMap::new(),
@@ -135,8 +132,7 @@ impl MerchantActor {
         let store = self.around.store.clone();
         match MerchantOwner::load(self.merchant_id, self.around.limits, store.as_ref()) {
             Ok(Some(owner)) => {
-                self.owner = Some(owner);
-                self.generation += 1;
+                self.shell.put(owner);
                 self.feed(ctx, Input::Resume);
             }
             Ok(None) => tracing::error!(merchant_id = %self.merchant_id, "merchant has no row"),
@@ -144,17 +140,15 @@ impl MerchantActor {
                 tracing::error!(merchant_id = %self.merchant_id, %fault, "owner was not loaded");
             }
         }
-        self.owner.is_some()
+        self.shell.owner().is_some()
     }
 
     /// Gives the owner one input and carries out everything that it emits.
     fn feed(&mut self, ctx: &mut Context<Self>, input: Input<MerchantInput>) {
-        if self.owner.is_none() && !self.load(ctx) {
+        if self.shell.owner().is_none() && !self.load(ctx) {
             self.turn_away();
             return;
         }
-        let Some(owner) = &mut self.owner else { return };
-        let mut out = Vec::new();
         let mut ids = SystemIds;
         let store = self.around.store.clone();
         let mut around = machine::Surroundings {
@@ -162,19 +156,11 @@ impl MerchantActor {
             ids: &mut ids,
             rows: store.as_ref(),
         };
-        let decided = catch_unwind(AssertUnwindSafe(|| {
-            owner.handle(input, &mut around, &mut out)
-        }));
-        if decided.is_err() {
-            // The input is not tried again: what panicked once would panic twice.
-            tracing::error!(merchant_id = %self.merchant_id, "decision panicked, input dropped");
-            self.discard(ctx);
-            return;
-        }
-        for output in out {
+        let fed = self.shell.feed(input, &mut around);
+        for output in fed.outputs {
             match output {
                 Output::Commit(commit) => {
-                    let (actor, generation) = (ctx.address(), self.generation);
+                    let (actor, generation) = (ctx.address(), self.shell.generation());
                     let done = move |fate| deliver(&actor, StoreDone { generation, fate });
                     self.around.store.commit(commit, Box::new(done));
                 }
@@ -186,23 +172,22 @@ impl MerchantActor {
                 }
             }
         }
-        self.set_timer(ctx);
+        if fed.has_panicked {
+            self.discard(ctx);
+        } else {
+            self.set_timer(ctx);
+        }
     }
 
     /// Gives the owner up; it is built anew from what is committed. Everybody who waits is turned
     /// away; links begin again, because what was sent on them may not be committed. Of what was
-    /// not decided only the acquirer's word is worth keeping.
+    /// not committed only the acquirer's word is worth keeping.
     fn discard(&mut self, ctx: &mut Context<Self>) {
         self.turn_away();
-        let waiting = self
-            .owner
-            .take()
-            .map(Owner::into_waiting)
-            .into_iter()
-            .flatten();
-        let kept: Vec<MerchantInput> = waiting
-            .filter(|input| matches!(input, MerchantInput::Acquirer { .. }))
-            .collect();
+        let owner = self.shell.discard();
+        let kept: Vec<MerchantInput> = owner
+            .map(|owner| owner.into_kept().collect())
+            .unwrap_or_default();
         for terminal in self.terminals.values() {
             deliver(
                 terminal,
@@ -213,7 +198,7 @@ impl MerchantActor {
             for input in kept {
                 actor.feed(ctx, Input::Outside(input));
             }
-            if actor.owner.is_none() {
+            if actor.shell.owner().is_none() {
                 actor.load(ctx);
             }
         });
@@ -223,8 +208,8 @@ impl MerchantActor {
     /// committed and goes on: that outcome is not known.
     fn turn_away(&mut self) {
         let open = self
-            .owner
-            .as_ref()
+            .shell
+            .owner()
             .map(|owner| owner.decider().callers_of_open_operations());
         for caller in open.unwrap_or_default() {
             self.answer(caller, Err(Rejection::Internal));
@@ -357,7 +342,7 @@ impl MerchantActor {
     }
 
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let deadline = self.owner.as_ref().and_then(Owner::poll_deadline);
+        let deadline = self.shell.owner().and_then(Owner::poll_deadline);
         if self.timer.map(|(at, _)| at) == deadline {
             return;
         }
@@ -440,7 +425,7 @@ impl Handler<StoreDone> for MerchantActor {
     type Result = ();
 
     fn handle(&mut self, done: StoreDone, ctx: &mut Context<Self>) {
-        if done.generation != self.generation {
+        if done.generation != self.shell.generation() {
             return;
         }
         match done.fate {

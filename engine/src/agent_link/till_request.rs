@@ -158,6 +158,7 @@ fn body(answer: &Answer) -> AnswerBody {
         | Answer::PairingCodeCreated(..)
         | Answer::Paired(..)
         | Answer::ApiKeyCreated(..)
+        | Answer::Resolved(_)
         | Answer::ApiKeyRevoked(_)
         | Answer::FaultArmed(_)
         | Answer::FaultDisarmed(_) => refused(Rejection::Internal),

@@ -1,7 +1,7 @@
 //! Same key, same answer.
 //!
 //! A key is claimed only inside the commit of the effect that it stands for. The record points to
-//! the resource; the answer is added with the result. Refusals store nothing.
+//! the resource; the answer is added with the result. Refusals store nothing. Keys expire.
 
 use super::time::Timestamp;
 
@@ -22,6 +22,15 @@ pub struct StoredAnswer {
     pub body: Vec<u8>,
 }
 
+/// How long a key is kept after its claim, or after its answer was added. Callers are promised a
+/// day (ecosystem.md 4.2); a week covers a till that was off over a long weekend.
+pub const LIFE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// How many keys are looked at with each new claim. Every claim looks behind its own key, which is
+/// a hash: so each old key is met once in as many claims as there are keys, divided by this. The
+/// number of keys therefore stays within a few times what a life brings, without timer or index.
+pub const SWEEP_ROWS: usize = 8;
+
 /// A claimed key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -33,4 +42,11 @@ pub struct Claim {
     pub answer: Option<StoredAnswer>,
     /// When it was claimed.
     pub at: Timestamp,
+}
+
+impl Claim {
+    /// Whether the key may be used for something else: a repeat is then a new request.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now.since_ms(self.at) >= LIFE_MS
+    }
 }

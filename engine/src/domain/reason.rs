@@ -72,6 +72,8 @@ reasons! {
     NotConfirmed = "not_confirmed";
     /// The acquirer approved after the outcome had been decided.
     LateApproval = "late_approval";
+    /// A person said what became of it.
+    OperatorResolved = "operator_resolved";
 }
 
 impl fmt::Display for Reason {

@@ -34,7 +34,7 @@ pub struct Reversal {
     pub next_at: Timestamp,
     /// Set by a first "original not found": from then on the same answer counts.
     pub not_found_counts_at: Option<Timestamp>,
-    /// When the acquirer acknowledged it.
+    /// When the acquirer acknowledged it, or a person ended the asking.
     pub done_at: Option<Timestamp>,
 }
 
@@ -66,6 +66,12 @@ impl Reversal {
     pub fn sent_again(&mut self, now: Timestamp) {
         self.tries = self.tries.saturating_add(1);
         self.next_at = now.plus_ms(pause_ms(self.tries));
+    }
+
+    /// After a restart: the clock may have been set while nobody ran, so nothing says how long the
+    /// acquirer has had. The next "original not found" is a first one.
+    pub const fn forget_elapsed(&mut self) {
+        self.not_found_counts_at = None;
     }
 
     /// Takes the acquirer's word on the sending of `sent_at`; true when the undoing is complete.
@@ -116,6 +122,16 @@ mod tests {
         let mut reversal = Reversal::begin(Reason::AcquirerUnknown, T0);
         assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0));
         assert!(reversal.answered(ReversalAnswer::Acknowledged, T0, T0.plus_ms(1)));
+    }
+
+    #[test]
+    fn time_that_nobody_measured_does_not_count() {
+        let mut reversal = Reversal::begin(Reason::AcquirerUnknown, T0);
+        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0));
+        reversal.forget_elapsed();
+        let later = T0.plus_ms(3_600_000);
+        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, later, later));
+        assert_eq!(reversal.next_at, later.plus_ms(HOST_DELAY_MS_MAX));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use protocol::money::{Money, MoneyError};
 use super::card::CardSummary;
 use super::reason::Reason;
 use super::rejection::Rejection;
+use super::resolution::Resolution;
 use super::reversal::Reversal;
 use super::time::Timestamp;
 
@@ -158,6 +159,8 @@ pub struct Transaction {
     pub reversal: Option<Reversal>,
     /// Tips set after the authorization, oldest first.
     pub tip_revisions: Vec<TipRevision>,
+    /// What a person said became of it.
+    pub resolution: Option<Resolution>,
     /// Why it is not approved.
     pub reason: Option<Reason>,
     /// When the request was about to leave.
@@ -203,6 +206,12 @@ impl Transaction {
                     | TransactionState::Confirming
                     | TransactionState::Reversing
             )
+    }
+
+    /// Whether a person should look at it: the acquirer contradicts what was resolved.
+    pub fn needs_attention(&self) -> bool {
+        let resolution = self.resolution.as_ref();
+        resolution.is_some_and(|resolution| resolution.contradiction.is_some())
     }
 
     /// Notes a change.

@@ -4,6 +4,7 @@ use chrono::DateTime;
 use serde::de::{self, Deserialize, Deserializer};
 
 use crate::domain::rejection::Rejection;
+use crate::domain::resolution::REASON_LETTERS_MAX;
 use crate::domain::time::Timestamp;
 
 use super::code::ErrorAnswer;
@@ -18,6 +19,18 @@ pub(super) fn text(field: &'static str, value: String) -> Result<String, ErrorAn
         && !value.chars().any(char::is_control);
     if !is_good {
         let expected = "1 to 64 characters without control characters";
+        return Err(Rejection::invalid(field, expected).into());
+    }
+    Ok(value)
+}
+
+/// Words that are kept for whoever looks into it later.
+pub(super) fn account(field: &'static str, value: String) -> Result<String, ErrorAnswer> {
+    let is_good = !value.trim().is_empty()
+        && value.chars().count() <= REASON_LETTERS_MAX
+        && !value.chars().any(char::is_control);
+    if !is_good {
+        let expected = "1 to 500 characters without control characters";
         return Err(Rejection::invalid(field, expected).into());
     }
     Ok(value)

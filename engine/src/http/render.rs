@@ -36,6 +36,7 @@ fn render(answer: &Answer, shows_secrets: bool) -> StoredAnswer {
             settled(transaction.intent.is_none()),
             body_of(&TransactionView::of(transaction)),
         ),
+        Answer::Resolved(transaction) => (200, body_of(&TransactionView::of(transaction))),
         Answer::TerminalCreated(terminal) | Answer::Paired(terminal, _) => {
             (201, body_of(&TerminalView::of(terminal)))
         }

@@ -124,6 +124,7 @@ pub static ROUTES: &[Route] = routes! {
     Get "/v1/merchants" ListMerchants None merchant::list;
     Get "/v1/merchants/{id}" ReadBoardedMerchant None merchant::read;
     Post "/v1/merchants/{id}/api-keys" CreateFirstApiKey Honoured api_key::create_first;
+    Post "/v1/merchants/{id}/transactions/{transaction_id}/resolution" ResolveTransaction Required transaction::resolve;
 };
 
 #[cfg(test)]
@@ -147,11 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn starts_tips_and_voids_need_a_key_and_reads_ignore_it() {
+    fn what_decides_on_money_needs_a_key_and_reads_ignore_it() {
         for route in ROUTES {
             let needs_key = matches!(
                 route.operation,
-                Operation::StartPos | Operation::AdjustTip | Operation::VoidTransaction
+                Operation::StartPos
+                    | Operation::AdjustTip
+                    | Operation::VoidTransaction
+                    | Operation::ResolveTransaction
             );
             assert_eq!(
                 route.idempotency == Idempotency::Required,

@@ -111,6 +111,11 @@ pub fn platform_claim(claim: ClaimKey) -> Vec<u8> {
     key(CLAIM, [&[0; 16], &claim.0])
 }
 
+/// All claimed idempotency keys of the operator.
+pub fn platform_claims() -> Vec<u8> {
+    key(CLAIM, [&[0; 16]])
+}
+
 /// A print job.
 pub fn print_job(merchant_id: MerchantId, id: PrintJobId) -> Vec<u8> {
     key(PRINT_JOB, [&merchant_id.bytes(), &id.bytes()])

@@ -11,6 +11,7 @@ mod host;
 mod link;
 mod money;
 mod print;
+mod resolve;
 mod sandbox;
 mod start;
 mod till;
@@ -18,6 +19,8 @@ mod wait;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod resolve_test;
 #[cfg(test)]
 mod rule_test;
 #[cfg(test)]
@@ -47,6 +50,7 @@ use crate::store::{ReadFault, Rows, Urgency};
 use super::access_change::AccessChange;
 use super::key;
 use super::machine::{Decider, Owner};
+use super::quarantine::Identity;
 use super::request::{Ask, CallerId, Reply, Request};
 use super::stored::Counters;
 use super::work::{Work, decode};
@@ -96,6 +100,22 @@ impl Default for Limits {
             amount_max: 99_999_999,
             tip: TipLimits::default(),
             sandbox: Policy::Off,
+        }
+    }
+}
+
+impl Limits {
+    /// The longest that the present stage of a POS transaction can last.
+    fn life_ms(&self, pos: &PosTransaction) -> u64 {
+        match pos.stage {
+            Stage::Offered => self.offer_ms,
+            Stage::SelectingTip => pos.tip_prompt.as_ref().map_or(0, start::prompt_life_ms),
+            Stage::AwaitingCard => self
+                .tell_ms
+                .max(self.attempt_ms + start::CARD_ON_ITS_WAY_MS),
+            Stage::Authorizing => self.host_ms,
+            Stage::Confirming => self.confirm_ms,
+            Stage::Reversing | Stage::Closed => 0,
         }
     }
 }
@@ -190,6 +210,9 @@ pub struct MerchantOwner {
     pending: BTreeMap<TransactionId, Transaction>,
     prints: BTreeMap<PrintJobId, PrintJob>,
     links: BTreeSet<TerminalId>,
+    /// Ends of print jobs that this link has reported and was not told to forget; the next hello
+    /// says them again.
+    prints_reported: BTreeMap<TerminalId, BTreeSet<PrintJobId>>,
     waiters: Vec<Waiter>,
     sandbox: Sandbox,
 }
@@ -220,6 +243,7 @@ impl MerchantOwner {
             pending: BTreeMap::new(),
             prints: BTreeMap::new(),
             links: BTreeSet::new(),
+            prints_reported: BTreeMap::new(),
             waiters: Vec::new(),
             sandbox: Sandbox::new(limits.sandbox),
         };
@@ -382,6 +406,7 @@ impl MerchantOwner {
                 } => self.link_up(work, terminal_id, journal_id, open, prints),
                 TerminalEvent::Down => {
                     self.links.remove(&terminal_id);
+                    self.prints_reported.remove(&terminal_id);
                     Ok(())
                 }
                 TerminalEvent::Said(message) => self.terminal_said(work, terminal_id, message),
@@ -404,7 +429,11 @@ impl MerchantOwner {
             .map(|pos| pos.id)
             .collect();
         for pos_id in late {
-            self.stage_ran_out(work, pos_id)?;
+            if work.takes_up(Identity::of(&("stage", pos_id))) {
+                self.stage_ran_out(work, pos_id)?;
+            } else if let Some(pos) = self.open.get_mut(&pos_id) {
+                pos.deadline = None;
+            }
         }
         let repeats: Vec<TransactionId> = self
             .pending
@@ -413,7 +442,7 @@ impl MerchantOwner {
             .map(|transaction| transaction.id)
             .collect();
         for transaction_id in repeats {
-            self.send_again(work, transaction_id);
+            self.send_again_if_free(work, transaction_id);
         }
         self.expire_faults(work);
         self.answer_late_waiters(work)
@@ -457,9 +486,10 @@ impl Decider for MerchantOwner {
     fn urgency(input: &MerchantInput) -> Urgency {
         match input {
             MerchantInput::Ask(ask) => match ask.request {
-                Request::CancelPos(_) | Request::Void { .. } | Request::ReadPos { .. } => {
-                    Urgency::Concluding
-                }
+                Request::CancelPos(_)
+                | Request::Void { .. }
+                | Request::Resolve(_)
+                | Request::ReadPos { .. } => Urgency::Concluding,
                 Request::StartPos(_)
                 | Request::PrintReceipt(_)
                 | Request::AdjustTip { .. }
@@ -473,5 +503,41 @@ impl Decider for MerchantOwner {
             },
             MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => Urgency::Concluding,
         }
+    }
+
+    fn identity(input: &MerchantInput) -> Identity {
+        match input {
+            MerchantInput::Ask(ask) => match &ask.claim {
+                Some(claim) => Identity::of_bytes(&[&claim.key.0, &claim.fingerprint.0]),
+                None => Identity::of(&ask.request),
+            },
+            MerchantInput::Terminal { terminal_id, event } => Identity::of(&(terminal_id, event)),
+            // The same word on another sending is the same word.
+            MerchantInput::Acquirer {
+                transaction_id,
+                answer,
+                ..
+            } => Identity::of(&(transaction_id, answer)),
+        }
+    }
+
+    fn refuse(&mut self, input: MerchantInput, work: &mut MerchantWork<'_>) {
+        match input {
+            MerchantInput::Ask(ask) => work.effect(Effect::Answer {
+                caller: ask.caller,
+                reply: Err(Rejection::Internal),
+            }),
+            // A hello that cannot be reconciled gets no link.
+            MerchantInput::Terminal {
+                terminal_id,
+                event: TerminalEvent::Up { .. },
+            } => work.effect(Effect::Publish(AccessChange::DropLink(terminal_id))),
+            MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => {}
+        }
+    }
+
+    /// Callers and terminals ask again; the acquirer says most things once.
+    fn worth_keeping(input: &MerchantInput) -> Option<MerchantInput> {
+        matches!(input, MerchantInput::Acquirer { .. }).then(|| input.clone())
     }
 }

@@ -12,6 +12,7 @@ use crate::store::{ReadFault, Rows, Urgency};
 use super::access_change::AccessChange;
 use super::key;
 use super::machine::{Decider, Owner};
+use super::quarantine::Identity;
 use super::request::{CallerId, ClaimRequest, NewMerchant, PlatformAnswer, PlatformRequest, Reply};
 use super::work::Work;
 
@@ -90,6 +91,21 @@ impl Decider for PlatformOwner {
     fn urgency(_input: &PlatformAsk) -> Urgency {
         Urgency::New
     }
+
+    fn identity(input: &PlatformAsk) -> Identity {
+        Identity::of(&input.request)
+    }
+
+    fn refuse(&mut self, input: PlatformAsk, work: &mut PlatformWork<'_>) {
+        work.effect(PlatformEffect::Answer {
+            caller: input.caller,
+            reply: Err(Rejection::Internal),
+        });
+    }
+
+    fn worth_keeping(_input: &PlatformAsk) -> Option<PlatformAsk> {
+        None
+    }
 }
 
 /// The first answer to this key, whether given now or before.
@@ -99,7 +115,9 @@ fn answer_once(
     request: PlatformRequest,
 ) -> Result<Result<Reply<PlatformAnswer>, Rejection>, ReadFault> {
     let row_key = key::platform_claim(claim.key);
-    if let Some(found) = work.get::<Claim>(&row_key)? {
+    if let Some(found) = work.get::<Claim>(&row_key)?
+        && !found.is_expired(work.now)
+    {
         let is_same = found.fingerprint == claim.fingerprint;
         let answer = found.answer.filter(|_| is_same).map(Reply::Replayed);
         return Ok(answer.ok_or(Rejection::IdempotencyConflict));
@@ -112,7 +130,8 @@ fn answer_once(
             answer: Some((claim.render)(answer)),
             at: work.now,
         };
-        work.put(row_key, &row);
+        work.put(row_key.clone(), &row);
+        work.sweep_claims(&key::platform_claims(), &row_key)?;
     }
     Ok(answer.map(Reply::Fresh))
 }

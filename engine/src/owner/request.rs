@@ -13,6 +13,7 @@ use crate::domain::pairing::PairingCode;
 use crate::domain::permission::Allowlist;
 use crate::domain::pos::{IfTooLate, Origin, PosTransaction};
 use crate::domain::print::PrintJob;
+use crate::domain::resolution::ResolutionOutcome;
 use crate::domain::sandbox::{self, Fault};
 use crate::domain::scope::ScopeSet;
 use crate::domain::time::Timestamp;
@@ -87,6 +88,8 @@ pub enum Request {
         /// How long to wait for the acquirer's answer.
         wait_until: Timestamp,
     },
+    /// Says what became of a transaction in doubt.
+    Resolve(Resolve),
     /// Makes a terminal.
     CreateTerminal {
         /// What people call it.
@@ -162,6 +165,19 @@ pub struct CancelPos {
     pub wait_until: Timestamp,
 }
 
+/// What a person knows about a transaction in doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolve {
+    /// The transaction.
+    pub transaction_id: TransactionId,
+    /// What became of it.
+    pub outcome: ResolutionOutcome,
+    /// Why that is known.
+    pub reason: String,
+    /// Who says so.
+    pub by: String,
+}
+
 /// A receipt to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PrintReceipt {
@@ -208,6 +224,8 @@ pub enum Answer {
     TipAdjusted(Box<Transaction>),
     /// The void is acknowledged, or its intent is under way.
     Voided(Box<Transaction>),
+    /// The transaction is in doubt no more.
+    Resolved(Box<Transaction>),
     /// A terminal was made.
     TerminalCreated(Box<Terminal>),
     /// A pairing code was made; the code is shown once.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use crate::domain::idempotency::{Claim, SWEEP_ROWS};
 use crate::domain::time::Timestamp;
 use crate::store::{KeyValue, ReadFault, Record, Row, Rows};
 
 use super::event::Event;
+use super::quarantine::{Identity, Suspicion};
 
 /// Makes ids. The shell's is random and time-ordered; a simulation's is seeded.
 pub trait Ids {
@@ -33,6 +35,7 @@ pub struct Work<'a, E> {
     written: &'a mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     records: &'a mut Vec<Record>,
     effects: &'a mut Vec<E>,
+    suspicion: &'a mut Suspicion,
 }
 
 impl<E> std::fmt::Debug for Work<'_, E> {
@@ -53,6 +56,7 @@ impl<'a, E> Work<'a, E> {
         written: &'a mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
         records: &'a mut Vec<Record>,
         effects: &'a mut Vec<E>,
+        suspicion: &'a mut Suspicion,
     ) -> Self {
         Self {
             now,
@@ -61,7 +65,13 @@ impl<'a, E> Work<'a, E> {
             written,
             records,
             effects,
+            suspicion,
         }
+    }
+
+    /// Begins with a part of what is due; false when it is in quarantine and must be left alone.
+    pub fn takes_up(&mut self, part: Identity) -> bool {
+        self.suspicion.takes_up(part)
     }
 
     /// A fresh id.
@@ -128,6 +138,23 @@ impl<'a, E> Work<'a, E> {
         if let Some(record) = self.records.last_mut() {
             record.rows.push(Row { key, value });
         }
+    }
+
+    /// Removes idempotency keys that have expired, among a few behind `from` in their space. To be
+    /// called in a commit that claims a key: it bounds their number (see [`SWEEP_ROWS`]).
+    ///
+    /// # Errors
+    /// [`ReadFault`] when the storage fails.
+    pub fn sweep_claims(&mut self, space: &[u8], from: &[u8]) -> Result<(), ReadFault> {
+        for (key, _) in self.rows.scan(space, Some(from), SWEEP_ROWS)? {
+            // What this group has written counts, not what the scan saw. A damaged row stays for
+            // whoever looks for damage: it must not stop a sale.
+            let found = self.get::<Claim>(&key).unwrap_or_default();
+            if found.is_some_and(|claim| claim.is_expired(self.now)) {
+                self.remove(key);
+            }
+        }
+        Ok(())
     }
 
     /// Where this decision's effects begin.

@@ -75,6 +75,11 @@ pub enum Input<'a> {
         /// Whether the drawer opens first.
         opens_drawer: bool,
     },
+    /// The beginning of a job is on record: its bytes may go. Answers [`Output::Ready`].
+    Begin {
+        /// The job.
+        job_id: PrintJobId,
+    },
     /// The instant of [`PrinterMachine::poll_deadline`] has come.
     Deadline,
 }
@@ -90,6 +95,12 @@ pub enum Output {
         job_id: PrintJobId,
         /// Where it stands.
         state: JobState,
+    },
+    /// The printer is ready for this job. Nothing of it is sent before [`Input::Begin`], so that
+    /// only a job that is on record as begun can be half printed.
+    Ready {
+        /// The job.
+        job_id: PrintJobId,
     },
     /// The printer's state changed.
     Status(PrinterStatus),
@@ -116,6 +127,8 @@ enum Phase {
     Resyncing {
         due_ms: u64,
     },
+    /// The printer is ready; the first job's beginning is not on record yet.
+    Ready,
     Printing(Progress),
 }
 
@@ -168,7 +181,7 @@ impl PrinterMachine {
             .front()
             .map(|job| job.accepted_ms.saturating_add(self.config.hold_ms_max));
         match &self.phase {
-            Phase::Idle => None,
+            Phase::Idle | Phase::Ready => None,
             Phase::Closed => expiry_ms,
             Phase::Checking { due_ms, .. } | Phase::Resyncing { due_ms } => Some(*due_ms),
             Phase::Held { poll_ms, .. } => expiry_ms.into_iter().chain([*poll_ms]).min(),
@@ -199,6 +212,7 @@ impl PrinterMachine {
                 receipt,
                 opens_drawer,
             } => self.accept(now_ms, job_id, receipt, opens_drawer, out),
+            Input::Begin { job_id } => self.begin(now_ms, job_id, out),
             Input::Deadline => {}
         }
         self.expire(now_ms, out);

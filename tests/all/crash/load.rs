@@ -1,157 +1,184 @@
-//! Kills at random points under a small load, from a seed.
+//! Kills at random points under load from several lanes, from a seed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
 
-use firmware_sim::control;
-use firmware_sim::device::ControlRequest;
-use harness::api::{Answer, Api, fresh_key};
+use harness::shop::{Devices, Lane, Till};
 use harness::wait::{until, until_within};
-use serde_json::{Value, json};
 
+use super::client::{Client, Dice, Progress};
 use super::ledger::Ledger;
-use super::{CONVERGENCE_BOUND, Victim, end_of};
+use super::till_journal::{self, ChipWords};
+use super::{CONVERGENCE_BOUND, Victim};
 
-/// SplitMix64: equal seeds, equal choices.
-struct Dice(u64);
-
-impl Dice {
-    /// A number below `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        let count = u64::try_from(choices.len()).unwrap();
-        choices[usize::try_from(self.below(count)).unwrap()]
-    }
-}
-
-/// What the killer sees of the client.
+/// How often each part was killed.
 #[derive(Debug, Default)]
-struct Progress {
-    /// Requests sent so far.
-    requests: AtomicU64,
-    is_over: AtomicBool,
+struct Kills {
+    engine: u32,
+    recovery: u32,
+    agent: u32,
+    devices: u32,
+    everything: u32,
 }
 
-/// One lane's client: starts sales, presents cards, cancels, voids, adjusts tips.
-struct Client {
-    pos: Api,
-    sale: Value,
-    control: PathBuf,
-    dice: Dice,
+/// A shop with several lanes, a client at each.
+struct Floor {
+    victim: Victim,
+    /// The lanes beside the shop's own.
+    others: Vec<Lane>,
+    clients: Vec<JoinHandle<Ledger>>,
     progress: Arc<Progress>,
-    ledger: Ledger,
+    chips: ChipWords,
+    kills: Kills,
 }
 
-impl Client {
-    fn run(mut self) -> Ledger {
-        while !self.progress.is_over.load(Ordering::Relaxed) {
-            self.one_sale();
-        }
-        self.ledger
-    }
-
-    fn count(&self) {
-        self.progress.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn hands(&self, request: &ControlRequest) -> Value {
-        control::ask(&self.control, request).unwrap_or(Value::Null)
-    }
-
-    /// Asks with one key until there is an answer that is not about the kill.
-    fn insist(&mut self, path: &str, body: &Value) -> Answer {
-        let key = fresh_key();
-        let answer = until_within("an answer", CONVERGENCE_BOUND, || {
-            self.count();
-            let answer = self.pos.post_keyed(path, body, &key);
-            let is_passing = matches!(
-                answer.code(),
-                "TERMINAL_OFFLINE"
-                    | "TERMINAL_BUSY"
-                    | "IDEMPOTENCY_IN_PROGRESS"
-                    | "OPERATION_PENDING"
-            );
-            (!is_passing && !matches!(answer.status, 0 | 500..)).then_some(answer)
-        });
-        let answer = answer.expect("the engine comes back");
-        self.ledger.note(path, &key, body.clone(), &answer);
-        answer
-    }
-
-    fn one_sale(&mut self) {
-        let mut body = self.sale.clone();
-        // Ordinary; declined; half approved; booked and answered after five seconds, rarely.
-        let amounts = [
-            1_234, 2_550, 999, 4_200, 1_850, 720, 3_333, 100_005, 100_010, 100_083,
-        ];
-        body["amount"] = json!(self.dice.one_of(&amounts));
-        let started = self.insist("/v1/pos/transactions", &body);
-        assert_eq!(started.status, 201, "{}", started.text);
-        let pos_id = started.field("id").to_owned();
-        let path = format!("/v1/pos/transactions/{pos_id}");
-        if self.dice.below(5) == 0 {
-            let body = json!({"if_too_late": self.dice.one_of(&["keep", "void"])});
-            let canceled = self.insist(&format!("{path}/cancel"), &body);
-            assert_eq!(canceled.status, 200, "{}", canceled.text);
-        }
-        self.pay_until_over(&path);
-        let end = end_of(&self.pos, &pos_id, &mut self.ledger);
-        self.hands(&ControlRequest::new("reader", "remove"));
-        let transaction_id = end["transaction_id"].as_str().unwrap_or_default();
-        if end["status"] == "approved" {
-            self.afterwards(transaction_id);
-        }
-    }
-
-    /// Presents a card whenever the reader waits for one, until the sale is over.
-    fn pay_until_over(&mut self, path: &str) {
-        let cards = [
-            ("visa", "tap"),
-            ("mastercard", "insert"),
-            ("declined", "tap"),
-            ("amex", "insert"),
-            ("chip-refuses", "insert"),
-        ];
-        let over = until_within("the end of a sale", CONVERGENCE_BOUND, || {
-            self.count();
-            let answer = self.pos.get(path);
-            let is_open = matches!(answer.field("status"), "in_progress" | "in_doubt");
-            if answer.status == 200 && !is_open {
-                return Some(());
-            }
-            let status = self.hands(&ControlRequest::new("all", "status"));
-            if status["status"]["reader"]["phase"] == "polling" {
-                self.hands(&ControlRequest::new("reader", "remove"));
-                let (card, way) = self.dice.one_of(&cards);
-                let present = ControlRequest::new("reader", "present");
-                self.hands(&present.with("card", card).with("way", way));
-            }
-            None
-        });
-        assert!(over.is_some(), "{}", self.pos.get(path).text);
-    }
-
-    fn afterwards(&mut self, transaction_id: &str) {
-        let path = format!("/v1/transactions/{transaction_id}");
-        // A cancel with `void` may have been there first: then both are refused.
-        let answer = match self.dice.below(4) {
-            0 => self.insist(&format!("{path}/void"), &json!({})),
-            1 => {
-                let body = json!({"tip_amount": 50, "currency": "USD"});
-                self.insist(&format!("{path}/tip-adjustment"), &body)
-            }
-            _ => return,
+impl Floor {
+    fn open(lanes: u64, seed: u64) -> Self {
+        let victim = Victim::open();
+        let open = |number: u64| {
+            let dir = victim.dir.path().join(format!("lane-{number}"));
+            Lane::open(&dir, &victim.shop.pos, &format!("Lane {number}"), None).unwrap()
         };
-        assert!(matches!(answer.status, 200 | 409), "{}", answer.text);
+        let mut floor = Self {
+            others: (2..=lanes).map(open).collect(),
+            victim,
+            clients: Vec::new(),
+            progress: Arc::default(),
+            chips: ChipWords::default(),
+            kills: Kills::default(),
+        };
+        let shop = &floor.victim.shop;
+        let mut places = vec![(shop.terminal_id.clone(), &shop.devices)];
+        let others = floor.others.iter();
+        places.extend(others.map(|lane| (lane.terminal_id.clone(), &lane.devices)));
+        let client = |(number, (terminal_id, devices)): (u64, (String, &Devices))| Client {
+            pos: shop.pos.clone(),
+            terminal_id,
+            control: Path::new(&devices.dir).join("control.sock"),
+            dice: Dice(seed.wrapping_add(number)),
+            progress: floor.progress.clone(),
+            ledger: Ledger::default(),
+        };
+        let clients: Vec<Client> = (1..).zip(places).map(client).collect();
+        floor.clients = clients
+            .into_iter()
+            .map(|client| thread::spawn(move || client.run()))
+            .collect();
+        floor
+    }
+
+    fn till(&mut self, lane: usize) -> &mut Till {
+        match lane.checked_sub(1) {
+            None => &mut self.victim.shop.till,
+            Some(other) => &mut self.others[other].till,
+        }
+    }
+
+    fn devices(&mut self, lane: usize) -> &mut Devices {
+        match lane.checked_sub(1) {
+            None => &mut self.victim.shop.devices,
+            Some(other) => &mut self.others[other].devices,
+        }
+    }
+
+    /// Lets the clients take so many steps in all.
+    fn wait_for_steps(&self, target: u64) {
+        let progress = &self.progress;
+        let is_idle = || self.clients.iter().any(JoinHandle::is_finished);
+        let reached = until("the clients to go on", || {
+            let steps = progress.steps.load(Ordering::Relaxed);
+            (steps >= target || is_idle()).then_some(())
+        });
+        assert!(reached.is_some() && !is_idle(), "a client has stopped");
+    }
+
+    fn kill_agent(&mut self, lane: usize) {
+        self.till(lane).kill();
+        let journal = till_journal::read(&self.till(lane).dir);
+        self.chips.note(&journal);
+    }
+
+    fn run_agent(&mut self, lane: usize) {
+        self.till(lane).run().expect("the agent starts again");
+    }
+
+    fn plug_devices_in(&mut self, lane: usize) {
+        let dir = self.devices(lane).dir.clone();
+        *self.devices(lane) = Devices::start(&dir, true).expect("the devices start again");
+    }
+
+    fn kill_something(&mut self, dice: &mut Dice) {
+        let lanes = self.others.len() + 1;
+        let lane = usize::try_from(dice.below(u64::try_from(lanes).unwrap())).unwrap();
+        match dice.below(13) {
+            0..=5 => {
+                self.kills.engine += 1;
+                self.victim.restart_engine();
+                if dice.below(3) == 0 {
+                    self.kills.recovery += 1;
+                    self.victim.restart_engine();
+                }
+            }
+            6..=9 => {
+                self.kills.agent += 1;
+                self.kill_agent(lane);
+                self.run_agent(lane);
+            }
+            10 | 11 => {
+                self.kills.devices += 1;
+                self.devices(lane).unplug();
+                self.plug_devices_in(lane);
+            }
+            _ => self.kill_everything(lanes),
+        }
+    }
+
+    /// The whole shop goes dark at once.
+    fn kill_everything(&mut self, lanes: usize) {
+        self.kills.everything += 1;
+        self.victim.kill_engine();
+        for lane in 0..lanes {
+            self.kill_agent(lane);
+            self.devices(lane).unplug();
+        }
+        for lane in 0..lanes {
+            self.plug_devices_in(lane);
+            self.run_agent(lane);
+        }
+        self.victim.restart_engine();
+    }
+
+    /// Ends the clients, and holds engine, book, journals and answers against each other.
+    fn close(mut self, what: &str) {
+        self.progress.is_over.store(true, Ordering::Relaxed);
+        for client in std::mem::take(&mut self.clients) {
+            let ledger = client.join().expect("the client is content");
+            self.victim.ledger.merge(ledger);
+        }
+        println!(
+            "{:?}; {} answers to hold, {} words of chips",
+            self.kills,
+            self.victim.ledger.len(),
+            self.chips.len()
+        );
+        self.victim.check(what);
+        let state = super::agreement::State::read(&self.victim.shop.pos);
+        self.chips.check(what, &state);
+        for lane in 0..=self.others.len() {
+            let dir = self.till(lane).dir.clone();
+            let quiet = until_within("a quiet journal", CONVERGENCE_BOUND, || {
+                (till_journal::read(&dir).open().count() == 0).then_some(())
+            });
+            assert!(
+                quiet.is_some(),
+                "{what}: open in the journal of {}: {:?}",
+                dir.display(),
+                till_journal::read(&dir).open().collect::<Vec<_>>()
+            );
+        }
+        self.victim.close();
     }
 }
 
@@ -161,55 +188,19 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[test]
 fn kills_at_random_points_under_load() {
-    let kills = number("TILLWAY_KILLS", 4);
+    let kills = number("TILLWAY_KILLS", 5);
+    let lanes = number("TILLWAY_LANES", 3);
     let seed = number("TILLWAY_SEED", 1);
-    println!("TILLWAY_SEED={seed} TILLWAY_KILLS={kills}");
+    println!("TILLWAY_SEED={seed} TILLWAY_KILLS={kills} TILLWAY_LANES={lanes}");
     let mut dice = Dice(seed);
-    let mut victim = Victim::open();
-    let progress = Arc::new(Progress::default());
-    let client = Client {
-        pos: victim.shop.pos.clone(),
-        sale: victim.shop.sale(0),
-        control: Path::new(&victim.shop.devices.dir).join("control.sock"),
-        dice: Dice(seed.wrapping_add(1)),
-        progress: progress.clone(),
-        ledger: Ledger::default(),
-    };
-    let client = thread::spawn(move || client.run());
+    let mut floor = Floor::open(lanes, seed);
     let mut target = 0;
     for kill in 1..=kills {
-        target = progress.requests.load(Ordering::Relaxed).max(target) + 1 + dice.below(25);
-        let reached = until("the client to go on", || {
-            let requests = progress.requests.load(Ordering::Relaxed);
-            (requests >= target || client.is_finished()).then_some(())
-        });
-        assert!(
-            reached.is_some() && !client.is_finished(),
-            "the client has stopped; seed {seed}"
-        );
-        println!("kill {kill} after {target} requests");
-        match dice.below(6) {
-            0..=2 => {
-                victim.restart_engine();
-                if dice.below(3) == 0 {
-                    // Recovery is killed too.
-                    victim.restart_engine();
-                }
-            }
-            3 | 4 => {
-                victim.kill_agent();
-                victim.run_agent();
-            }
-            _ => {
-                victim.unplug_devices();
-                victim.plug_devices_in();
-            }
-        }
+        let steps = floor.progress.steps.load(Ordering::Relaxed);
+        target = steps.max(target) + 1 + dice.below(4 * lanes);
+        floor.wait_for_steps(target);
+        println!("kill {kill} after {target} steps");
+        floor.kill_something(&mut dice);
     }
-    progress.is_over.store(true, Ordering::Relaxed);
-    let ledger = client.join().expect("the client is content");
-    victim.ledger.merge(ledger);
-    println!("{} answers to hold", victim.ledger.len());
-    victim.check(&format!("load, seed {seed}"));
-    victim.close();
+    floor.close(&format!("load, seed {seed}"));
 }

@@ -208,6 +208,19 @@ fn bad_members(path: &str) -> Vec<Row> {
         ]
         .concat(),
         "/v1/partners" => texts("name"),
+        super::RESOLUTION => [
+            texts("resolved_by"),
+            rows(vec![
+                ("outcome", json!("approved")),
+                ("outcome", json!("")),
+                ("outcome", json!(1)),
+                ("reason", json!("")),
+                ("reason", json!("  ")),
+                ("reason", json!("x".repeat(501))),
+                ("reason", json!("a\nb")),
+            ]),
+        ]
+        .concat(),
         "/v1/merchants" => [
             texts("name"),
             texts("phone"),
@@ -261,6 +274,7 @@ fn members_that_are_missing_are_named() {
             "/v1/terminals" | "/v1/merchant/api-keys" | "/v1/merchants/{id}/api-keys" => &["label"],
             "/v1/pairing/redeem" => &["code", "public_key"],
             "/v1/partners" => &["name"],
+            super::RESOLUTION => &["outcome", "reason", "resolved_by"],
             "/v1/merchants" => &["name", "currencies"],
             _ => &[],
         };

@@ -222,6 +222,11 @@ const RIGHT: &[(&str, u16, &[&str])] = &[
         201,
         &["id", "merchant_id", "secret"],
     ),
+    (
+        "POST /v1/merchants/{id}/transactions/{transaction_id}/resolution",
+        200,
+        &["id", "status", "reason", "resolution"],
+    ),
 ];
 
 #[test]
@@ -254,6 +259,10 @@ fn every_route_answers_right_input() {
                     .api
                     .post("/v1/merchant/api-keys", &json!({"label": "Old"}));
                 filled = path.replace("{id}", minted.field("id"));
+            }
+            super::RESOLUTION => {
+                let merchants = path.replace("{id}", &world.shop.merchant_id);
+                filled = merchants.replace("{transaction_id}", &world.transaction_in_doubt());
             }
             _ => {}
         }
@@ -304,6 +313,34 @@ fn after(world: &World, path: &str, answer: &Answer) {
             assert_eq!(data["status"], "approved");
         }
         ("/v1/transactions/{id}/tip-adjustment", _) => assert_eq!(data["total"], 1_001),
+        (super::RESOLUTION, _) => {
+            assert_eq!(data["status"], "failed");
+            assert_eq!(data["reason"], "operator_resolved");
+            assert_eq!(data["resolution"]["resolved_by"], "M. Operator");
+            assert_eq!(data["needs_attention"], false);
+            let path = format!("/v1/transactions/{}", answer.field("id"));
+            let read = world.api.get(&path);
+            assert_eq!(read.data()["resolution"], data["resolution"]);
+            let pos_id = data["pos_transaction_id"].as_str().unwrap();
+            let pos = world.api.get(&format!("/v1/pos/transactions/{pos_id}"));
+            assert_eq!(
+                (pos.field("status"), pos.field("reason")),
+                ("failed", "operator_resolved")
+            );
+            let path = format!(
+                "/v1/merchants/{}/transactions/{}/resolution",
+                world.shop.merchant_id, world.transaction_id
+            );
+            let route = super::route("POST", super::RESOLUTION);
+            let body = right_body(world, route).to_string();
+            let refusal = world.send(route, &path, &body);
+            refused(
+                &refusal,
+                409,
+                "INVALID_STATE",
+                "what stands is not in doubt",
+            );
+        }
         ("/v1/transactions/{id}/void", _) => assert_eq!(data["status"], "voided"),
         ("/v1/terminals/{id}/status", _) => {
             assert_eq!(data["availability"], "ready");

@@ -108,8 +108,8 @@ impl World {
     /// Builds the owner anew from what is committed, as the actor does.
     pub(super) fn discard(&mut self, merchant: usize) {
         let owner = self.engine.merchants[merchant].owner.take();
-        let waiting: Vec<MerchantInput> = owner
-            .map(|owner| owner.into_waiting().collect())
+        let kept: Vec<MerchantInput> = owner
+            .map(|owner| owner.into_kept().collect())
             .unwrap_or_default();
         let callers: Vec<CallerId> = self
             .engine
@@ -128,11 +128,9 @@ impl World {
             }
         }
         self.load(merchant);
-        for input in waiting {
-            if matches!(input, MerchantInput::Acquirer { .. }) {
-                self.engine
-                    .post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
-            }
+        for input in kept {
+            self.engine
+                .post(Mail::Merchant(merchant, Box::new(Input::Outside(input))));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::owner::inspect::inspect;
 use engine::owner::key;
 use engine::store::Rows as _;
 
@@ -40,6 +41,7 @@ pub struct Report {
 impl World {
     /// Whether everything has an end; otherwise looks again later.
     pub(super) fn look(&mut self) {
+        self.inspect();
         match self.open_end() {
             None => {
                 self.is_converged = true;
@@ -52,6 +54,16 @@ impl World {
                 self.queue.push(self.now_ms + 2_000, Event::Looks);
             }
             Some(open) => self.violate(Violation::new("converges", open)),
+        }
+    }
+
+    /// Whatever is stored keeps every invariant of the engine.
+    fn inspect(&mut self) {
+        let store = &self.engine.store;
+        let rows = store.scan(&[], None, usize::MAX).unwrap_or_default();
+        for broken in inspect(rows) {
+            let what = format!("{}: {}", broken.id, broken.what);
+            self.check(Err(Violation::new(broken.rule, what)));
         }
     }
 

@@ -6,6 +6,7 @@ use engine::owner::request::{Reply, Request};
 use protocol::id::{PosTransactionId, PrintJobId, TransactionId};
 
 use super::client::Call;
+use super::fault::Fault;
 use super::till::Persist;
 
 /// Something that happens.
@@ -68,6 +69,26 @@ pub enum Event {
         poll: u64,
         is_leaving: bool,
     },
+    /// Bytes reach the printer.
+    ToPrinter {
+        till: usize,
+        life: u64,
+        plug: u64,
+        bytes: Vec<u8>,
+    },
+    /// Bytes come from the printer.
+    FromPrinter {
+        till: usize,
+        life: u64,
+        plug: u64,
+        bytes: Vec<u8>,
+    },
+    /// Something happens to the printer.
+    PrinterAccident { till: usize, fault: Fault },
+    /// Somebody looks after the printer.
+    PrinterHelped { till: usize, which: usize },
+    /// The printer is plugged in.
+    PrinterPlugs { till: usize, plug: u64 },
     /// The printer is done with a job.
     Prints {
         till: usize,

@@ -55,6 +55,14 @@ words! {
         ReaderFault = "reader-fault",
         /// The reader is unplugged for a while.
         ReaderUnplugged = "reader-unplugged",
+        /// Bytes on the reader's line are damaged, halved, doubled, late.
+        LineNoise = "line-noise",
+        /// Paper is out, the cover open, the cutter jammed, the head hot.
+        PrinterTrouble = "printer-trouble",
+        /// The printer is switched off and on, most often within a print.
+        PrinterPower = "printer-power",
+        /// The printer is unplugged for a while.
+        PrinterUnplugged = "printer-unplugged",
         /// Cards are pulled, odd, or never come.
         OddCustomer = "odd-customer",
         /// The engine's clock is set back, or a little forward.

@@ -4,9 +4,14 @@
 
 use protocol::id::JournalId;
 use terminal_agent::journal::{ReadBack, encode_frame, read_back};
+use terminal_agent::machine::agent::Input;
 use terminal_agent::machine::record::{JOURNAL_FORMAT, JournalEntry, JournalState};
 
+use super::event::Event;
+use super::fault::Sabotage;
 use super::random::Random;
+use super::till::Persist;
+use super::world::World;
 
 /// The disk.
 #[derive(Debug, Default)]
@@ -68,5 +73,44 @@ impl Disk {
         self.entries = state.snapshot();
         self.sync();
         state
+    }
+}
+
+impl World {
+    /// The journal's thread writes.
+    pub fn journal_writes(&mut self, number: usize, life: u64, entries: Persist) {
+        let skips_sync = self.sabotage == Some(Sabotage::SkipJournalSync);
+        let till = &mut self.tills[number];
+        if till.life != life {
+            return;
+        }
+        let is_written = !std::mem::take(&mut till.is_journal_failing);
+        if is_written {
+            till.disk.write(&entries);
+            if entries.iter().any(JournalEntry::needs_sync) && !skips_sync {
+                till.disk.sync();
+            }
+        }
+        let at_ms = self.now_ms + self.random.between(0, 5);
+        self.queue.push(
+            at_ms,
+            Event::JournalDone {
+                till: number,
+                life,
+                is_written,
+            },
+        );
+    }
+
+    /// The journal's thread says how it went.
+    pub fn journal_done(&mut self, number: usize, life: u64, is_written: bool) {
+        if self.tills[number].life == life {
+            let input = if is_written {
+                Input::Persisted
+            } else {
+                Input::PersistFailed
+            };
+            self.till_hears(number, input);
+        }
     }
 }

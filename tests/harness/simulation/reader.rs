@@ -21,22 +21,25 @@ impl World {
     pub(super) fn conversation(&mut self, number: usize, input: reader::Input<'_>) -> Vec<Input> {
         let now_ms = self.now_ms;
         let till = &mut self.tills[number];
+        let local_ms = till.local_ms(now_ms);
         let Some(process) = &mut till.process else {
             return Vec::new();
         };
         let mut out = Vec::new();
-        process.conversation.handle(now_ms, input, &mut out);
+        process.conversation.handle(local_ms, input, &mut out);
         let plug = till.plug;
         let mut events = Vec::new();
         for output in out {
             match output {
                 reader::Output::Write(bytes) => {
-                    let event = Event::ToReader {
-                        till: number,
-                        plug,
-                        bytes,
-                    };
-                    self.queue.push(now_ms + SERIAL_MS, event);
+                    for (late_ms, bytes) in self.noise(bytes) {
+                        let event = Event::ToReader {
+                            till: number,
+                            plug,
+                            bytes,
+                        };
+                        self.queue.push(now_ms + SERIAL_MS + late_ms, event);
+                    }
                 }
                 reader::Output::Event(event) => {
                     self.note(|| format!("till {number} reader {event:?}"));
@@ -59,18 +62,23 @@ impl World {
         let now_ms = self.now_ms;
         let till = &mut self.tills[number];
         let (life, plug) = (till.life, till.plug);
+        let is_plugged = till.is_plugged;
         let out = till.reader.handle(now_ms, input);
         for ReaderOutput::Host(bytes) in out {
-            if till.is_plugged {
+            if !is_plugged {
+                continue;
+            }
+            for (late_ms, bytes) in self.noise(bytes) {
                 let event = Event::FromReader {
                     till: number,
                     life,
                     plug,
                     bytes,
                 };
-                self.queue.push(now_ms + SERIAL_MS, event);
+                self.queue.push(now_ms + SERIAL_MS + late_ms, event);
             }
         }
+        let till = &mut self.tills[number];
         let phase = till.reader.phase();
         if phase != std::mem::replace(&mut till.phase, phase) {
             self.phase_changed(number, phase);

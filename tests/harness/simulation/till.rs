@@ -2,15 +2,17 @@
 //!
 //! Does what `terminal_agent::shell` does around the machines, and nothing else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use engine::owner::work::Ids as _;
+use firmware_sim::printer::Input as FirmwareInput;
 use firmware_sim::reader::{Input as ReaderInput, Phase, Reader, ReaderConfig};
-use protocol::id::{JournalId, PrintJobId, TerminalId};
-use protocol::link::{PaperState, PosStatus, PrintState};
+use protocol::id::{JournalId, TerminalId};
+use protocol::link::PosStatus;
 use terminal_agent::machine::agent::{
-    Agent, AgentConfig, ControlCommand, ControlId, Input, Output, PrinterEvent, PrinterHealth,
+    Agent, AgentConfig, ControlCommand, ControlId, Input, Output,
 };
+use terminal_agent::machine::printer;
 use terminal_agent::machine::reader::{self, ReaderConversation, ReaderConversationConfig};
 use terminal_agent::machine::record::JournalEntry;
 use terminal_agent::machine::screen::Screen;
@@ -18,9 +20,32 @@ use terminal_agent::machine::translate;
 
 use super::checker;
 use super::event::Event;
-use super::fault::{Fault, Sabotage};
+use super::fault::Fault;
 use super::journal::Disk;
+use super::printer::{Printer, PrinterSide};
 use super::world::{EPOCH_MS, World};
+
+/// A clock that is right.
+pub const RATE_PPM: u64 = 1_000_000;
+
+/// The agent's clock: milliseconds since its process started, as fast as the till's crystal.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalClock {
+    started_ms: u64,
+    rate_ppm: u64,
+}
+
+impl LocalClock {
+    /// What it shows.
+    pub const fn local_ms(self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.started_ms) * self.rate_ppm / RATE_PPM
+    }
+
+    /// When it shows this.
+    pub const fn world_ms(self, local_ms: u64) -> u64 {
+        self.started_ms + (local_ms * RATE_PPM).div_ceil(self.rate_ppm)
+    }
+}
 
 /// Entries on their way to the disk.
 pub type Persist = Vec<JournalEntry>;
@@ -51,7 +76,10 @@ pub struct Till {
     pub ends_after: Option<(u64, Fault)>,
     /// The next write of the journal fails.
     pub is_journal_failing: bool,
-    printed: BTreeMap<PrintJobId, u32>,
+    /// The printer.
+    pub printer: Printer,
+    /// How fast the agent's clock runs, in parts of a million.
+    pub rate_ppm: u64,
 }
 
 /// The agent's process.
@@ -65,11 +93,15 @@ pub struct Process {
     controls: u64,
     /// What the display shows.
     pub screen: Screen,
+    /// The agent's end of the printer's port.
+    pub printer: Option<PrinterSide>,
+    /// The agent's clock.
+    pub clock: LocalClock,
 }
 
 impl Till {
     /// A till that is switched off, with its reader.
-    pub fn new(terminal_id: TerminalId, merchant: usize, serial: usize) -> Self {
+    pub fn new(terminal_id: TerminalId, merchant: usize, serial: usize, printer: Printer) -> Self {
         let mut config = ReaderConfig::demo();
         config.serial = format!("SIM{serial}");
         Self {
@@ -85,7 +117,8 @@ impl Till {
             phase: Phase::Boot,
             ends_after: None,
             is_journal_failing: false,
-            printed: BTreeMap::new(),
+            printer,
+            rate_ppm: RATE_PPM,
         }
     }
 
@@ -97,15 +130,28 @@ impl Till {
     /// When something here wants to be told the time.
     pub fn next_timer_ms(&self) -> Option<u64> {
         let process = self.process.as_ref();
-        let machines = process.map(|process| {
-            [
+        let machines = process.and_then(|process| {
+            let printer = process.printer.as_ref();
+            let local_ms = [
                 process.agent.poll_deadline(),
                 process.conversation.poll_deadline(),
                 process.link.next_timer_ms(),
-            ]
+                printer.and_then(|printer| printer.machine.poll_deadline()),
+            ];
+            let earliest_ms = local_ms.into_iter().flatten().min()?;
+            Some(process.clock.world_ms(earliest_ms))
         });
-        let reader = self.reader.poll_deadline();
-        machines.into_iter().flatten().flatten().chain(reader).min()
+        let devices = [self.reader.poll_deadline(), self.printer.poll_deadline()];
+        machines
+            .into_iter()
+            .chain(devices.into_iter().flatten())
+            .min()
+    }
+
+    /// The agent's clock.
+    pub fn local_ms(&self, now_ms: u64) -> u64 {
+        let process = self.process.as_ref();
+        process.map_or(0, |process| process.clock.local_ms(now_ms))
     }
 
     /// Something that has no end yet.
@@ -129,6 +175,7 @@ impl World {
     pub fn start_till(&mut self, number: usize) {
         self.ids.now_ms = EPOCH_MS + self.now_ms;
         let fresh = JournalId::from_uuid(self.ids.next());
+        let now_ms = self.now_ms;
         let till = &mut self.tills[number];
         if till.process.is_some() {
             return;
@@ -140,16 +187,15 @@ impl World {
             link: super::wire::LinkSide::default(),
             controls: 0,
             screen: Screen::Idle,
+            printer: till.printer.agent_side(),
+            clock: LocalClock {
+                started_ms: now_ms,
+                rate_ppm: till.rate_ppm,
+            },
         });
         let (life, is_plugged) = (till.life, till.is_plugged);
         self.note(|| format!("till {number} starts"));
-        let health = PrinterHealth {
-            is_connected: true,
-            is_online: true,
-            paper: PaperState::Ok,
-            is_cover_open: false,
-        };
-        self.till_hears(number, Input::Printer(PrinterEvent::Health(health)));
+        self.start_printer(number);
         if is_plugged {
             self.tell_conversation(number, reader::Input::PortOpened);
         }
@@ -169,11 +215,7 @@ impl World {
         till.life += 1;
         match how {
             Fault::AgentPower => till.disk.lose_power(&mut self.random),
-            Fault::AgentReimaged => {
-                // Nobody can know what the former installation has printed.
-                till.disk.erase();
-                till.printed.clear();
-            }
+            Fault::AgentReimaged => till.disk.erase(),
             _ => {}
         }
         self.note(|| format!("till {number} ends: {}", how.word()));
@@ -192,7 +234,7 @@ impl World {
     pub fn till_hears(&mut self, number: usize, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            let now_ms = self.now_ms;
+            let now_ms = self.tills[number].local_ms(self.now_ms);
             let Some(process) = &mut self.tills[number].process else {
                 return;
             };
@@ -242,22 +284,8 @@ impl World {
                 let request = reader::Input::Request(translate::reader_request(request));
                 inputs.extend(self.conversation(number, request));
             }
-            Output::Printer(job) => {
-                let times = self.tills[number].printed.entry(job.job_id).or_default();
-                *times += 1;
-                let times = *times;
-                self.check(checker::prints_once(job.job_id, times));
-                let (life, job_id) = (self.tills[number].life, job.job_id);
-                let at_ms = self.now_ms + self.random.between(300, 2_000);
-                self.queue.push(
-                    at_ms,
-                    Event::Prints {
-                        till: number,
-                        life,
-                        job_id,
-                    },
-                );
-            }
+            Output::Printer(job) => self.give_printer(number, job, inputs),
+            Output::BeginPrint(job_id) => self.begin_print(number, job_id, inputs),
             Output::Show(screen) => self.till_shows(number, screen),
             Output::ControlAnswer(_, reply) => {
                 self.note(|| format!("till {number} answers {reply:?}"));
@@ -304,52 +332,6 @@ impl World {
         self.till_hears(number, Input::Control(control, command));
     }
 
-    /// The journal's thread writes.
-    pub fn journal_writes(&mut self, number: usize, life: u64, entries: Persist) {
-        let skips_sync = self.sabotage == Some(Sabotage::SkipJournalSync);
-        let till = &mut self.tills[number];
-        if till.life != life {
-            return;
-        }
-        let is_written = !std::mem::take(&mut till.is_journal_failing);
-        if is_written {
-            till.disk.write(&entries);
-            if entries.iter().any(JournalEntry::needs_sync) && !skips_sync {
-                till.disk.sync();
-            }
-        }
-        let at_ms = self.now_ms + self.random.between(0, 5);
-        self.queue.push(
-            at_ms,
-            Event::JournalDone {
-                till: number,
-                life,
-                is_written,
-            },
-        );
-    }
-
-    /// The journal's thread says how it went.
-    pub fn journal_done(&mut self, number: usize, life: u64, is_written: bool) {
-        if self.tills[number].life == life {
-            let input = if is_written {
-                Input::Persisted
-            } else {
-                Input::PersistFailed
-            };
-            self.till_hears(number, input);
-        }
-    }
-
-    /// The printer has printed.
-    pub fn printed(&mut self, number: usize, life: u64, job_id: PrintJobId) {
-        if self.tills[number].life == life {
-            let state = PrintState::Printed;
-            let event = PrinterEvent::Report { job_id, state };
-            self.till_hears(number, Input::Printer(event));
-        }
-    }
-
     /// Lets timers of the till go off.
     pub fn till_timers(&mut self, number: usize) {
         let now_ms = self.now_ms;
@@ -357,17 +339,30 @@ impl World {
         if is_due(self.tills[number].reader.poll_deadline()) {
             self.reader_input(number, ReaderInput::Deadline);
         }
-        let process = self.tills[number].process.as_ref();
-        if is_due(process.and_then(|process| process.conversation.poll_deadline())) {
+        if is_due(self.tills[number].printer.poll_deadline()) {
+            self.printer_firmware(number, FirmwareInput::Deadline);
+        }
+        if self.is_local_due(number, |process| process.conversation.poll_deadline()) {
             self.tell_conversation(number, reader::Input::Deadline);
         }
-        let process = self.tills[number].process.as_ref();
-        if is_due(process.and_then(|process| process.agent.poll_deadline())) {
+        if self.is_local_due(number, |process| {
+            process.printer.as_ref()?.machine.poll_deadline()
+        }) {
+            self.tell_printer(number, printer::Input::Deadline);
+        }
+        if self.is_local_due(number, |process| process.agent.poll_deadline()) {
             self.till_hears(number, Input::Deadline);
         }
-        let process = self.tills[number].process.as_ref();
-        if is_due(process.and_then(|process| process.link.next_timer_ms())) {
+        if self.is_local_due(number, |process| process.link.next_timer_ms()) {
             self.link_timer(number);
         }
+    }
+
+    fn is_local_due(&self, number: usize, deadline: impl Fn(&Process) -> Option<u64>) -> bool {
+        let process = self.tills[number].process.as_ref();
+        process.is_some_and(|process| {
+            let now_ms = process.clock.local_ms(self.now_ms);
+            deadline(process).is_some_and(|at_ms| at_ms <= now_ms)
+        })
     }
 }

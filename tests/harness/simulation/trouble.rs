@@ -15,6 +15,7 @@ use super::client::Client;
 use super::engine::Engine;
 use super::event::Event;
 use super::fault::Fault;
+use super::printer::Printer;
 use super::till::Till;
 use super::world::{EPOCH_MS, World};
 
@@ -34,7 +35,14 @@ impl World {
             board(&store, merchant_id, &terminals);
             for terminal_id in terminals {
                 let serial = self.tills.len();
-                self.tills.push(Till::new(terminal_id, merchant, serial));
+                // Firmware that prints line by line costs most of a world's time.
+                let printer = if self.random.chance(25) {
+                    Printer::driven()
+                } else {
+                    Printer::default()
+                };
+                self.tills
+                    .push(Till::new(terminal_id, merchant, serial, printer));
             }
             for _ in 0..self.random.between(1, 2) {
                 self.clients.push(Client::new(merchant));
@@ -116,6 +124,11 @@ impl World {
                 self.clock_skew_ms += *self.random.pick(&[1_000, -back_ms]);
             }
             Fault::ReaderUnplugged => self.unplug(till),
+            Fault::PrinterTrouble | Fault::PrinterPower | Fault::PrinterUnplugged => {
+                if !self.printer_trouble(till, fault) {
+                    return;
+                }
+            }
             // The rest strike where something is sent, written or said.
             _ => return,
         }
@@ -133,6 +146,7 @@ impl World {
             self.reader_input(till, ReaderInput::ClearFaults);
             let plug = self.tills[till].plug;
             self.plug_in(till, plug);
+            self.heal_printer(till);
         }
         self.queue.push(self.now_ms + 1_000, Event::Looks);
     }

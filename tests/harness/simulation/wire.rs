@@ -63,7 +63,7 @@ impl World {
         }
         self.forget_connections();
         let socket = self.engine.is_up.then(|| self.connect(number));
-        let now_ms = self.now_ms;
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         let Some(process) = &mut self.tills[number].process else {
             return;
         };
@@ -111,7 +111,7 @@ impl World {
 
     /// The link task's timer: silence, or a ping.
     pub fn link_timer(&mut self, number: usize) {
-        let now_ms = self.now_ms;
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         let Some(process) = &mut self.tills[number].process else {
             return;
         };
@@ -174,8 +174,9 @@ impl World {
     }
 
     fn till_writes<T: serde::Serialize>(&mut self, number: usize, socket: u64, message: &T) {
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         if let Some(process) = &mut self.tills[number].process {
-            process.link.said_ms = self.now_ms;
+            process.link.said_ms = now_ms;
         }
         match encode(message) {
             Ok(bytes) => self.transmit(socket, true, bytes),
@@ -264,7 +265,7 @@ impl World {
     }
 
     fn till_receives(&mut self, socket: u64, number: usize, bytes: &[u8]) {
-        let now_ms = self.now_ms;
+        let now_ms = self.tills[number].local_ms(self.now_ms);
         let Some(process) = &mut self.tills[number].process else {
             return;
         };

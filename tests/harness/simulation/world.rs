@@ -206,6 +206,25 @@ impl World {
                 poll,
                 is_leaving,
             } => self.customer(till, poll, is_leaving),
+            Event::ToPrinter {
+                till,
+                life,
+                plug,
+                bytes,
+            } => {
+                self.printer_hears(till, life, plug, &bytes);
+            }
+            Event::FromPrinter {
+                till,
+                life,
+                plug,
+                bytes,
+            } => {
+                self.printer_says(till, life, plug, &bytes);
+            }
+            Event::PrinterAccident { till, fault } => self.printer_accident(till, fault),
+            Event::PrinterHelped { till, which } => self.printer_helped(till, which),
+            Event::PrinterPlugs { till, plug } => self.plug_printer_in(till, plug),
             Event::Prints { till, life, job_id } => self.printed(till, life, job_id),
             Event::Cashier { till } => self.cashier(till),
             Event::TipKey { till, pos_id } => self.tip_key(till, pos_id),

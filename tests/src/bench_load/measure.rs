@@ -18,6 +18,33 @@ impl Window {
     }
 }
 
+/// Times of one kind of thing.
+#[derive(Debug, Default)]
+pub(crate) struct Samples(Vec<Duration>);
+
+impl Samples {
+    pub(crate) fn add(&mut self, time: Duration) {
+        self.0.push(time);
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len().try_into().unwrap_or(u64::MAX)
+    }
+
+    /// Percentiles by name.
+    pub(crate) fn describe(mut self, name: &str, into: &mut Map<String, Value>) {
+        self.0.sort_unstable();
+        for (rank, share) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)] {
+            let value = percentile(&self.0, share).map_or(Value::Null, milliseconds);
+            into.insert(format!("{name}_{rank}_ms"), value);
+        }
+    }
+}
+
 /// What came of the load.
 #[derive(Debug)]
 pub(crate) struct Tally {
@@ -29,9 +56,9 @@ pub(crate) struct Tally {
     /// Arrivals of the open loop for which there was no free client in time.
     pub(crate) not_started: u64,
     errors: BTreeMap<String, u64>,
-    start: Vec<Duration>,
-    offer: Vec<Duration>,
-    sale: Vec<Duration>,
+    start: Samples,
+    offer: Samples,
+    sale: Samples,
 }
 
 impl Tally {
@@ -43,9 +70,9 @@ impl Tally {
             sales: 0,
             not_started: 0,
             errors: BTreeMap::new(),
-            start: Vec::new(),
-            offer: Vec::new(),
-            sale: Vec::new(),
+            start: Samples::default(),
+            offer: Samples::default(),
+            sale: Samples::default(),
         }
     }
 
@@ -53,7 +80,7 @@ impl Tally {
     pub(crate) fn accepted(&mut self, started: Instant, at: Instant) {
         self.accepted += u64::from(self.window.holds(at));
         if self.window.holds(started) {
-            self.start.push(at.saturating_duration_since(started));
+            self.start.add(at.saturating_duration_since(started));
         }
     }
 
@@ -63,9 +90,10 @@ impl Tally {
         self.sales += 1;
         self.completed += u64::from(self.window.holds(at));
         if self.window.holds(started) {
-            self.sale.push(at.saturating_duration_since(started));
-            self.offer
-                .extend(offered.map(|offered| offered.saturating_duration_since(started)));
+            self.sale.add(at.saturating_duration_since(started));
+            if let Some(offered) = offered {
+                self.offer.add(offered.saturating_duration_since(started));
+            }
         }
     }
 
@@ -98,9 +126,9 @@ impl Tally {
         for (what, count) in other.errors {
             self.add_errors(what, count);
         }
-        self.start.extend(other.start);
-        self.offer.extend(other.offer);
-        self.sale.extend(other.sale);
+        self.start.merge(other.start);
+        self.offer.merge(other.offer);
+        self.sale.merge(other.sale);
     }
 
     /// Completed within the window.
@@ -126,11 +154,7 @@ impl Tally {
             ("offer", &mut self.offer),
             ("sale", &mut self.sale),
         ] {
-            samples.sort_unstable();
-            for (rank, share) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)] {
-                let value = percentile(samples, share).map_or(Value::Null, milliseconds);
-                into.insert(format!("{name}_{rank}_ms"), value);
-            }
+            std::mem::take(samples).describe(name, into);
         }
     }
 }

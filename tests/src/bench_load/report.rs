@@ -71,14 +71,39 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Prefixes of what the other parts found; the number of waiters is part of the name.
+const PARTS: &[(&str, &str)] = &[
+    ("floor: append and sync, nothing else", "floor_"),
+    ("store alone", "store_"),
+    ("PostgreSQL", "postgres_"),
+    ("idempotent create", "create_"),
+    ("page of a list", "list_page_"),
+];
+
+/// Headings with the names below them that there are.
+fn groups(result: &Result) -> impl Iterator<Item = (&'static str, Vec<String>)> {
+    let of_sales = GROUPS.iter().map(|(heading, names)| {
+        let names = names.iter().map(|name| (*name).to_owned());
+        (
+            *heading,
+            names.filter(|name| result.contains_key(name)).collect(),
+        )
+    });
+    let of_parts = PARTS.iter().map(|(heading, prefix)| {
+        let names = result.keys().filter(|name| name.starts_with(prefix));
+        (*heading, names.cloned().collect())
+    });
+    of_sales
+        .chain(of_parts)
+        .filter(|(_, names): &(_, Vec<_>)| !names.is_empty())
+}
+
 /// Prints for people.
 pub(crate) fn print(result: &Result) {
-    for (heading, names) in GROUPS {
+    for (heading, names) in groups(result) {
         println!("{heading}");
-        for name in *names {
-            if let Some(value) = result.get(*name) {
-                println!("  {name:<29} {}", text(value));
-            }
+        for name in names {
+            println!("  {name:<29} {}", text(&result[&name]));
         }
     }
 }
@@ -91,8 +116,8 @@ pub(crate) fn compare(old: &Path, new: &Result) -> io::Result<()> {
     let text_of_old = std::fs::read_to_string(old)?;
     let old: Result = serde_json::from_str(&text_of_old).map_err(io::Error::other)?;
     println!("compared with {} (old, new, new/old)", text(&old["when"]));
-    for name in GROUPS.iter().flat_map(|(_, names)| *names) {
-        let (Some(before), Some(after)) = (old.get(*name), new.get(*name)) else {
+    for name in groups(new).flat_map(|(_, names)| names) {
+        let (Some(before), Some(after)) = (old.get(&name), new.get(&name)) else {
             continue;
         };
         match (before.as_f64(), after.as_f64()) {

@@ -14,7 +14,6 @@ use harness::wait::until;
 use protocol::money::Money;
 use serde_json::{Value, json};
 
-use crate::Arguments;
 use crate::agent::{self, Cards, Counts};
 use crate::board::{self, Boarded};
 use crate::card;
@@ -22,6 +21,7 @@ use crate::load::{Arrival, Client};
 use crate::machine::{self, Usage};
 use crate::measure::{Tally, Window, milliseconds, per, rounded};
 use crate::report::Result;
+use crate::{Arguments, Part, floor, postgres, requests, store};
 
 /// Sales before the measuring begins: caches fill, connections open.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -107,14 +107,76 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<(Result, Tally)> {
         ),
     );
 
+    beside_the_engine(arguments, &dir, &mut result)?;
+    let engine_parts = [Part::Sales, Part::Create, Part::List];
+    if !engine_parts
+        .iter()
+        .any(|part| arguments.parts.contains(part))
+    {
+        let now = Instant::now();
+        let (begin, end) = (now, now);
+        return Ok((result, Tally::new(Window { begin, end })));
+    }
+    with_the_engine(arguments, &dir, (merchants, terminals, clients), result)
+}
+
+/// The parts that need no engine.
+fn beside_the_engine(arguments: &Arguments, dir: &Path, result: &mut Result) -> io::Result<()> {
+    for (part, measure) in [
+        (Part::Floor, floor::measure as fn(&Path, _, _, &mut _) -> _),
+        (Part::Store, store::measure),
+        (Part::Postgres, postgres::measure),
+    ] {
+        for waiters in arguments
+            .waiters
+            .iter()
+            .filter(|_| arguments.parts.contains(&part))
+        {
+            measure(dir, *waiters, arguments.seconds, result)?;
+        }
+    }
+    Ok(())
+}
+
+/// The parts that ask one.
+fn with_the_engine(
+    arguments: &Arguments,
+    dir: &Path,
+    (merchants, terminals, clients): (usize, usize, usize),
+    mut result: Result,
+) -> io::Result<(Result, Tally)> {
     let engine = Engine::start_configured(&dir.join("engine"), ENGINE_CONFIG)?;
     let boarded = board::board(&engine.operator, merchants, terminals)?;
     let counts = link(&engine, &boarded)?;
-    let (mut tally, before, after) = load(arguments, &engine, &boarded, clients)?;
+    let (mut tally, before, after) = if arguments.parts.contains(&Part::Sales) {
+        load(arguments, &engine, &boarded, clients)?
+    } else {
+        let now = Instant::now();
+        let (begin, end) = (now, now);
+        let (before, after) = (Snapshot::take(&engine), Snapshot::take(&engine));
+        (Tally::new(Window { begin, end }), before, after)
+    };
+    for (part, kind) in [
+        (Part::Create, requests::Kind::Create),
+        (Part::List, requests::Kind::List),
+    ] {
+        for asking in arguments
+            .waiters
+            .iter()
+            .filter(|_| arguments.parts.contains(&part))
+        {
+            let run = fresh_key();
+            let time = (arguments.seconds, run.as_str());
+            let lanes = &boarded.lanes;
+            requests::measure(kind, address(&engine), lanes, *asking, time, &mut result)?;
+        }
+    }
     for (what, count) in counts.troubles() {
         tally.add_errors(what, count);
     }
-    tally.describe(&mut result);
+    if arguments.parts.contains(&Part::Sales) {
+        tally.describe(&mut result);
+    }
     let sales = tally.completed_in_window();
     describe_usage(&mut result, &before, &after, sales);
     let (rss, peak) = machine::resident_kib(engine.id());
@@ -123,7 +185,7 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<(Result, Tally)> {
     describe_programs(&mut result)?;
     let mut engine = engine;
     if !arguments.smoke {
-        engine = describe_agent(&mut result, &dir, engine, &boarded)?;
+        engine = describe_agent(&mut result, dir, engine, &boarded)?;
     }
     let is_clean = engine.stop();
     if !is_clean {

@@ -1,18 +1,19 @@
-//! Transactions: list, read with what can be done, adjust the tip, void.
+//! Transactions: list, read with what can be done, adjust the tip, void; resolved by the operator.
 
-use protocol::id::TerminalId;
+use protocol::id::{MerchantId, TerminalId};
 use serde::Deserialize;
 
 use crate::access::operation::Operation;
 use crate::domain::receipt::Slip;
 use crate::domain::rejection::Rejection;
+use crate::domain::resolution::ResolutionOutcome;
 use crate::domain::tip;
 use crate::domain::transaction::{Transaction, TransactionState, void_refusal};
-use crate::owner::request::{Request, TransactionTarget};
+use crate::owner::request::{Request, Resolve, TransactionTarget};
 use crate::query::list::{Created, TransactionFilter};
 
 use super::super::call::{Call, Handled};
-use super::super::check::Instant;
+use super::super::check::{Instant, account, text};
 use super::super::code::ErrorAnswer;
 use super::super::envelope::Success;
 use super::super::list::Paging;
@@ -138,4 +139,33 @@ pub(in crate::http) async fn void(call: Call) -> Handled {
         wait_until: wait_until(call.now),
     };
     call.ask(request).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResolveForm {
+    outcome: String,
+    reason: String,
+    resolved_by: String,
+}
+
+/// `POST /v1/merchants/{id}/transactions/{transaction_id}/resolution`
+pub(in crate::http) async fn resolve(call: Call) -> Handled {
+    let form: ResolveForm = call.form()?;
+    let merchant_id: MerchantId = call.path_id("id")?;
+    let transaction_id = call.path_id("transaction_id")?;
+    if call.parts().guard.index().merchant(merchant_id).is_none() {
+        return Err(Rejection::NotFound.into());
+    }
+    let unknown = || {
+        let expected = "reversed_by_acquirer, stands or never_authorized";
+        ErrorAnswer::invalid("outcome", expected)
+    };
+    let resolve = Resolve {
+        transaction_id,
+        outcome: ResolutionOutcome::from_code(&form.outcome).ok_or_else(unknown)?,
+        reason: account("reason", form.reason)?,
+        by: text("resolved_by", form.resolved_by)?,
+    };
+    call.ask_of(merchant_id, Request::Resolve(resolve)).await
 }

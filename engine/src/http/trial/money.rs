@@ -64,6 +64,7 @@ fn transaction(state: TransactionState) -> Transaction {
         intent: None,
         reversal: None,
         tip_revisions: Vec::new(),
+        resolution: None,
         reason: None,
         created_at: T0,
         updated_at: T0,

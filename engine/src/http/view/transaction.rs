@@ -4,6 +4,7 @@ use protocol::id::{AttemptId, PosTransactionId, TerminalId, TransactionId};
 use serde::Serialize;
 
 use crate::domain::card::CardSummary;
+use crate::domain::resolution::Resolution;
 use crate::domain::reversal::Reversal;
 use crate::domain::transaction::{Intent, IntentKind, TipRevision, Transaction, TransactionState};
 
@@ -36,6 +37,8 @@ pub(in crate::http) struct TransactionView<'a> {
     pending_operation: Option<PendingView>,
     reversal: Option<ReversalView>,
     in_doubt: Option<InDoubtView>,
+    resolution: Option<ResolutionView<'a>>,
+    needs_attention: bool,
     created_at: String,
     updated_at: String,
     revision: u32,
@@ -78,6 +81,16 @@ struct ReversalView {
     tries: u32,
     next_at: Option<String>,
     done_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ResolutionView<'a> {
+    outcome: &'static str,
+    reason: &'a str,
+    resolved_by: &'a str,
+    at: String,
+    contradiction: Option<&'static str>,
+    contradicted_at: Option<String>,
 }
 
 /// Something that can be done, or why it cannot.
@@ -132,6 +145,8 @@ impl<'a> TransactionView<'a> {
                 who_holds_truth: "acquirer",
                 next_action_at: Some(instant(reversal.next_at)),
             }),
+            resolution: transaction.resolution.as_ref().map(ResolutionView::of),
+            needs_attention: transaction.needs_attention(),
             created_at: instant(transaction.created_at),
             updated_at: instant(transaction.updated_at),
             revision: transaction.revision,
@@ -156,6 +171,20 @@ impl<'a> CardView<'a> {
             entry_mode: card.entry.code(),
             application_label: card.application_label(),
             application_id: card.application_id().map(hex::encode_upper),
+        }
+    }
+}
+
+impl<'a> ResolutionView<'a> {
+    fn of(resolution: &'a Resolution) -> Self {
+        let contradiction = resolution.contradiction;
+        Self {
+            outcome: resolution.outcome.code(),
+            reason: &resolution.reason,
+            resolved_by: &resolution.by,
+            at: instant(resolution.at),
+            contradiction: contradiction.map(|(what, _)| what.code()),
+            contradicted_at: contradiction.map(|(_, at)| instant(at)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use protocol::id::{AttemptId, JournalId, MerchantId, PosTransactionId, TerminalId};
-use protocol::link::{CardReport, ChipOutcome, Completion, PosKind, ToAgent, ToEngine};
+use protocol::link::{AttemptEnd, CardReport, ChipOutcome, Completion, PosKind, ToAgent, ToEngine};
 use protocol::money::Money;
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ use crate::domain::pos::{Origin, PosTransaction};
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::domain::transaction::HostResult;
+use crate::owner::inspect::inspect;
 use crate::owner::key;
 use crate::owner::machine::{Input, Output, Owner, Surroundings};
 use crate::owner::request::{Answer, Ask, CallerId, ClaimRequest, Reply, Request, StartPos};
@@ -160,10 +161,13 @@ impl Bench {
         }
     }
 
-    /// Makes everything durable that waits, until nothing does.
+    /// Makes everything durable that waits, until nothing does. Whatever is stored by then keeps
+    /// every invariant.
     pub(super) fn settle(&mut self) {
         loop {
             self.store.sync();
+            let rows = self.store.scan(&[], None, usize::MAX).unwrap();
+            assert_eq!(inspect(rows), []);
             let Ok(fate) = self.fates.1.try_recv() else {
                 return;
             };
@@ -282,12 +286,22 @@ impl Bench {
     }
 
     pub(super) fn completed(&mut self, pos_id: PosTransactionId, chip: ChipOutcome) {
+        self.completed_for(pos_id, chip, None);
+    }
+
+    pub(super) fn completed_for(
+        &mut self,
+        pos_id: PosTransactionId,
+        chip: ChipOutcome,
+        cause: Option<AttemptEnd>,
+    ) {
         let attempt_id = self.attempt(pos_id);
         let completion = Completion {
             pos_id,
             attempt_id,
             chip,
             data: Vec::new(),
+            cause,
         };
         self.said(ToEngine::Completed(completion));
     }

@@ -39,22 +39,26 @@ impl MerchantOwner {
         } = ask;
         if let Some(claim) = &claim
             && let Some(found) = work.get::<Claim>(&key::claim(self.id(), claim.key))?
+            && !found.is_expired(work.now)
         {
             return self.repeat(work, caller, claim, found, request);
         }
-        match self.operate(work, caller, claim, request)? {
-            Outcome::Done(answer, resource) => {
-                if let Some(claim) = &claim {
-                    claim_key(work, self.merchant.id, claim, resource, Some(&answer));
-                }
-                reply(work, caller, Ok(Reply::Fresh(answer)));
+        let (resource, answer) = match self.operate(work, caller, claim, request)? {
+            Outcome::Done(answer, resource) => (resource, Some(answer)),
+            Outcome::Waits(resource) => (resource, None),
+            Outcome::Refused(rejection) => {
+                reply(work, caller, Err(rejection));
+                return Ok(());
             }
-            Outcome::Waits(resource) => {
-                if let Some(claim) = &claim {
-                    claim_key(work, self.merchant.id, claim, resource, None);
-                }
-            }
-            Outcome::Refused(rejection) => reply(work, caller, Err(rejection)),
+        };
+        if let Some(claim) = &claim {
+            let merchant_id = self.merchant.id;
+            claim_key(work, merchant_id, claim, resource, answer.as_ref());
+            let space = key::of_merchant(key::CLAIM, merchant_id);
+            work.sweep_claims(&space, &key::claim(merchant_id, claim.key))?;
+        }
+        if let Some(answer) = answer {
+            reply(work, caller, Ok(Reply::Fresh(answer)));
         }
         Ok(())
     }
@@ -82,6 +86,7 @@ impl MerchantOwner {
                 transaction_id,
                 wait_until,
             } => self.void(work, caller, claim, transaction_id, wait_until),
+            Request::Resolve(resolve) => self.resolve(work, resolve),
             Request::CreateTerminal {
                 label,
                 serial_number,

@@ -18,6 +18,7 @@ use crate::domain::transaction::{HostResult, Intent, IntentKind, Transaction, Tr
 
 use super::till::concluded;
 use super::{Decided, Effect, MerchantOwner, MerchantWork};
+use crate::owner::quarantine::Identity;
 
 impl MerchantOwner {
     pub(super) fn acquirer_answered(
@@ -27,9 +28,12 @@ impl MerchantOwner {
         sending: Sending,
         answer: AcquirerAnswer,
     ) -> Decided {
-        let Some(transaction) = self.transaction(work, transaction_id)? else {
+        let Some(mut transaction) = self.transaction(work, transaction_id)? else {
             return Ok(());
         };
+        if self.is_settled_by_person(work, &mut transaction, &answer) {
+            return Ok(());
+        }
         match answer {
             AcquirerAnswer::Authorization(answer) => self.authorized(work, transaction, answer),
             AcquirerAnswer::Reversal(answer) => {
@@ -272,6 +276,21 @@ impl MerchantOwner {
         Ok(())
     }
 
+    /// As [`Self::send_again`], unless that has panicked before: then it is never due again.
+    pub(super) fn send_again_if_free(&mut self, work: &mut MerchantWork<'_>, id: TransactionId) {
+        if work.takes_up(Identity::of(&("repeat", id))) {
+            self.send_again(work, id);
+        } else if let Some(transaction) = self.pending.get_mut(&id) {
+            let never = Timestamp(i64::MAX);
+            if let Some(reversal) = &mut transaction.reversal {
+                reversal.next_at = never;
+            }
+            if let Some(intent) = &mut transaction.intent {
+                intent.next_at = never;
+            }
+        }
+    }
+
     /// Sends a reversal or an intent once more, unchanged but for the mark of a repeat.
     pub(super) fn send_again(&mut self, work: &mut MerchantWork<'_>, id: TransactionId) {
         let Some(mut transaction) = self.pending.get(&id).cloned() else {
@@ -343,16 +362,35 @@ impl MerchantOwner {
         let owed: Vec<TransactionId> = self.pending.keys().copied().collect();
         let mut fresh = BTreeSet::new();
         for pos in self.open.values().cloned().collect::<Vec<_>>() {
+            if !work.takes_up(Identity::of(&("resume", pos.id))) {
+                continue;
+            }
             if pos.stage == Stage::Authorizing {
                 fresh.extend(pos.current_transaction());
                 self.reverse(work, pos, Reason::EngineRestarted)?;
-            } else if let Some(known) = self.open.get_mut(&pos.id) {
-                // Terminals need time to come back; nothing changes because of the restart itself.
-                known.deadline = known.deadline.map(|deadline| deadline.max(grace));
+            } else {
+                let life_ms = self.limits.life_ms(&pos);
+                if let Some(known) = self.open.get_mut(&pos.id) {
+                    // Terminals need time to come back; nothing changes because of the restart
+                    // itself. The machine's clock may have been set back meanwhile: no deadline is
+                    // further away than it was when it was set.
+                    let bound = grace.max(now.plus_ms(life_ms));
+                    known.deadline = known.deadline.map(|at| at.max(grace).min(bound));
+                    known.retry_until = known.retry_until.min(now.plus_ms(self.limits.retry_ms));
+                    if let Some(attempt) = known.current_attempt_mut() {
+                        let latest = now.plus_ms(self.limits.attempt_ms);
+                        attempt.expires_at = attempt.expires_at.min(latest);
+                    }
+                }
+            }
+        }
+        for transaction in self.pending.values_mut() {
+            if let Some(reversal) = &mut transaction.reversal {
+                reversal.forget_elapsed();
             }
         }
         for transaction_id in owed.into_iter().filter(|id| !fresh.contains(id)) {
-            self.send_again(work, transaction_id);
+            self.send_again_if_free(work, transaction_id);
         }
         Ok(())
     }
@@ -388,7 +426,7 @@ impl MerchantOwner {
     }
 }
 
-fn set_attempt(pos: &mut PosTransaction, state: AttemptState) {
+pub(super) fn set_attempt(pos: &mut PosTransaction, state: AttemptState) {
     if let Some(attempt) = pos.current_attempt_mut() {
         attempt.state = state;
     }

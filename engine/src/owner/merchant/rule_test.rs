@@ -1,17 +1,22 @@
 //! Rules of a merchant's owner that the table of transitions does not show.
 
-use protocol::id::JournalId;
-use protocol::link::{AttemptEnd, ChipOutcome, Digest, DigestState, PosStatus, ToAgent, ToEngine};
+use protocol::id::{JournalId, PrintJobId};
+use protocol::link::{
+    AttemptEnd, ChipOutcome, Digest, DigestState, PosStatus, PrintReport, PrintState, ToAgent,
+    ToEngine,
+};
 use uuid::Uuid;
 
 use super::bench::{Bench, LATEST, T0, approval, decline, euros};
 use super::{Effect, MerchantInput};
 use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer, Sending};
+use crate::domain::idempotency;
 use crate::domain::merchant::DeviceKey;
 use crate::domain::pos::{IfTooLate, Stage, Verdict};
 use crate::domain::reason::Reason;
 use crate::domain::rejection::Rejection;
 use crate::domain::reversal::ReversalAnswer;
+use crate::domain::time::Timestamp;
 use crate::domain::token::Secret;
 use crate::domain::transaction::TransactionState;
 use crate::owner::machine::Input;
@@ -85,6 +90,49 @@ fn the_same_key_gives_the_same_answer_and_one_transaction() {
 }
 
 #[test]
+fn a_key_is_kept_for_a_week_and_is_then_a_new_request() {
+    let mut bench = Bench::new();
+    let request = bench.start_request(false);
+    let first = started(bench.ask(Some("k"), request.clone()));
+    bench.pass(idempotency::LIFE_MS - 1);
+    let replayed = bench.ask(Some("k"), request.clone());
+    assert!(matches!(replayed, Some(Ok(Reply::Replayed(_)))));
+    bench.pass(1);
+    assert_ne!(started(bench.ask(Some("k"), request)), first);
+}
+
+#[test]
+fn keys_do_not_grow_without_end_and_young_ones_stay() {
+    use crate::store::Rows as _;
+    let mut bench = Bench::new();
+    let space = crate::owner::key::space(crate::owner::key::CLAIM);
+    let request = |bench: &Bench, number: u64| Request::CreatePairingCode {
+        terminal_id: bench.terminal_id,
+        life_s: 60,
+        code: Secret::new(format!("BCDFGHJK{number}")),
+    };
+    let day_ms = 24 * 60 * 60 * 1_000;
+    let mut most = 0;
+    for day in 0..40 {
+        for number in 0..20 {
+            let made = request(&bench, number);
+            let key = format!("{day}/{number}");
+            assert!(bench.ask(Some(&key), made).unwrap().is_ok());
+        }
+        most = most.max(bench.store.scan(&space, None, usize::MAX).unwrap().len());
+        let first_today = request(&bench, 0);
+        let replayed = bench.ask(Some(&format!("{}/0", day)), first_today);
+        assert!(
+            matches!(replayed, Some(Ok(Reply::Replayed(_)))),
+            "day {day}"
+        );
+        bench.pass(day_ms);
+    }
+    // A life brings 140.
+    assert!(most < 250, "{most} keys of 800");
+}
+
+#[test]
 fn two_requests_with_one_key_at_the_same_time_are_one() {
     let mut bench = Bench::new();
     let request = bench.start_request(false);
@@ -148,6 +196,67 @@ fn a_declined_card_is_followed_by_another_until_attempts_run_out() {
     assert_eq!(
         (pos.status(), pos.reason()),
         (PosStatus::Declined, Some(Reason::HostDeclined))
+    );
+}
+
+/// The last thing that the payer heard was the acquirer's no: a second card never came.
+#[test]
+fn a_retry_that_nobody_uses_after_a_decline_ends_declined() {
+    let ends = [
+        Some(AttemptEnd::CustomerTimeout),
+        Some(AttemptEnd::CardRemoved),
+        Some(AttemptEnd::CardUnusable),
+        None,
+    ];
+    for end in ends {
+        let mut bench = Bench::new();
+        let pos_id = bench.start(false);
+        bench.said(ToEngine::Accept { pos_id });
+        bench.tap(pos_id);
+        bench.host(pos_id, decline());
+        bench.completed(pos_id, ChipOutcome::Refused);
+        assert_eq!(
+            bench.pos(pos_id).attempts.len(),
+            2,
+            "another card is asked for"
+        );
+        match end {
+            // Past the retry window, so that no third card is granted.
+            Some(end) => {
+                bench.now = bench.now.plus_ms(180_000);
+                let attempt_id = Some(bench.attempt(pos_id));
+                bench.said(ToEngine::AttemptEnded {
+                    pos_id,
+                    attempt_id,
+                    end,
+                });
+            }
+            None => bench.pass(70_000),
+        }
+        let pos = bench.pos(pos_id);
+        let ended = (pos.status(), pos.reason());
+        let declined = (PosStatus::Declined, Some(Reason::HostDeclined));
+        assert_eq!(ended, declined, "{end:?}");
+    }
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.tap(pos_id);
+    bench.host(pos_id, decline());
+    bench.completed(pos_id, ChipOutcome::Refused);
+    let attempt_id = Some(bench.attempt(pos_id));
+    let end = AttemptEnd::ReaderFault;
+    bench.said(ToEngine::AttemptEnded {
+        pos_id,
+        attempt_id,
+        end,
+    });
+    let pos = bench.pos(pos_id);
+    let failed = (PosStatus::Failed, Some(Reason::ReaderFault));
+    assert_eq!(
+        (pos.status(), pos.reason()),
+        failed,
+        "our fault, not theirs"
     );
 }
 
@@ -254,6 +363,52 @@ fn an_unknown_outcome_is_reversed_until_acknowledged_across_restarts() {
 }
 
 #[test]
+fn a_clock_that_was_set_forward_at_a_restart_makes_no_not_found_count() {
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.tap(pos_id);
+    bench.host(pos_id, AuthorizationAnswer::Unknown);
+    let transaction_id = bench.transaction_of(pos_id).id;
+    let not_found = |bench: &mut Bench| {
+        bench.input(MerchantInput::Acquirer {
+            transaction_id,
+            sending: last_sending(bench),
+            answer: AcquirerAnswer::Reversal(ReversalAnswer::OriginalNotFound),
+        });
+        bench.pos(pos_id).status()
+    };
+    assert_eq!(not_found(&mut bench), PosStatus::InDoubt);
+    bench.now = bench.now.plus_ms(3_600_000);
+    bench.restart();
+    assert_eq!(not_found(&mut bench), PosStatus::InDoubt, "asked anew");
+    bench.pass(60_000);
+    assert_eq!(not_found(&mut bench), PosStatus::Reversed);
+}
+
+#[test]
+fn a_clock_that_was_set_back_at_a_restart_keeps_no_terminal() {
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.now = Timestamp(bench.now.0 - 86_400_000);
+    bench.restart();
+    let journal_id = JournalId::from_uuid(Uuid::from_u128(3));
+    bench.link_up(
+        journal_id,
+        vec![Digest {
+            pos_id,
+            attempt_id: Some(bench.attempt(pos_id)),
+            state: DigestState::Reading,
+        }],
+    );
+    for _ in 0..4 {
+        bench.pass(62_000);
+    }
+    assert_eq!(bench.pos(pos_id).stage, Stage::Closed);
+}
+
+#[test]
 fn less_than_asked_is_reversed_unless_accepted() {
     let mut bench = Bench::new();
     let pos_id = bench.start(false);
@@ -313,6 +468,43 @@ fn a_cancel_during_authorization_gets_the_verdict_of_the_outcome() {
             matches!(again, Some(Ok(Reply::Fresh(Answer::Canceled(_))))),
             "{again:?}"
         );
+    }
+}
+
+#[test]
+fn who_breaks_off_a_card_that_was_sent_is_told_apart() {
+    for (cause, reason) in [
+        (None, Reason::CardRemoved),
+        (Some(AttemptEnd::CardRemoved), Reason::CardRemoved),
+        (Some(AttemptEnd::CashierCanceled), Reason::CashierCanceled),
+        (Some(AttemptEnd::Stopped), Reason::CashierCanceled),
+        (Some(AttemptEnd::ReaderFault), Reason::ReaderFault),
+        (Some(AttemptEnd::CustomerTimeout), Reason::NotConfirmed),
+        (Some(AttemptEnd::AgentRestarted), Reason::TerminalRestarted),
+        (Some(AttemptEnd::LinkLost), Reason::TerminalUnreachable),
+    ] {
+        for is_approved in [false, true] {
+            let mut bench = Bench::new();
+            let pos_id = bench.start(false);
+            bench.said(ToEngine::Accept { pos_id });
+            bench.tap(pos_id);
+            if is_approved {
+                bench.host(pos_id, approval());
+            }
+            bench.completed_for(pos_id, ChipOutcome::Aborted, cause);
+            assert_eq!(bench.pos(pos_id).status(), PosStatus::InDoubt);
+            let transaction_id = bench.transaction_of(pos_id).id;
+            bench.input(MerchantInput::Acquirer {
+                transaction_id,
+                sending: LATEST,
+                answer: AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
+            });
+            let pos = bench.pos(pos_id);
+            assert_eq!(
+                (pos.status(), pos.reason()),
+                (PosStatus::Reversed, Some(reason))
+            );
+        }
     }
 }
 
@@ -556,6 +748,45 @@ fn receipts_print_after_approval_and_reprints_say_duplicate() {
             .all(|(duplicate, text)| *duplicate && text.contains("DUPLICATE"))
     );
     assert_eq!(again.len(), 1);
+}
+
+/// A link of weeks: what the till must remember of past prints does not grow.
+#[test]
+fn ends_of_prints_are_acknowledged_with_the_next_job() {
+    let mut bench = Bench::new();
+    let jobs = |bench: &Bench| -> Vec<(PrintJobId, Vec<PrintJobId>)> {
+        let command = |message| match message {
+            ToAgent::Print(command) => Some((command.job_id, command.known)),
+            _ => None,
+        };
+        bench.sent().into_iter().filter_map(command).collect()
+    };
+    let printed = |bench: &mut Bench, job_id| {
+        bench.said(ToEngine::Print(PrintReport {
+            job_id,
+            state: PrintState::Printed,
+        }));
+    };
+    bench.approved();
+    let first = jobs(&bench);
+    assert!(first.iter().all(|(_, known)| known.is_empty()));
+    bench.effects.clear();
+    // Said twice by a till that was not sure, and once about a job of nobody.
+    for (job_id, _) in &first {
+        printed(&mut bench, *job_id);
+    }
+    printed(&mut bench, first[0].0);
+    bench.approved();
+    let second = jobs(&bench);
+    let acknowledged: Vec<PrintJobId> =
+        second.iter().flat_map(|(_, known)| known.clone()).collect();
+    assert_eq!(acknowledged, [first[0].0, first[1].0]);
+    // A new link: its welcome acknowledges what its hello says, and nothing is said twice.
+    printed(&mut bench, second[0].0);
+    bench.effects.clear();
+    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    bench.approved();
+    assert!(jobs(&bench).iter().all(|(_, known)| known.is_empty()));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Beginning a POS transaction, and granting cards within it.
 
 use protocol::id::{AttemptId, PosTransactionId};
-use protocol::link::{Grant, Offer, PosStatus, ToAgent};
+use protocol::link::{Grant, Offer, PosStatus, TipPrompt, ToAgent};
 
 use crate::domain::pos::{Attempt, AttemptState, Origin, PosTransaction, Stage};
 use crate::domain::reason::Reason;
@@ -16,6 +16,9 @@ use crate::owner::request::{Answer, CallerId, StartPos};
 
 /// Longest reference of a merchant; what fits on a receipt line with its label.
 const REFERENCE_LENGTH_MAX: usize = 36;
+
+/// Card data that left the till just before the expiry of its attempt is still on its way.
+pub(super) const CARD_ON_ITS_WAY_MS: u64 = 2_000;
 
 impl MerchantOwner {
     pub(super) fn start_pos(&mut self, work: &mut MerchantWork<'_>, start: StartPos) -> Answered {
@@ -128,15 +131,8 @@ impl MerchantOwner {
             self.grant(work, pos);
             return;
         };
-        // The terminal counts the prompt's time itself; the grace covers the way there and back.
-        let life_ms = u64::from(prompt.timeout_s)
-            .saturating_mul(1_000)
-            .saturating_add(10_000);
-        pos.enter(
-            Stage::SelectingTip,
-            Some(work.now.plus_ms(life_ms)),
-            work.now,
-        );
+        let until = work.now.plus_ms(prompt_life_ms(&prompt));
+        pos.enter(Stage::SelectingTip, Some(until), work.now);
         self.send_tip_prompt(work, &pos);
         self.save_pos(work, "pos_transaction.accepted", pos);
     }
@@ -175,12 +171,8 @@ impl MerchantOwner {
             state: AttemptState::Granted,
             transaction_id: None,
         });
-        // Card data that left the till just before the expiry is still on its way.
-        pos.enter(
-            Stage::AwaitingCard,
-            Some(expires_at.plus_ms(2_000)),
-            work.now,
-        );
+        let until = expires_at.plus_ms(CARD_ON_ITS_WAY_MS);
+        pos.enter(Stage::AwaitingCard, Some(until), work.now);
         self.send_grant(work, &pos);
         self.save_pos(work, "pos_transaction.attempt_granted", pos);
     }
@@ -203,6 +195,14 @@ impl MerchantOwner {
         let tried = u32::try_from(pos.attempts.len()).unwrap_or(u32::MAX);
         tried < self.limits.attempts_max && now < pos.retry_until && pos.cancel.is_none()
     }
+}
+
+/// How long a tip prompt may stay. The terminal counts the prompt's time itself; the rest covers
+/// the way there and back.
+pub(super) fn prompt_life_ms(prompt: &TipPrompt) -> u64 {
+    u64::from(prompt.timeout_s)
+        .saturating_mul(1_000)
+        .saturating_add(10_000)
 }
 
 /// The offer of a POS transaction.

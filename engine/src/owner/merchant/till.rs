@@ -215,6 +215,7 @@ impl MerchantOwner {
             intent: None,
             reversal: None,
             tip_revisions: Vec::new(),
+            resolution: None,
             reason: None,
             created_at: now,
             updated_at: now,
@@ -277,6 +278,7 @@ impl MerchantOwner {
         if can_retry && attempt_id.is_some() && self.may_try_again(&pos, work.now) {
             self.grant(work, pos);
         } else {
+            let (status, reason) = after_decline(&pos, status, reason);
             self.close(work, pos, status, reason);
         }
     }
@@ -306,7 +308,8 @@ impl MerchantOwner {
                 self.reverse_confirming(work, pos, Reason::ChipDeclined, &completion.data)
             }
             (Stage::Confirming | Stage::Authorizing, _, ChipOutcome::Aborted) => {
-                self.reverse_confirming(work, pos, Reason::CardRemoved, &completion.data)
+                let reason = abort_reason(completion.cause);
+                self.reverse_confirming(work, pos, reason, &completion.data)
             }
             (Stage::AwaitingCard, AttemptState::Declined, _) => {
                 if self.may_try_again(&pos, work.now) {
@@ -353,7 +356,27 @@ impl MerchantOwner {
 
     fn give_up(&mut self, work: &mut MerchantWork<'_>, pos: PosTransaction, reason: Reason) {
         self.send(work, pos.terminal_id, ToAgent::Stop { pos_id: pos.id });
-        self.close(work, end_attempt(pos, reason), PosStatus::Failed, reason);
+        let pos = end_attempt(pos, reason);
+        let (status, reason) = after_decline(&pos, PosStatus::Failed, reason);
+        self.close(work, pos, status, reason);
+    }
+}
+
+/// How a POS transaction ends whose payer did not come up with another card after the acquirer had
+/// declined one: declined, which is the last that anybody decided. A device that fails is told.
+fn after_decline(pos: &PosTransaction, status: PosStatus, reason: Reason) -> (PosStatus, Reason) {
+    let is_declined = pos
+        .attempts
+        .iter()
+        .any(|attempt| attempt.state == AttemptState::Declined);
+    let is_payers = matches!(
+        reason,
+        Reason::CustomerTimeout | Reason::CardRemoved | Reason::CardUnusable
+    );
+    if is_declined && is_payers && status == PosStatus::Failed {
+        (PosStatus::Declined, Reason::HostDeclined)
+    } else {
+        (status, reason)
     }
 }
 
@@ -391,6 +414,18 @@ const fn reason_of(end: AttemptEnd) -> Reason {
         AttemptEnd::OfflineNotAllowed => Reason::OfflineNotAllowed,
         AttemptEnd::AgentRestarted => Reason::TerminalRestarted,
         AttemptEnd::LinkLost => Reason::TerminalUnreachable,
+    }
+}
+
+/// Why the chip's word is missing. Agents that do not say were mostly left by the card.
+const fn abort_reason(cause: Option<AttemptEnd>) -> Reason {
+    match cause {
+        None => Reason::CardRemoved,
+        // What the engine stops has been decided before: somebody canceled at the reader itself.
+        Some(AttemptEnd::Stopped) => Reason::CashierCanceled,
+        // The reader gave up waiting for a card that was there.
+        Some(AttemptEnd::CustomerTimeout) => Reason::NotConfirmed,
+        Some(end) => reason_of(end),
     }
 }
 

@@ -10,6 +10,7 @@ use serde_bytes::ByteBuf;
 
 use crate::domain::card::{CardSummary, EntryMode};
 use crate::domain::reason::Reason;
+use crate::domain::resolution::{Contradiction, Resolution, ResolutionOutcome};
 use crate::domain::reversal::Reversal;
 use crate::domain::time::Timestamp;
 use crate::domain::transaction::{
@@ -39,6 +40,8 @@ pub(in crate::owner) struct TransactionForm {
     intent: Option<IntentForm>,
     reversal: Option<ReversalForm>,
     tip_revisions: Vec<TipForm>,
+    #[serde(default)]
+    resolution: Option<ResolutionForm>,
     reason: Option<String>,
     created_at: i64,
     updated_at: i64,
@@ -79,6 +82,16 @@ struct ReversalForm {
     next_at: i64,
     not_found_counts_at: Option<i64>,
     done_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ResolutionForm {
+    outcome: String,
+    reason: String,
+    by: String,
+    at: i64,
+    contradiction: Option<String>,
+    contradicted_at: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,6 +137,7 @@ impl Form for TransactionForm {
                     at: tip.at.0,
                 })
                 .collect(),
+            resolution: transaction.resolution.as_ref().map(ResolutionForm::of),
             reason: transaction.reason.map(|reason| reason.code().to_owned()),
             created_at: transaction.created_at.0,
             updated_at: transaction.updated_at.0,
@@ -133,6 +147,10 @@ impl Form for TransactionForm {
 
     fn value(self) -> Option<Transaction> {
         let reversal = match self.reversal {
+            Some(form) => Some(form.value()?),
+            None => None,
+        };
+        let resolution = match self.resolution {
             Some(form) => Some(form.value()?),
             None => None,
         };
@@ -172,6 +190,7 @@ impl Form for TransactionForm {
                     at: Timestamp(form.at),
                 })
                 .collect(),
+            resolution,
             reason: self.reason.as_deref().and_then(Reason::from_code),
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),
@@ -236,6 +255,34 @@ impl IntentForm {
             tries: self.tries,
             next_at: Timestamp(self.next_at),
         }
+    }
+}
+
+impl ResolutionForm {
+    fn of(resolution: &Resolution) -> Self {
+        let contradiction = resolution.contradiction;
+        Self {
+            outcome: resolution.outcome.code().to_owned(),
+            reason: resolution.reason.clone(),
+            by: resolution.by.clone(),
+            at: resolution.at.0,
+            contradiction: contradiction.map(|(what, _)| what.code().to_owned()),
+            contradicted_at: contradiction.map(|(_, at)| at.0),
+        }
+    }
+
+    fn value(self) -> Option<Resolution> {
+        let contradiction = match (self.contradiction, self.contradicted_at) {
+            (Some(code), Some(at)) => Some((Contradiction::from_code(&code)?, Timestamp(at))),
+            _ => None,
+        };
+        Some(Resolution {
+            outcome: ResolutionOutcome::from_code(&self.outcome)?,
+            reason: self.reason,
+            by: self.by,
+            at: Timestamp(self.at),
+            contradiction,
+        })
     }
 }
 

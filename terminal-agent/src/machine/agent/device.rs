@@ -121,6 +121,11 @@ pub enum PrinterEvent {
         /// Where it stands.
         state: PrintState,
     },
+    /// It is ready for a job, and takes it once its beginning is on record.
+    Ready {
+        /// The job.
+        job_id: PrintJobId,
+    },
     /// Its health changed.
     Health(PrinterHealth),
 }

@@ -213,6 +213,8 @@ pub enum Output {
     Reader(ReaderRequest),
     /// Passes to the printer.
     Printer(PrinterJob),
+    /// Lets the printer begin a job: that it begins is on record.
+    BeginPrint(PrintJobId),
     /// Shows.
     Show(Screen),
     /// Answers a control command.
@@ -233,6 +235,7 @@ impl fmt::Debug for Output {
             Self::Send(message) => formatter.debug_tuple("Send").field(message).finish(),
             Self::Reader(request) => formatter.debug_tuple("Reader").field(request).finish(),
             Self::Printer(job) => formatter.debug_tuple("Printer").field(&job.job_id).finish(),
+            Self::BeginPrint(job_id) => formatter.debug_tuple("BeginPrint").field(job_id).finish(),
             Self::Show(screen) => formatter.debug_tuple("Show").field(screen).finish(),
             Self::ControlAnswer(id, reply) => formatter
                 .debug_tuple("ControlAnswer")

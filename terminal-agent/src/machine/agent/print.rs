@@ -51,6 +51,7 @@ impl PrintSide {
 impl Agent {
     pub(super) fn print(&mut self, command: PrintCommand) {
         let job_id = command.job_id;
+        self.forget_prints(&command.known);
         if let Some(state) = self.print_state(job_id) {
             self.send(ToEngine::Print(PrintReport { job_id, state }));
             return;
@@ -70,6 +71,15 @@ impl Agent {
             if is_waiting {
                 let state = self.printer.held();
                 self.send(ToEngine::Print(PrintReport { job_id, state }));
+            }
+        }
+    }
+
+    /// The engine has the ends of these jobs durably, and never sends them again.
+    fn forget_prints(&mut self, known: &[PrintJobId]) {
+        for job_id in known {
+            if matches!(self.journal.print(*job_id), Some(PrintRecord::Ended(_))) {
+                self.persist(JournalEntry::PrintKnown { job_id: *job_id });
             }
         }
     }
@@ -101,8 +111,7 @@ impl Agent {
             .is_some_and(|active| active.job_id == job_id)
     }
 
-    /// Gives the printer its next job. A job is only begun when nothing holds it, because from
-    /// then on a power cut leaves its end unknown.
+    /// Gives the printer its next job, which begins when the printer is ready.
     fn print_next(&mut self) {
         if self.printer.active.is_some() || self.printer.health.held_by().is_some() {
             return;
@@ -112,12 +121,11 @@ impl Agent {
         };
         let report = PrintReport {
             job_id: command.job_id,
-            state: PrintState::Printing,
+            state: PrintState::Queued {
+                held_by: String::new(),
+            },
         };
         self.printer.active = Some(report.clone());
-        self.persist(JournalEntry::PrintStarted {
-            job_id: command.job_id,
-        });
         self.emit(Output::Printer(PrinterJob {
             job_id: command.job_id,
             receipt: command.receipt,
@@ -129,6 +137,7 @@ impl Agent {
     pub(super) fn printer_event(&mut self, event: PrinterEvent) {
         match event {
             PrinterEvent::Report { job_id, state } => self.print_report(job_id, state),
+            PrinterEvent::Ready { job_id } => self.begin_print(job_id),
             PrinterEvent::Health(health) => {
                 let was_held_by = self.printer.health.held_by();
                 self.printer.health = health;
@@ -137,6 +146,15 @@ impl Agent {
                     self.report_held();
                 }
             }
+        }
+    }
+
+    /// From the first byte on a power cut leaves the end of a job unknown, and a record must say
+    /// so; before it, the job is simply printed later.
+    fn begin_print(&mut self, job_id: PrintJobId) {
+        if self.is_printing(job_id) {
+            self.persist(JournalEntry::PrintStarted { job_id });
+            self.emit(Output::BeginPrint(job_id));
         }
     }
 

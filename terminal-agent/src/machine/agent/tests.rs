@@ -15,7 +15,7 @@ use protocol::receipt::{Copy, Receipt};
 use uuid::Uuid;
 
 use super::*;
-use crate::machine::record::JOURNAL_FORMAT;
+use crate::machine::record::{JOURNAL_FORMAT, PrintRecord};
 
 struct Till {
     agent: Agent,
@@ -207,6 +207,7 @@ impl Till {
                     entries: vec![],
                 },
                 open_drawer: false,
+                known: second.parse().map(job).into_iter().collect(),
             }))),
             "answer" => message(ToAgent::Answer {
                 request_id: req(number),
@@ -230,6 +231,15 @@ impl Till {
                 _ => AttemptEnd::ReaderFault,
             }))],
             "printer" => vec![health(parts[0] == "on")],
+            "begins" => vec![
+                Input::Printer(PrinterEvent::Ready {
+                    job_id: job(number),
+                }),
+                Input::Printer(PrinterEvent::Report {
+                    job_id: job(number),
+                    state: PrintState::Printing,
+                }),
+            ],
             "printed" => vec![Input::Printer(PrinterEvent::Report {
                 job_id: job(number),
                 state: PrintState::Printed,
@@ -313,7 +323,7 @@ fn concluded(number: u128, status: &str) -> Concluded {
 fn name(entry: &JournalEntry) -> String {
     match entry {
         JournalEntry::Ended { end, .. } => format!("ended {end:?}"),
-        JournalEntry::Completed(Completion { chip, .. }) => format!("completed {chip:?}"),
+        JournalEntry::Completed(completion) => format!("completed {}", chip(completion)),
         JournalEntry::PrintEnded { state, .. } => format!("print ended {state:?}"),
         other => {
             let text = format!("{other:?}");
@@ -340,6 +350,7 @@ fn render(output: &Output) -> Option<String> {
         }
         Output::Reader(other) => format!("reader {other:?}"),
         Output::Printer(job) => format!("printer {}", job.job_id.uuid().as_u128()),
+        Output::BeginPrint(job_id) => format!("begin {}", job_id.uuid().as_u128()),
         Output::Show(Screen::Concluded(concluded)) => format!("show {:?}", concluded.status),
         Output::Show(Screen::OutOfOrder { .. }) => "show OutOfOrder".to_owned(),
         Output::Show(_) => return None,
@@ -361,7 +372,7 @@ fn said(message: &ToEngine) -> String {
         ToEngine::TipChosen { choice, .. } => format!("tip {choice:?}"),
         ToEngine::Card(report) => format!("card {}", report.amount.minor()),
         ToEngine::AttemptEnded { end, .. } => format!("ended {end:?}"),
-        ToEngine::Completed(completion) => format!("completed {:?}", completion.chip),
+        ToEngine::Completed(completion) => format!("completed {}", chip(completion)),
         ToEngine::Print(report) => format!("print {:?}", report.state),
         ToEngine::Request { request_id, .. } => {
             format!("request {}", request_id.uuid().as_u128())
@@ -370,6 +381,14 @@ fn said(message: &ToEngine) -> String {
         ToEngine::Ping => "ping".to_owned(),
         ToEngine::Pong => "pong".to_owned(),
         ToEngine::Simulated { .. } => "simulated".to_owned(),
+    }
+}
+
+/// What the chip said, or why it said nothing.
+fn chip(completion: &Completion) -> String {
+    match completion.cause {
+        Some(cause) => format!("{:?} {cause:?}", completion.chip),
+        None => format!("{:?}", completion.chip),
     }
 }
 
@@ -541,7 +560,7 @@ fn a_chip_sale() {
                 (
                     4_000,
                     "reader removed",
-                    "persist completed Aborted; send completed Aborted",
+                    "persist completed Aborted CardRemoved; send completed Aborted CardRemoved",
                 ),
             ],
         ),
@@ -551,9 +570,9 @@ fn a_chip_sale() {
                 (
                     3_000,
                     "reader removed",
-                    "persist completed Aborted; send completed Aborted",
+                    "persist completed Aborted CardRemoved; send completed Aborted CardRemoved",
                 ),
-                (4_000, "host 1 yes", "send completed Aborted"),
+                (4_000, "host 1 yes", "send completed Aborted CardRemoved"),
             ],
         ),
         (
@@ -561,7 +580,7 @@ fn a_chip_sale() {
             vec![(
                 3_000,
                 "unready",
-                "persist completed Aborted; send completed Aborted",
+                "persist completed Aborted ReaderFault; send completed Aborted ReaderFault",
             )],
         ),
         (
@@ -569,7 +588,7 @@ fn a_chip_sale() {
             vec![(
                 3_000,
                 "key cancel",
-                "reader Cancel; persist completed Aborted; send completed Aborted; done",
+                "reader Cancel; persist completed Aborted CashierCanceled; send completed Aborted CashierCanceled; done",
             )],
         ),
         (
@@ -577,7 +596,7 @@ fn a_chip_sale() {
             vec![(
                 3_000,
                 "stop 1",
-                "reader Cancel; persist completed Aborted; send completed Aborted",
+                "reader Cancel; persist completed Aborted Stopped; send completed Aborted Stopped",
             )],
         ),
         (
@@ -850,8 +869,12 @@ fn the_link_breaks() {
         &[
             (3_000, "down", ""),
             (4_000, "connecting", "hello [1 Sent] []"),
-            (4_001, "reader removed", "persist completed Aborted"),
-            (4_002, "welcome", "send completed Aborted"),
+            (
+                4_001,
+                "reader removed",
+                "persist completed Aborted CardRemoved",
+            ),
+            (4_002, "welcome", "send completed Aborted CardRemoved"),
         ],
     );
     check(
@@ -888,7 +911,7 @@ fn the_agent_restarts() {
                 (
                     1,
                     "host 1 yes",
-                    "persist completed Aborted; send completed Aborted",
+                    "persist completed Aborted AgentRestarted; send completed Aborted AgentRestarted",
                 ),
             ],
         ),
@@ -1094,19 +1117,27 @@ fn requests_of_the_till() {
 
 #[test]
 fn prints() {
-    let printing = "persist printstarted; printer 1; send print Printing";
+    let given = r#"printer 1; send print Queued { held_by: "" }"#;
+    let begins = "persist printstarted; begin 1; send print Printing";
     check(
         "printed once, however often it is asked for",
         UP,
         &[
-            (0, "print 1", printing),
+            (0, "print 1", given),
+            (0, "print 1", r#"send print Queued { held_by: "" }"#),
+            (0, "begins 2", ""),
+            (1, "begins 1", begins),
             (1, "print 1", "send print Printing"),
             (2, "print 2", r#"send print Queued { held_by: "" }"#),
             (
                 3,
                 "printed 1",
-                "persist print ended Printed; persist printstarted; \
-                 send print Printed; printer 2; send print Printing",
+                "persist print ended Printed; send print Printed; printer 2; send print Queued { held_by: \"\" }",
+            ),
+            (
+                3,
+                "begins 2",
+                "persist printstarted; begin 2; send print Printing",
             ),
             (4, "print 1", "send print Printed"),
             (5, "restart", ""),
@@ -1122,6 +1153,27 @@ fn prints() {
         ],
     );
     check(
+        "an end that the engine knows is forgotten; one that it does not know is not",
+        UP,
+        &[
+            (0, "print 1", given),
+            (1, "begins 1", begins),
+            (2, "print 2 1", r#"send print Queued { held_by: "" }"#),
+            (
+                3,
+                "printed 1",
+                "persist print ended Printed; send print Printed; printer 2; send print Queued { held_by: \"\" }",
+            ),
+            (
+                4,
+                "print 3 1",
+                r#"persist printknown; send print Queued { held_by: "" }"#,
+            ),
+            (5, "print 3 1", r#"send print Queued { held_by: "" }"#),
+            (6, "connecting", "hello [] []"),
+        ],
+    );
+    check(
         "nothing begins while the printer is not there",
         UP,
         &[
@@ -1131,9 +1183,40 @@ fn prints() {
                 "print 1",
                 r#"send print Queued { held_by: "printer_absent" }"#,
             ),
-            (1, "printer on", printing),
+            (1, "printer on", given),
         ],
     );
+    check(
+        "what the printer has not begun is printed after a restart",
+        UP,
+        &[
+            (0, "print 1", given),
+            (1, "restart", ""),
+            (0, "up", "hello [] []"),
+            (0, "printer on", ""),
+            (1, "print 1", given),
+            (2, "begins 1", begins),
+        ],
+    );
+}
+
+/// Found by `the_rules_hold_in_any_order`.
+#[test]
+fn a_late_word_of_the_reader_does_not_meet_the_next_attempt() {
+    for late in ["final yes", "tap", "reader timeout", "reader canceled"] {
+        check(
+            "it came before the reader was touched",
+            UP,
+            &[
+                (0, "offer 1", "persist accepted; send accept"),
+                (0, "disk slow", ""),
+                (0, "go 1 2", "persist intent"),
+                (0, late, ""),
+                (0, "disk done", "reader start 60000"),
+                (1, "go 1 1", "send reject Busy"),
+            ],
+        );
+    }
 }
 
 #[test]
@@ -1190,6 +1273,7 @@ const WORDS: &[&str] = &[
     "print 2",
     "printer on",
     "printer off",
+    "begins 1",
     "printed 1",
     "sale 1",
     "cancel 2",
@@ -1204,7 +1288,8 @@ const WORDS: &[&str] = &[
 #[derive(Default)]
 struct Watch {
     started: BTreeSet<AttemptId>,
-    printed: BTreeSet<PrintJobId>,
+    begun: BTreeSet<PrintJobId>,
+    undecided: BTreeSet<PrintJobId>,
     approvals: u32,
     is_reading: bool,
 }
@@ -1249,8 +1334,11 @@ impl Watch {
                 let state = &digest(completion.pos_id).unwrap().state;
                 assert_eq!(*state, DigestState::Completed(completion.clone()));
             }
-            Output::Printer(job) => {
-                assert!(self.printed.insert(job.job_id), "printed twice");
+            Output::BeginPrint(job_id) => {
+                let record = till.agent.journal().print(*job_id);
+                assert_eq!(record, Some(&PrintRecord::Started));
+                assert!(!self.undecided.contains(job_id), "printed twice");
+                self.begun.insert(*job_id);
             }
             Output::Show(Screen::Concluded(concluded)) => {
                 assert!(digest(concluded.pos_id).is_none(), "shown while it is open");
@@ -1288,6 +1376,7 @@ proptest::proptest! {
             if words == "restart" {
                 // What an engine concluded before, it must not grant again: only it remembers.
                 watch.started.clear();
+                watch.undecided.append(&mut watch.begun);
             }
             let shown = watch.approvals;
             for input in till.inputs(words) {

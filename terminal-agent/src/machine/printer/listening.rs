@@ -25,6 +25,7 @@ impl PrinterMachine {
                 self.decide(now_ms, out);
             }
             Phase::Held { .. } if is_ready => self.check(now_ms, 1),
+            Phase::Ready if !is_ready => self.check(now_ms, 1),
             Phase::Printing(_) => self.watch_hold(now_ms, out),
             _ => {}
         }
@@ -61,7 +62,7 @@ impl PrinterMachine {
                 self.needs_resync = true;
                 match self.phase {
                     Phase::Printing(_) => self.lose(now_ms, out),
-                    Phase::Idle => self.check(now_ms, 1),
+                    Phase::Idle | Phase::Ready => self.check(now_ms, 1),
                     _ => {}
                 }
             }
@@ -118,7 +119,7 @@ impl PrinterMachine {
             self.phase = Phase::Idle;
         } else {
             self.is_paused = false;
-            self.start(now_ms, out);
+            self.ready(out);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the machine writes, and what it does when time passes.
 
+use protocol::id::PrintJobId;
 use protocol::printer::encode::{DrawerPin, IDENTIFY_MODEL, RECOVER_AND_CONTINUE};
 use protocol::printer::{Encoder, RealTimeQuery, receipt_blocks};
 
@@ -59,8 +60,19 @@ impl PrinterMachine {
         };
     }
 
-    pub(super) fn start(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        let Some(job) = self.queue.front() else {
+    /// Asks leave to begin the next job.
+    pub(super) fn ready(&mut self, out: &mut Vec<Output>) {
+        if let Some(job) = self.queue.front() {
+            let job_id = job.id;
+            self.phase = Phase::Ready;
+            out.push(Output::Ready { job_id });
+        }
+    }
+
+    /// Leave is void once the printer is no longer ready: it is asked for again.
+    pub(super) fn begin(&mut self, now_ms: u64, job_id: PrintJobId, out: &mut Vec<Output>) {
+        let job = self.queue.front().filter(|job| job.id == job_id);
+        let (Phase::Ready, Some(job)) = (&self.phase, job) else {
             return;
         };
         let mut blocks = Vec::new();

@@ -37,6 +37,7 @@ struct Bench {
     now_ms: u64,
     written: Vec<u8>,
     takes_writes: bool,
+    grants: bool,
 }
 
 impl Bench {
@@ -46,6 +47,7 @@ impl Bench {
             now_ms: 0,
             written: Vec::new(),
             takes_writes: true,
+            grants: true,
         }
     }
 
@@ -74,6 +76,10 @@ impl Bench {
                             let written = Input::Written(bytes.len());
                             self.machine.handle(self.now_ms, written, &mut next);
                         }
+                    }
+                    Output::Ready { job_id } if self.grants => {
+                        let begin = Input::Begin { job_id };
+                        self.machine.handle(self.now_ms, begin, &mut next);
                     }
                     other => reports.push(other),
                 }
@@ -167,6 +173,41 @@ fn a_receipt_is_checked_printed_and_confirmed() {
     assert_eq!(without_barriers(&written), without_barriers(&expected));
     assert_eq!(bench.confirm(&written), [JobState::Printed]);
     assert_eq!(bench.machine.poll_deadline(), None);
+}
+
+#[test]
+fn nothing_of_a_job_goes_out_before_its_beginning_is_on_record() {
+    let mut bench = Bench::ready();
+    bench.grants = false;
+    bench.job(1, 1);
+    bench.take_written();
+    let ready = [Output::Ready { job_id: id(1) }];
+    assert_eq!(bench.input(Input::Bytes(&READY)), ready);
+    assert_eq!(bench.take_written(), [0u8; 0]);
+    assert_eq!(bench.machine.poll_deadline(), None);
+    // Leave that comes when the paper is gone begins nothing.
+    bench.answer(&[0x18, 0, 0x0f, 0]);
+    assert_eq!(bench.take_written(), QUERIES);
+    assert_eq!(bench.input(Input::Begin { job_id: id(1) }), []);
+    assert_eq!(
+        bench.answer(&NO_PAPER),
+        [JobState::Held(HoldReason::NoPaper)]
+    );
+    bench.pass_to_deadline();
+    assert_eq!(bench.input(Input::Bytes(&READY))[1..], ready);
+    bench.take_written();
+    assert_eq!(bench.input(Input::Begin { job_id: id(2) }), []);
+    let out = bench.input(Input::Begin { job_id: id(1) });
+    assert_eq!(states(&out), [JobState::Printing]);
+    assert_eq!(count(&bench.take_written(), b"twelve bytes"), 1);
+    // A port that goes before leave was given loses nothing.
+    assert_eq!(bench.answer(&[0]), [JobState::Printed]);
+    bench.job(2, 1);
+    bench.answer(&READY);
+    assert_eq!(
+        states(&bench.input(Input::PortClosed)),
+        [JobState::Held(HoldReason::PortClosed)]
+    );
 }
 
 #[test]
