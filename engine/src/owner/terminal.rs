@@ -210,27 +210,27 @@ impl TerminalOwner {
         // While a welcome is owed, this is for a link that is no more.
         let link = self.link.as_ref();
         let link = link.filter(|link| link.is_welcomed && self.welcomes_owed == 0);
-        match (link, *message) {
-            // An agent that knows no simulator closes the link on which it hears of one.
-            (link, ToAgent::Simulate(command)) if !link.is_some_and(|one| one.has_simulator) => {
-                let refusal = if link.is_some() {
-                    NO_SIMULATOR
-                } else {
-                    OFFLINE
-                };
-                let refused = ToEngine::Simulated {
-                    fault_id: command.fault_id,
-                    refusal: Some(refusal.to_owned()),
-                };
-                out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Said(
-                    refused,
-                ))));
-            }
-            (Some(link), message) => out.push(TerminalOutput::Send {
+        // An agent that knows no simulator closes the link on which it hears of one.
+        if let ToAgent::Simulate(command) = &*message
+            && !link.is_some_and(|link| link.has_simulator)
+        {
+            let refusal = if link.is_some() {
+                NO_SIMULATOR
+            } else {
+                OFFLINE
+            };
+            let refused = ToEngine::Simulated {
+                fault_id: command.fault_id,
+                refusal: Some(refusal.to_owned()),
+            };
+            out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Said(
+                refused,
+            ))));
+        } else if let Some(link) = link {
+            out.push(TerminalOutput::Send {
                 socket: link.socket,
-                message: Box::new(message),
-            }),
-            (None, _) => {}
+                message,
+            });
         }
     }
 
