@@ -251,16 +251,24 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load(args: &ConfigArgs) -> Result<Self, ConfigError> {
-        let form = match &args.config {
+        match &args.config {
             Some(path) => {
                 let text = fs::read_to_string(path).map_err(ConfigError::file(path))?;
-                toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-                    path: path.clone(),
-                    error: Box::new(error),
-                })?
+                Self::parse(args, path, &text)
             }
-            None => FileForm::default(),
-        };
+            None => Self::combine(args, FileForm::default()),
+        }
+    }
+
+    /// Reads the text of the configuration file `path` and puts the command line over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn parse(args: &ConfigArgs, path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let form = toml::from_str(text).map_err(|error| ConfigError::Malformed {
+            path: path.to_owned(),
+            error: Box::new(error),
+        })?;
         Self::combine(args, form)
     }
 

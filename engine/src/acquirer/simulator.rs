@@ -17,6 +17,8 @@ use std::time::Duration;
 use protocol::dukpt::BaseDerivationKey;
 
 pub use book_file::{BookFileError, read_book};
+#[doc(hidden)]
+pub use book_file::{decode_book, encode_group};
 
 use book_file::{AppendError, BookFile};
 
