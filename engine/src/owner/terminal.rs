@@ -210,27 +210,27 @@ impl TerminalOwner {
         // While a welcome is owed, this is for a link that is no more.
         let link = self.link.as_ref();
         let link = link.filter(|link| link.is_welcomed && self.welcomes_owed == 0);
-        match (link, *message) {
-            // An agent that knows no simulator closes the link on which it hears of one.
-            (link, ToAgent::Simulate(command)) if !link.is_some_and(|one| one.has_simulator) => {
-                let refusal = if link.is_some() {
-                    NO_SIMULATOR
-                } else {
-                    OFFLINE
-                };
-                let refused = ToEngine::Simulated {
-                    fault_id: command.fault_id,
-                    refusal: Some(refusal.to_owned()),
-                };
-                out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Said(
-                    refused,
-                ))));
-            }
-            (Some(link), message) => out.push(TerminalOutput::Send {
+        // An agent that knows no simulator closes the link on which it hears of one.
+        if let ToAgent::Simulate(command) = &*message
+            && !link.is_some_and(|link| link.has_simulator)
+        {
+            let refusal = if link.is_some() {
+                NO_SIMULATOR
+            } else {
+                OFFLINE
+            };
+            let refused = ToEngine::Simulated {
+                fault_id: command.fault_id,
+                refusal: Some(refusal.to_owned()),
+            };
+            out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Said(
+                refused,
+            ))));
+        } else if let Some(link) = link {
+            out.push(TerminalOutput::Send {
                 socket: link.socket,
-                message: Box::new(message),
-            }),
-            (None, _) => {}
+                message,
+            });
         }
     }
 
@@ -381,5 +381,108 @@ impl TerminalOwner {
             out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Down)));
             out.push(TerminalOutput::Status);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::id::FaultId;
+    use protocol::link::SimulatorCommand;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const T0: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn hello(socket: u64, has_simulator: bool) -> TerminalInput {
+        TerminalInput::Hello(Box::new(VerifiedHello {
+            socket,
+            journal_id: JournalId::from_uuid(Uuid::from_u128(1)),
+            boot: 1,
+            connection: socket,
+            open: Vec::new(),
+            prints: Vec::new(),
+            has_simulator,
+        }))
+    }
+
+    fn told(
+        owner: &mut TerminalOwner,
+        now: Timestamp,
+        input: TerminalInput,
+    ) -> Vec<TerminalOutput> {
+        let mut out = Vec::new();
+        owner.handle(now, input, &mut out);
+        out
+    }
+
+    fn welcome(owner: &mut TerminalOwner) {
+        let welcome = TerminalInput::Welcome {
+            label: "Lane 1".to_owned(),
+            prints_known: Vec::new(),
+        };
+        told(owner, T0, welcome);
+        assert!(owner.is_online());
+    }
+
+    fn simulate() -> TerminalInput {
+        TerminalInput::Send(Box::new(ToAgent::Simulate(SimulatorCommand {
+            fault_id: FaultId::from_uuid(Uuid::from_u128(2)),
+            device: "printer".to_owned(),
+            command: "paper-out".to_owned(),
+            arguments: Vec::new(),
+            wait_for: Vec::new(),
+        })))
+    }
+
+    fn refusal(out: &[TerminalOutput]) -> Option<&str> {
+        match out {
+            [TerminalOutput::Merchant(event)] => match event.as_ref() {
+                TerminalEvent::Said(ToEngine::Simulated { refusal, .. }) => refusal.as_deref(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_cut_link_is_closed_and_new_ones_refused_for_as_long_as_was_asked() {
+        let mut owner = TerminalOwner::default();
+        told(&mut owner, T0, hello(1, false));
+        welcome(&mut owner);
+        let out = told(&mut owner, T0, TerminalInput::Cut { refusal_ms: 5_000 });
+        assert!(matches!(
+            out.first(),
+            Some(TerminalOutput::Close { socket: 1 })
+        ));
+        assert!(out.contains(&TerminalOutput::Merchant(Box::new(TerminalEvent::Down))));
+        let early = told(&mut owner, T0.plus_ms(4_999), hello(2, false));
+        let busy = TerminalOutput::Refuse {
+            socket: 2,
+            reason: RefusedReason::Busy,
+        };
+        assert_eq!(early, [busy]);
+        told(&mut owner, T0.plus_ms(5_000), hello(3, false));
+        welcome(&mut owner);
+    }
+
+    #[test]
+    fn only_an_agent_that_knows_a_simulator_hears_of_it() {
+        let mut owner = TerminalOwner::default();
+        assert_eq!(refusal(&told(&mut owner, T0, simulate())), Some(OFFLINE));
+        told(&mut owner, T0, hello(1, false));
+        assert_eq!(refusal(&told(&mut owner, T0, simulate())), Some(OFFLINE));
+        welcome(&mut owner);
+        assert_eq!(
+            refusal(&told(&mut owner, T0, simulate())),
+            Some(NO_SIMULATOR)
+        );
+        told(&mut owner, T0, hello(2, true));
+        welcome(&mut owner);
+        let out = told(&mut owner, T0, simulate());
+        assert!(
+            matches!(&out[..], [TerminalOutput::Send { socket: 2, .. }]),
+            "{out:?}"
+        );
     }
 }
