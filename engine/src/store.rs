@@ -37,6 +37,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use protocol::id::IncarnationId;
+
 pub use committer::Fatal;
 pub use disk_store::{DiskStore, StoreConfig, StoreStats};
 pub use memory::MemoryStore;
@@ -268,6 +270,11 @@ pub trait Rows {
     /// # Errors
     /// [`ReadFault`] when the storage cannot be read.
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault>;
+
+    /// The life of this database: another after a restore. `None` where that means nothing.
+    fn incarnation(&self) -> Option<IncarnationId> {
+        None
+    }
 }
 
 /// A store: the log and its rows.

@@ -12,6 +12,7 @@ mod link;
 mod money;
 mod print;
 mod resolve;
+mod restore;
 mod sandbox;
 mod start;
 mod till;
@@ -206,6 +207,8 @@ pub struct MerchantOwner {
     merchant: Merchant,
     limits: Limits,
     counters: Counters,
+    /// This is a copy whose original went on: found at the start, until it has been dealt with.
+    is_restored: bool,
     open: BTreeMap<PosTransactionId, PosTransaction>,
     pending: BTreeMap<TransactionId, Transaction>,
     prints: BTreeMap<PrintJobId, PrintJob>,
@@ -235,7 +238,9 @@ impl MerchantOwner {
             Some(bytes) => decode(&[key::COUNTERS], &bytes)?,
             None => Counters::default(),
         };
+        let (counters, is_restored) = restore::counted_in(counters, rows.incarnation());
         let mut state = Self {
+            is_restored,
             merchant: decode(&merchant_key, &bytes)?,
             limits,
             counters,
@@ -470,6 +475,7 @@ impl Decider for MerchantOwner {
 
     fn resume(&mut self, work: &mut MerchantWork<'_>) -> Decided {
         let mark = work.effect_mark();
+        self.resume_restored(work)?;
         self.resume_open_work(work)?;
         self.misbehave(work, mark);
         Ok(())

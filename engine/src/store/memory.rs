@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use protocol::id::IncarnationId;
+
 use super::range;
 use super::{
     Commit, CommitRefused, Committed, Done, KeyValue, Logged, Position, ReadFault, Rows, Store,
@@ -24,6 +26,7 @@ struct Inner {
     log: Vec<Logged>,
     waiting: VecDeque<Waiting>,
     refusals: VecDeque<CommitRefused>,
+    incarnation: Option<IncarnationId>,
     closed: bool,
 }
 
@@ -38,6 +41,11 @@ impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Begins another life, as a restored copy does.
+    pub fn set_incarnation(&self, incarnation: IncarnationId) {
+        self.lock().incarnation = Some(incarnation);
     }
 
     /// Decides the oldest waiting commit and calls its [`Done`]; false when none waits.
@@ -203,6 +211,10 @@ impl Rows for MemoryStore {
 
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault> {
         Ok(self.lock().head(stream))
+    }
+
+    fn incarnation(&self) -> Option<IncarnationId> {
+        self.lock().incarnation
     }
 }
 
