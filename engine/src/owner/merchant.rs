@@ -21,6 +21,8 @@ mod wait;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod order_test;
+#[cfg(test)]
 mod resolve_test;
 #[cfg(test)]
 mod rule_test;
