@@ -1,6 +1,6 @@
 //! Rules of a merchant's owner that the table of transitions does not show.
 
-use protocol::id::{IncarnationId, JournalId, PrintJobId};
+use protocol::id::{IncarnationId, JournalId, PairingCodeId, PrintJobId};
 use protocol::link::{
     AttemptEnd, ChipOutcome, Completion, Digest, DigestState, PosStatus, PrintReport, PrintState,
     ToAgent, ToEngine,
@@ -277,6 +277,18 @@ fn card_data_after_the_expiry_is_never_authorized() {
     assert!(bench.pos(pos_id).current_transaction().is_none());
 }
 
+fn create_code(bench: &mut Bench) -> PairingCodeId {
+    let request = Request::CreatePairingCode {
+        terminal_id: bench.terminal_id,
+        life_s: 60,
+        code: Secret::new("BCDFGHJKLM".to_owned()),
+    };
+    match bench.ask(None, request) {
+        Some(Ok(Reply::Fresh(Answer::PairingCodeCreated(code, _)))) => code.id,
+        other => panic!("no code: {other:?}"),
+    }
+}
+
 #[test]
 fn an_expired_pairing_code_pairs_nobody_but_repeats_its_answer() {
     let redeem = |bench: &mut Bench, code_id, key| {
@@ -288,21 +300,8 @@ fn an_expired_pairing_code_pairs_nobody_but_repeats_its_answer() {
         };
         bench.ask(None, Request::RedeemPairingCode(redeem))
     };
-    let create = |bench: &mut Bench| {
-        let terminal_id = bench.terminal_id;
-        let code = Secret::new("BCDFGHJKLM".to_owned());
-        let request = Request::CreatePairingCode {
-            terminal_id,
-            life_s: 60,
-            code,
-        };
-        match bench.ask(None, request) {
-            Some(Ok(Reply::Fresh(Answer::PairingCodeCreated(code, _)))) => code.id,
-            other => panic!("no code: {other:?}"),
-        }
-    };
     let mut bench = Bench::new();
-    let (used, unused) = (create(&mut bench), create(&mut bench));
+    let (used, unused) = (create_code(&mut bench), create_code(&mut bench));
     let first = redeem(&mut bench, used, 8);
     assert!(
         matches!(first, Some(Ok(Reply::Fresh(Answer::Paired(..))))),
@@ -313,6 +312,30 @@ fn an_expired_pairing_code_pairs_nobody_but_repeats_its_answer() {
     for (code_id, key) in [(used, 9), (unused, 8), (unused, 9)] {
         let refused = redeem(&mut bench, code_id, key);
         assert_eq!(refused, Some(Err(Rejection::PairingCodeInvalid)));
+    }
+}
+
+#[test]
+fn a_till_that_is_paired_anew_is_not_sent_what_another_journal_may_have_printed() {
+    let journal = |number| JournalId::from_uuid(Uuid::from_u128(number));
+    let jobs = |bench: &Bench| {
+        let sent = bench.sent().into_iter();
+        sent.filter(|one| matches!(one, ToAgent::Print(_))).count()
+    };
+    for (next, sent_again) in [(3, 2), (4, 0)] {
+        let mut bench = Bench::new();
+        bench.link_up(journal(3), Vec::new());
+        bench.approved();
+        assert_eq!(jobs(&bench), 2);
+        let code_id = create_code(&mut bench);
+        let redeem = RedeemPairingCode {
+            code_id,
+            device_key: DeviceKey([9; 32]),
+            serial_number: None,
+        };
+        bench.ask(None, Request::RedeemPairingCode(redeem));
+        bench.link_up(journal(next), Vec::new());
+        assert_eq!(jobs(&bench) - 2, sent_again, "journal {next}");
     }
 }
 
