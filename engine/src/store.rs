@@ -40,6 +40,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use protocol::id::IncarnationId;
+
 pub use audit::{Audit, audit};
 pub use committer::Fatal;
 pub use disk_store::{DiskStore, StoreConfig, StoreStats};
@@ -272,6 +274,11 @@ pub trait Rows {
     /// # Errors
     /// [`ReadFault`] when the storage cannot be read.
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault>;
+
+    /// The life of this database: another after a restore. `None` where that means nothing.
+    fn incarnation(&self) -> Option<IncarnationId> {
+        None
+    }
 }
 
 /// A store: the log and its rows.

@@ -222,7 +222,7 @@ fn reverse_until_done(line: &mut Line, from_ms: u64, faults: &[Option<Fault>]) {
         let AcquirerAnswer::Reversal(answer) = answer else {
             panic!("{answer:?}");
         };
-        if reversal.answered(answer, sent_at, now) {
+        if reversal.answered(answer, sent_at, now, HOST_DELAY_MS_MAX) {
             return;
         }
         now = now.max(reversal.next_at);
