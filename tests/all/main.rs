@@ -5,6 +5,7 @@ mod canary;
 mod check;
 mod crash;
 mod end_to_end;
+mod fixture;
 mod fsck;
 mod hostile;
 mod http;

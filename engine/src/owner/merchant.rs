@@ -20,6 +20,8 @@ mod wait;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod invariant_test;
+#[cfg(test)]
 mod resolve_test;
 #[cfg(test)]
 mod rule_test;
