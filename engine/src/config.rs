@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -16,6 +17,7 @@ use crate::domain::tip::TipLimits;
 use crate::domain::token::Secret;
 use crate::id_source::{RandomFault, SystemIds};
 use crate::observe::LogFormat;
+use crate::store::StoreConfig;
 
 /// Where the engine listens unless told otherwise.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7437);
@@ -126,6 +128,35 @@ impl SandboxSection {
     }
 }
 
+/// How the database uses the disk. The defaults suit a server; a small disk wants less.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSection {
+    /// Length of a log segment, in bytes.
+    pub segment_bytes: Option<u64>,
+    /// Log space that only concluding work may use, in bytes; less than a segment.
+    pub reserve_bytes: Option<u64>,
+    /// Free space of the file system below which new work is refused, in bytes.
+    pub free_bytes_min: Option<u64>,
+    /// Longest time between checkpoints while there is work, in milliseconds.
+    pub checkpoint_every_ms: Option<u64>,
+}
+
+impl StoreSection {
+    /// Puts what the file says over a store's defaults.
+    pub fn over(self, defaults: StoreConfig) -> StoreConfig {
+        StoreConfig {
+            segment_bytes: self.segment_bytes.unwrap_or(defaults.segment_bytes),
+            reserve_bytes: self.reserve_bytes.unwrap_or(defaults.reserve_bytes),
+            free_bytes_min: self.free_bytes_min.unwrap_or(defaults.free_bytes_min),
+            checkpoint_every: self
+                .checkpoint_every_ms
+                .map_or(defaults.checkpoint_every, Duration::from_millis),
+            ..defaults
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FileForm {
@@ -136,6 +167,7 @@ struct FileForm {
     limits: Limits,
     tips: TipSection,
     sandbox: SandboxSection,
+    store: StoreSection,
 }
 
 /// The engine's configuration.
@@ -155,6 +187,8 @@ pub struct Config {
     pub tips: TipLimits,
     /// Whether faults can be asked for.
     pub sandbox: Policy,
+    /// How the database uses the disk.
+    pub store: StoreSection,
 }
 
 /// Why the engine cannot start with this configuration.
@@ -217,16 +251,24 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load(args: &ConfigArgs) -> Result<Self, ConfigError> {
-        let form = match &args.config {
+        match &args.config {
             Some(path) => {
                 let text = fs::read_to_string(path).map_err(ConfigError::file(path))?;
-                toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-                    path: path.clone(),
-                    error: Box::new(error),
-                })?
+                Self::parse(args, path, &text)
             }
-            None => FileForm::default(),
-        };
+            None => Self::combine(args, FileForm::default()),
+        }
+    }
+
+    /// Reads the text of the configuration file `path` and puts the command line over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn parse(args: &ConfigArgs, path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let form = toml::from_str(text).map_err(|error| ConfigError::Malformed {
+            path: path.to_owned(),
+            error: Box::new(error),
+        })?;
         Self::combine(args, form)
     }
 
@@ -276,6 +318,7 @@ impl Config {
                 changes_max: form.tips.changes_max,
             },
             sandbox: form.sandbox.policy(),
+            store: form.store,
         })
     }
 }

@@ -26,6 +26,8 @@ mod frame;
 mod identity;
 mod log;
 pub mod memory;
+#[doc(hidden)]
+pub mod probe;
 mod queue;
 mod range;
 mod recovery;
