@@ -17,6 +17,7 @@ fn work_that_the_engine_never_heard_of_is_ended_once_at_the_till() {
         attempt_id,
         chip: ChipOutcome::Agreed,
         data: Vec::new(),
+        cause: None,
     };
     let cases = [
         (DigestState::Accepted, PosStatus::Failed),
