@@ -70,14 +70,12 @@ fn check_said(
                 after.journal_id() == Some(hello.journal_id) && after.boot() >= hello.boot
             }
             Said::ToEngine(message) => match message.as_ref() {
-                ToEngine::Card(card) => {
-                    before.digest(card.pos_id).is_none_or(|last| {
-                        let found = after.digest(card.pos_id);
-                        let is_same = |one: &Digest| one.attempt_id == Some(card.attempt_id);
-                        let has_moved_on = !is_same(last);
-                        has_moved_on || found.is_some_and(|one| is_same(one) && is_sent(one))
-                    })
-                }
+                ToEngine::Card(card) => before.digest(card.pos_id).is_none_or(|last| {
+                    let found = after.digest(card.pos_id);
+                    let is_same = |one: &Digest| one.attempt_id == Some(card.attempt_id);
+                    let has_moved_on = !is_same(last);
+                    has_moved_on || found.is_some_and(|one| is_same(one) && is_sent(one))
+                }),
                 ToEngine::Completed(completion) => holds_completion(before, after, completion),
                 ToEngine::Print(report) => holds_print(before, after, report),
                 ToEngine::Request { request_id, .. } => {
@@ -98,7 +96,8 @@ fn is_sent(digest: &Digest) -> bool {
 }
 
 fn holds_completion(before: &JournalState, after: &JournalState, said: &Completion) -> bool {
-    let is_it = |digest: &Digest| matches!(&digest.state, DigestState::Completed(one) if one == said);
+    let is_it =
+        |digest: &Digest| matches!(&digest.state, DigestState::Completed(one) if one == said);
     before
         .digest(said.pos_id)
         .is_none_or(|last| !is_it(last) || after.digest(said.pos_id).is_some_and(is_it))
@@ -116,7 +115,10 @@ fn check_open(root: &Path, boot: u64, problems: &mut Vec<String>) {
     let opened = StateLock::take(root).and_then(|lock| Journal::open(root, lock, fresh));
     match opened {
         Ok((_, Found::Broken(aside))) => {
-            problems.push(format!("lost: the journal was set aside as {}", aside.display()));
+            problems.push(format!(
+                "lost: the journal was set aside as {}",
+                aside.display()
+            ));
         }
         Ok((journal, _)) if journal.state().boot() <= boot => {
             problems.push(format!("lost: boot {} again", journal.state().boot()));

@@ -34,7 +34,11 @@ pub(super) fn problems(root: &Path, truth: Truth<'_>) -> Vec<String> {
     let store = match DiskStore::open(config(root), fatal) {
         Ok(store) => store,
         Err(error) => {
-            let what = if truth.told.is_empty() { "not opened" } else { "lost" };
+            let what = if truth.told.is_empty() {
+                "not opened"
+            } else {
+                "lost"
+            };
             problems.push(format!("{what}: the store does not open: {error}"));
             return problems;
         }
@@ -62,6 +66,22 @@ pub(super) fn problems(root: &Path, truth: Truth<'_>) -> Vec<String> {
         problems.push("the store failed".to_owned());
     }
     problems
+}
+
+/// Whether every transaction that is not over is in the acquirer's book.
+pub(super) fn has_acquirer_heard_of_all(root: &Path) -> bool {
+    let Ok(store) = DiskStore::open(config(root), Box::new(|_| ())) else {
+        return false;
+    };
+    let inspection = Inspection::read(check_log(store.as_ref(), &mut Vec::new()));
+    let book = read_book(&root.join(BOOK_FILE)).unwrap_or_default();
+    inspection.transactions().all(|one| {
+        let is_over = !matches!(
+            one.state,
+            TransactionState::Authorizing | TransactionState::Reversing
+        );
+        is_over || book.iter().any(|entry| entry.transaction_id == one.id)
+    })
 }
 
 fn config(root: &Path) -> StoreConfig {
@@ -102,7 +122,9 @@ fn check_log(store: &DiskStore, problems: &mut Vec<String>) -> BTreeMap<Key, Vec
             *head += 1;
             if logged.position != Position(position) || logged.seq != *head {
                 let (at, seq) = (logged.position.0, logged.seq);
-                problems.push(format!("log: {at} and {seq} instead of {position} and {head}"));
+                problems.push(format!(
+                    "log: {at} and {seq} instead of {position} and {head}"
+                ));
             }
             for row in &logged.record.rows {
                 match &row.value {
@@ -137,7 +159,10 @@ fn check_log(store: &DiskStore, problems: &mut Vec<String>) -> BTreeMap<Key, Vec
 fn check_book(inspection: &Inspection, book: &[BookEntry], problems: &mut Vec<String>) {
     let mut entries: BTreeMap<String, &BookEntry> = BTreeMap::new();
     for entry in book {
-        if entries.insert(entry.transaction_id.to_string(), entry).is_some() {
+        if entries
+            .insert(entry.transaction_id.to_string(), entry)
+            .is_some()
+        {
             problems.push(format!("{} was authorized twice", entry.transaction_id));
         }
     }
@@ -145,7 +170,9 @@ fn check_book(inspection: &Inspection, book: &[BookEntry], problems: &mut Vec<St
         let entry = entries.remove(&transaction.id.to_string());
         if !agrees(transaction, entry) {
             let (id, state) = (transaction.id, transaction.state);
-            problems.push(format!("lost: {id} is {state:?}, and in the book {entry:?}"));
+            problems.push(format!(
+                "lost: {id} is {state:?}, and in the book {entry:?}"
+            ));
         }
     }
     for id in entries.keys() {
@@ -194,7 +221,12 @@ impl Known {
             states.insert(id.to_string(), None);
             states.extend(holdings.terminals.keys().map(|id| (id.to_string(), None)));
             states.extend(holdings.api_keys.keys().map(|id| (id.to_string(), None)));
-            states.extend(holdings.pairing_codes.keys().map(|id| (id.to_string(), None)));
+            states.extend(
+                holdings
+                    .pairing_codes
+                    .keys()
+                    .map(|id| (id.to_string(), None)),
+            );
             states.extend(holdings.print_jobs.keys().map(|id| (id.to_string(), None)));
             for (id, pos) in &holdings.pos {
                 let status = serde_json::to_value(pos.status()).unwrap_or_default();
@@ -213,7 +245,9 @@ impl Known {
             }
             let claims = holdings.claims.values();
             let answers = claims.filter_map(|claim| claim.answer.as_ref());
-            known.answers.extend(answers.map(|answer| answer.body.clone()));
+            known
+                .answers
+                .extend(answers.map(|answer| answer.body.clone()));
         }
         known
     }
@@ -239,7 +273,9 @@ fn check_told(inspection: &Inspection, truth: &Truth<'_>, problems: &mut Vec<Str
                     "lost: {id} is at {revision}, {told_revision} was told by {what}"
                 ));
             }
-            let words = ["approved", "declined", "canceled", "failed", "reversed", "voided"];
+            let words = [
+                "approved", "declined", "canceled", "failed", "reversed", "voided",
+            ];
             let is_final = |word: &Value| word.as_str().is_some_and(|word| words.contains(&word));
             let word = &told.data["status"];
             let may_follow = word == "approved" && status == "voided";

@@ -113,7 +113,11 @@ impl Fate {
         match self.mode {
             Mode::Ordered => {
                 let durable = |change: &super::history::NameChange<'_>| change.is_journaled;
-                let least = moment.names.iter().rposition(durable).map_or(0, |at| at + 1);
+                let least = moment
+                    .names
+                    .iter()
+                    .rposition(durable)
+                    .map_or(0, |at| at + 1);
                 let open = moment.names.len() - least;
                 let kept = match self.taste {
                     Taste::Percent(0) => least,
@@ -297,17 +301,25 @@ mod tests {
                 .collect();
             let expected = [(b'x', b'x'), (b'x', b'y'), (b'y', b'x'), (b'y', b'y')];
             assert_eq!(firsts, expected.into(), "{mode:?}");
-            let count = |name| images.iter().filter(|one| one.files.contains_key(name)).count();
+            let count = |name| {
+                images
+                    .iter()
+                    .filter(|one| one.files.contains_key(name))
+                    .count()
+            };
             let both = |image: &&Image| image.files.len() == 2;
             assert!(count("a") > 0 && count("a.new") > 0);
             assert!(images.iter().all(|image| !image.files.is_empty()));
-            assert_eq!(images.iter().any(|one| both(&one)), mode == Mode::Adversarial);
+            assert_eq!(
+                images.iter().any(|one| both(&one)),
+                mode == Mode::Adversarial
+            );
             let long = images.iter().flat_map(|image| image.files.values());
             let long: Vec<_> = long.filter(|bytes| bytes.len() > 1_024).collect();
             assert!(!long.is_empty());
             // A journal shows a new length only with the data that it covers.
             let is_whole = |bytes: &&Vec<u8>| bytes[1_024..].iter().all(|byte| *byte == b'z');
-            assert_eq!(long.iter().all(|one| is_whole(one)), mode == Mode::Ordered);
+            assert_eq!(long.iter().all(is_whole), mode == Mode::Ordered);
         }
     }
 

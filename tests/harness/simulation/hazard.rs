@@ -104,7 +104,8 @@ impl World {
 
     /// What a line with noise makes of bytes: pieces, each with the time that it is late.
     pub(super) fn noise(&mut self, mut bytes: Vec<u8>) -> Vec<(u64, Vec<u8>)> {
-        let is_noisy = !bytes.is_empty() && self.plan.strikes(Fault::LineNoise, 4, &mut self.random);
+        let is_noisy =
+            !bytes.is_empty() && self.plan.strikes(Fault::LineNoise, 4, &mut self.random);
         if !is_noisy {
             return vec![(0, bytes)];
         }
