@@ -18,6 +18,7 @@ use protocol::money::Money;
 use zeroize::Zeroize;
 
 use crate::domain::reversal::ReversalAnswer;
+use crate::domain::sandbox::HostFault;
 use crate::domain::time::Timestamp;
 use crate::domain::transaction::{HostResult, Trace};
 
@@ -189,6 +190,13 @@ pub type Answered = Box<dyn FnOnce(AcquirerAnswer) + Send>;
 pub trait Acquirer: Send + Sync {
     /// Hands a request over and returns at once.
     fn submit(&self, request: AcquirerRequest, answered: Answered);
+
+    /// As [`Acquirer::submit`], with something going wrong that was asked for in test mode. Only a
+    /// simulator can do that; a real host is asked as ever.
+    fn misbehave(&self, request: AcquirerRequest, fault: HostFault, answered: Answered) {
+        tracing::error!(?fault, "only a simulated acquirer can misbehave");
+        self.submit(request, answered);
+    }
 
     /// What it is, for `/v1/status`.
     fn name(&self) -> &'static str;

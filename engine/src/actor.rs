@@ -6,6 +6,7 @@
 pub mod directory;
 pub mod merchant;
 pub mod platform;
+mod shell;
 pub mod terminal;
 
 use std::sync::Arc;

@@ -54,7 +54,7 @@ impl Clock for SystemClock {
                 "wall clock was set; deadlines do not move with it"
             );
         }
-        Timestamp(slewed.now_ms)
+        slewed.now()
     }
 }
 
@@ -66,10 +66,10 @@ fn wall_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
 
-/// A clock that follows elapsed time and leans towards the wall clock.
+/// A clock that follows elapsed time and leans towards the wall clock. Pure.
 #[derive(Debug)]
-struct Slewed {
-    /// What it says.
+pub struct Slewed {
+    /// What it says, in milliseconds since 1970.
     now_ms: i64,
     /// Elapsed time at that moment, whole milliseconds.
     at: Duration,
@@ -84,7 +84,8 @@ struct Slewed {
 }
 
 impl Slewed {
-    const fn at(wall_ms: i64) -> Self {
+    /// A clock that agrees with the wall clock.
+    pub const fn at(wall_ms: i64) -> Self {
         Self {
             now_ms: wall_ms,
             at: Duration::ZERO,
@@ -95,8 +96,13 @@ impl Slewed {
         }
     }
 
+    /// What it says.
+    pub const fn now(&self) -> Timestamp {
+        Timestamp(self.now_ms)
+    }
+
     /// Goes on to `elapsed` since the start. Returns a difference that has just come up.
-    fn pass(&mut self, elapsed: Duration, wall_ms: impl Fn() -> i64) -> Option<i64> {
+    pub fn pass(&mut self, elapsed: Duration, wall_ms: impl Fn() -> i64) -> Option<i64> {
         let passed = elapsed.saturating_sub(self.at).as_millis();
         let passed_ms = i64::try_from(passed).unwrap_or(i64::MAX);
         self.at += Duration::from_millis(passed_ms.unsigned_abs());

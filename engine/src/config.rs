@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::domain::sandbox::Policy;
 use crate::domain::tip::TipLimits;
 use crate::domain::token::Secret;
 use crate::id_source::{RandomFault, SystemIds};
@@ -32,7 +33,7 @@ pub struct ConfigArgs {
     #[arg(long, env = "TILLWAY_CONFIG")]
     pub config: Option<PathBuf>,
     /// Directory of the database, created if absent.
-    #[arg(long, env = "TILLWAY_DATA_DIR")]
+    #[arg(long, visible_alias = "data", env = "TILLWAY_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// Address to listen on; loopback only.
     #[arg(long, env = "TILLWAY_LISTEN")]
@@ -96,6 +97,37 @@ impl Default for TipSection {
     }
 }
 
+/// What integrators may do to test their recovery. The acquirer of this build is a simulator, so
+/// that every engine is in test mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SandboxSection {
+    /// Whether faults can be asked for.
+    faults: bool,
+    /// Whether this process may be made to end; only where something starts it again.
+    allow_engine_restart: bool,
+}
+
+impl Default for SandboxSection {
+    fn default() -> Self {
+        Self {
+            faults: true,
+            allow_engine_restart: false,
+        }
+    }
+}
+
+impl SandboxSection {
+    const fn policy(self) -> Policy {
+        match self.faults {
+            true => Policy::On {
+                allows_engine_restart: self.allow_engine_restart,
+            },
+            false => Policy::Off,
+        }
+    }
+}
+
 /// How the database uses the disk. The defaults suit a server; a small disk wants less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -134,6 +166,7 @@ struct FileForm {
     log_filter: Option<String>,
     limits: Limits,
     tips: TipSection,
+    sandbox: SandboxSection,
     store: StoreSection,
 }
 
@@ -152,6 +185,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds on tips.
     pub tips: TipLimits,
+    /// Whether faults can be asked for.
+    pub sandbox: Policy,
     /// How the database uses the disk.
     pub store: StoreSection,
 }
@@ -216,16 +251,24 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load(args: &ConfigArgs) -> Result<Self, ConfigError> {
-        let form = match &args.config {
+        match &args.config {
             Some(path) => {
                 let text = fs::read_to_string(path).map_err(ConfigError::file(path))?;
-                toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-                    path: path.clone(),
-                    error: Box::new(error),
-                })?
+                Self::parse(args, path, &text)
             }
-            None => FileForm::default(),
-        };
+            None => Self::combine(args, FileForm::default()),
+        }
+    }
+
+    /// Reads the text of the configuration file `path` and puts the command line over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn parse(args: &ConfigArgs, path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let form = toml::from_str(text).map_err(|error| ConfigError::Malformed {
+            path: path.to_owned(),
+            error: Box::new(error),
+        })?;
         Self::combine(args, form)
     }
 
@@ -274,6 +317,7 @@ impl Config {
                 hours_max: form.tips.hours_max,
                 changes_max: form.tips.changes_max,
             },
+            sandbox: form.sandbox.policy(),
             store: form.store,
         })
     }
@@ -296,31 +340,42 @@ pub fn prepare_data_dir(data_dir: &Path) -> Result<(), ConfigError> {
 /// # Errors
 /// [`ConfigError`]; also when others could have read the file.
 pub fn operator_token(data_dir: &Path, ids: SystemIds) -> Result<Secret, ConfigError> {
-    let path = data_dir.join(OPERATOR_TOKEN_FILE);
-    match fs::metadata(&path) {
-        Ok(metadata) => {
-            let mode = metadata.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                return Err(ConfigError::TokenExposed { path, mode });
-            }
-            let text = Secret::new(fs::read_to_string(&path).map_err(ConfigError::file(&path))?);
-            let token = text.expose().trim_end();
-            let is_token = token
-                .strip_prefix(OPERATOR_TOKEN_PREFIX)
-                .is_some_and(|secret| secret.len() == 64 && secret.is_ascii());
-            if !is_token {
-                return Err(ConfigError::TokenMalformed(path));
-            }
-            Ok(Secret::new(token.to_owned()))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+    match read_operator_token(data_dir) {
+        Err(ConfigError::File { error, path }) if error.kind() == io::ErrorKind::NotFound => {
             let secret = ids.secret()?;
             let token = Secret::new(format!("{OPERATOR_TOKEN_PREFIX}{}", secret.expose()));
             write_private(data_dir, &path, &token).map_err(ConfigError::file(&path))?;
             Ok(token)
         }
-        Err(error) => Err(ConfigError::File { path, error }),
+        read => read,
     }
+}
+
+/// Whether the operator's token can be used as it is.
+///
+/// # Errors
+/// [`ConfigError`]; also when there is none.
+pub fn check_operator_token(data_dir: &Path) -> Result<(), ConfigError> {
+    read_operator_token(data_dir).map(drop)
+}
+
+fn read_operator_token(data_dir: &Path) -> Result<Secret, ConfigError> {
+    let path = data_dir.join(OPERATOR_TOKEN_FILE);
+    let metadata = fs::metadata(&path).map_err(ConfigError::file(&path))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(ConfigError::TokenExposed { path, mode });
+    }
+    let text = Secret::new(fs::read_to_string(&path).map_err(ConfigError::file(&path))?);
+    let token = text.expose().trim_end();
+    let is_digit = |letter: u8| letter.is_ascii_digit() || (b'a'..=b'f').contains(&letter);
+    let is_token = token
+        .strip_prefix(OPERATOR_TOKEN_PREFIX)
+        .is_some_and(|secret| secret.len() == 64 && secret.bytes().all(is_digit));
+    if !is_token {
+        return Err(ConfigError::TokenMalformed(path));
+    }
+    Ok(Secret::new(token.to_owned()))
 }
 
 /// Written beside and renamed: a crash leaves no half token.
@@ -394,6 +449,32 @@ mod tests {
             Config::combine(&args("127.0.0.1:8"), form),
             Err(ConfigError::ZeroLimit("in_flight_max"))
         ));
+    }
+
+    #[test]
+    fn faults_are_on_in_test_mode_and_ending_the_process_is_not() {
+        for (text, policy) in [
+            (
+                "",
+                Policy::On {
+                    allows_engine_restart: false,
+                },
+            ),
+            (
+                "[sandbox]\nallow_engine_restart = true",
+                Policy::On {
+                    allows_engine_restart: true,
+                },
+            ),
+            (
+                "[sandbox]\nfaults = false\nallow_engine_restart = true",
+                Policy::Off,
+            ),
+        ] {
+            let form: FileForm = toml::from_str(text).unwrap();
+            let config = Config::combine(&args("127.0.0.1:8"), form).unwrap();
+            assert_eq!(config.sandbox, policy, "{text}");
+        }
     }
 
     #[test]

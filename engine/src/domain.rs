@@ -16,6 +16,7 @@ pub mod receipt;
 pub mod rejection;
 pub mod resolution;
 pub mod reversal;
+pub mod sandbox;
 pub mod scope;
 pub mod time;
 pub mod tip;

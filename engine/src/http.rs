@@ -13,7 +13,8 @@ mod dispatch;
 mod envelope;
 mod form;
 pub mod idempotency;
-mod json;
+#[doc(hidden)]
+pub mod json;
 mod limiter;
 mod list;
 mod owners;
@@ -35,6 +36,7 @@ use crate::access::guard::Guard;
 use crate::agent_link::registry::Registry;
 use crate::clock::SharedClock;
 use crate::config::Limits;
+use crate::domain::sandbox::Policy;
 use crate::domain::tip::TipLimits;
 use crate::id_source::SystemIds;
 use crate::query::Query;
@@ -74,6 +76,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Bounds on tips, as the owners apply them.
     pub tips: TipLimits,
+    /// Whether faults may be asked for, as the owners apply it.
+    pub sandbox: Policy,
 }
 
 impl AppState {

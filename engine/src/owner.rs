@@ -12,6 +12,7 @@ pub mod key;
 pub mod machine;
 pub mod merchant;
 pub mod platform;
+pub mod quarantine;
 pub mod request;
 pub mod stored;
 pub mod terminal;

@@ -144,6 +144,7 @@ fn serve(
         clock: clock.clone(),
         limits: Limits {
             tip: config.tips,
+            sandbox: config.sandbox,
             ..Limits::default()
         },
     };
@@ -170,6 +171,7 @@ fn serve(
             incarnation,
             limits: config.limits,
             tips: config.tips,
+            sandbox: config.sandbox,
         });
         let served = listen(config.listen, threads, state, link).await;
         for arbiter in &arbiters {

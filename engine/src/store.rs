@@ -4,6 +4,7 @@
 //! atomic and, once its [`Done`] has been called with `Ok`, on stable storage; its rows are
 //! readable by then. Nothing here knows what the bytes mean.
 
+mod audit;
 mod checkpoint;
 mod committer;
 #[cfg(test)]
@@ -16,15 +17,20 @@ mod disk_store;
 mod disk_store_test;
 #[cfg(test)]
 mod faulty;
+#[cfg(test)]
+mod flip_test;
 mod fold;
 mod follow;
 mod frame;
 mod identity;
 mod log;
 pub mod memory;
+#[doc(hidden)]
+pub mod probe;
 mod queue;
 mod range;
 mod recovery;
+mod seal;
 mod segment;
 mod start;
 mod state;
@@ -34,6 +40,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use audit::{Audit, audit};
 pub use committer::Fatal;
 pub use disk_store::{DiskStore, StoreConfig, StoreStats};
 pub use memory::MemoryStore;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::control::{self, Asked};
@@ -39,7 +40,34 @@ pub struct Plugged {
 struct Port {
     name: &'static str,
     device: Box<dyn Device>,
-    pty: Arc<Pty>,
+    cable: Cable,
+}
+
+/// The way to the host, which can be pulled and put back.
+struct Cable {
+    path: PathBuf,
+    /// Which port it is of.
+    place: usize,
+    heard: mpsc::Sender<(usize, Vec<u8>)>,
+    plugged: Option<(Arc<Pty>, JoinHandle<()>)>,
+}
+
+impl Cable {
+    fn plug_in(&mut self) -> io::Result<()> {
+        if self.plugged.is_none() {
+            let pty = Arc::new(Pty::open(&self.path)?);
+            let listener = listen(Arc::clone(&pty), self.place, self.heard.clone());
+            self.plugged = Some((pty, tokio::spawn(listener)));
+        }
+        Ok(())
+    }
+
+    /// The host sees its end hang up.
+    fn unplug(&mut self) {
+        if let Some((_, listener)) = self.plugged.take() {
+            listener.abort();
+        }
+    }
 }
 
 enum Input {
@@ -65,9 +93,18 @@ pub async fn run(
     let (host_tx, mut host_rx) = mpsc::channel(QUEUE_LENGTH);
     let mut ports = Vec::new();
     for (place, Plugged { name, device }) in devices.into_iter().enumerate() {
-        let pty = Arc::new(Pty::open(&dir.join(format!("{name}.pty")))?);
-        tokio::spawn(listen(Arc::clone(&pty), place, host_tx.clone()));
-        ports.push(Port { name, device, pty });
+        let mut cable = Cable {
+            path: dir.join(format!("{name}.pty")),
+            place,
+            heard: host_tx.clone(),
+            plugged: None,
+        };
+        cable.plug_in()?;
+        ports.push(Port {
+            name,
+            device,
+            cable,
+        });
     }
     let socket = Socket::bind(control_socket(dir))?;
     let (asked_tx, mut asked_rx) = mpsc::channel(QUEUE_LENGTH);
@@ -196,6 +233,22 @@ impl Bench {
             let name = request.device.clone();
             return Ok(Err(ControlError::UnknownDevice { name }));
         };
+        match request.command.as_str() {
+            "unplug" => {
+                port.cable.unplug();
+                return Ok(Ok(Value::Null));
+            }
+            "plug-in" => {
+                port.cable.plug_in()?;
+                // A reader has its power from its cable; a printer does not know the command.
+                let reset = ControlRequest::new(port.name, "reset");
+                if let Ok(answers) = port.device.control(now_ms, &reset) {
+                    port.send(answers)?;
+                }
+                return Ok(Ok(Value::Null));
+            }
+            _ => {}
+        }
         match port.device.control(now_ms, request) {
             Ok(answers) => {
                 port.send(answers)?;
@@ -216,8 +269,12 @@ impl Bench {
 
 impl Port {
     fn send(&self, answers: Vec<Vec<u8>>) -> io::Result<()> {
+        // What a device says into a pulled cable is lost.
+        let Some((pty, _)) = &self.cable.plugged else {
+            return Ok(());
+        };
         for bytes in answers {
-            let taken = self.pty.write(&bytes)?;
+            let taken = pty.write(&bytes)?;
             if taken < bytes.len() {
                 tracing::warn!(device = self.name, "host does not read; bytes are lost");
             }

@@ -139,6 +139,8 @@ ids! {
     JournalId = "jrn";
     /// One life of an engine's database; a restored engine has a new one.
     IncarnationId = "inc";
+    /// A fault that an integrator has armed in test mode.
+    FaultId = "flt";
     /// A request made at the till; it is the till's idempotency key.
     RequestId = "req";
     /// One request as seen in answers and logs.

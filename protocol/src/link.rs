@@ -7,8 +7,9 @@
 //!
 //! # Versions
 //! [`VERSION`] rises when a message changes its meaning or a required field is added. Never rename
-//! or reuse a variant or field; add optional ones at the end. `tests/wire` keeps the exact bytes
-//! of each version.
+//! or reuse a variant or field; add optional ones at the end. A new variant goes only to agents
+//! whose hello says that they know it: an agent closes a link on which it hears what it does not
+//! know. `tests/wire` keeps the exact bytes of each version.
 
 mod codec;
 mod handshake;
@@ -22,7 +23,7 @@ pub use handshake::{
 };
 pub use to_agent::{
     AnswerBody, Concluded, Grant, HostAnswer, HostDecision, Offer, PrintCommand, RequestRefused,
-    TipPrompt, ToAgent,
+    SimulatorCommand, TipPrompt, ToAgent,
 };
 pub use to_engine::{
     AttemptEnd, CardReport, ChipOutcome, Completion, PaperState, PrintReport, PrintState,

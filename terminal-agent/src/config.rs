@@ -50,6 +50,9 @@ pub struct Config {
     pub reader: ReaderConfig,
     /// The receipt printer; without it the till prints nothing.
     pub printer: Option<PrinterConfig>,
+    /// The simulator of reader and printer. Never on a till in a shop: it lets the engine play
+    /// with the devices.
+    pub simulator: Option<SimulatorConfig>,
 }
 
 /// Where the engine is.
@@ -94,6 +97,14 @@ pub struct PrinterConfig {
     /// Characters a line.
     #[serde(default = "default_columns")]
     pub columns: usize,
+}
+
+/// Where simulated devices take commands.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimulatorConfig {
+    /// Path of the simulator's control socket.
+    pub control: PathBuf,
 }
 
 fn default_state_dir() -> PathBuf {
@@ -184,7 +195,7 @@ mod tests {
         let config = parse("[reader]\npath = \"/dev/ttyACM0\"").unwrap();
         assert_eq!(config.reader.baud, 115_200);
         assert_eq!(config.engine, EngineConfig::default());
-        assert_eq!(config.printer, None);
+        assert_eq!((config.printer, config.simulator), (None, None));
     }
 
     #[test]
@@ -202,11 +213,15 @@ mod tests {
             path = "/dev/ttyUSB0"
             baud = 19200
             columns = 42
+            [simulator]
+            control = "/tmp/devices/control.sock"
             "#,
         )
         .unwrap();
         assert_eq!(config.state_dir, PathBuf::from("/tmp/till"));
         assert_eq!(config.printer.unwrap().columns, 42);
+        let control = Path::new("/tmp/devices/control.sock");
+        assert_eq!(config.simulator.unwrap().control, control);
     }
 
     #[test]
@@ -222,6 +237,7 @@ mod tests {
                 "[reader]\npath = \"x\"\n[printer]\npath = \"y\"\ncolumns = 80",
                 "printer.columns",
             ),
+            ("[reader]\npath = \"x\"\n[simulator]", "control"),
             ("[engine]\nurl = 5\n[reader]\npath = \"x\"", "url"),
             ("[reader\n", "TOML"),
         ] {

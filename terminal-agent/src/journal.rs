@@ -332,6 +332,7 @@ mod tests {
                 attempt_id: att(1),
                 chip: ChipOutcome::Agreed,
                 data: vec![0x9F, 0x26, 0x00],
+                cause: None,
             }),
             JournalEntry::Requested {
                 request_id: protocol::id::RequestId::from_uuid(Uuid::from_u128(9)),
@@ -451,6 +452,7 @@ mod tests {
             attempt_id: att(1),
             chip: ChipOutcome::Refused,
             data: vec![7; 60_000],
+            cause: None,
         });
         for _ in 0..12 {
             journal.append(std::slice::from_ref(&noise)).unwrap();

@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::id_source;
+use crate::simulator_control::{Simulator, simulate};
 pub use address::{AddressError, LinkAddress, is_loopback_url};
 
 /// First delay before another connection.
@@ -103,6 +104,8 @@ pub struct LinkIdentity {
     pub boot: u64,
     /// Version of the program.
     pub agent_version: String,
+    /// The simulator of reader and printer, where they are simulated.
+    pub simulator: Option<Simulator>,
 }
 
 type Socket = WebSocketStream<TcpStream>;
@@ -190,6 +193,7 @@ impl<E> Session<'_, E> {
             signature: identity.key.sign(&signed).to_bytes().to_vec(),
             open,
             prints,
+            has_simulator: identity.simulator.is_some(),
         }));
         send(&mut socket, &hello).await?;
         match receive_reply(&mut socket).await? {
@@ -218,6 +222,12 @@ impl<E> Session<'_, E> {
                         None | Some(ToAgent::Pong) => {}
                         Some(ToAgent::Ping) => {
                             send(socket, &ToEngine::Pong).await?;
+                            last_said = Instant::now();
+                        }
+                        // Not beside the conversation: what the engine says next counts on it.
+                        Some(ToAgent::Simulate(command)) => {
+                            let simulator = self.identity.simulator.as_ref();
+                            send(socket, &simulate(simulator, &command).await).await?;
                             last_said = Instant::now();
                         }
                         Some(message) => self.report(LinkEvent::Message(Box::new(message))).await?,
@@ -325,6 +335,7 @@ mod tests {
             journal_id: JournalId::from_uuid(Uuid::from_u128(3)),
             boot: 4,
             agent_version: "1.0".to_owned(),
+            simulator: None,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::machine::reader::{ReaderConversation, ReaderConversationConfig};
 use crate::machine::record::JournalEntry;
 use crate::pair::{self, PairError};
 use crate::shell::{Event, Shell};
+use crate::simulator_control::Simulator;
 
 /// Events that wait for the loop. Sources wait when it is full.
 const EVENTS_MAX: usize = 256;
@@ -96,6 +97,10 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
         journal_id: state.journal_id().unwrap_or_else(id_source::journal_id),
         boot: state.boot(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        simulator: config
+            .simulator
+            .as_ref()
+            .map(|simulator| Simulator::new(simulator.control.clone())),
     };
     let (events_tx, mut events) = mpsc::channel(EVENTS_MAX);
     let (journal_tx, journal_thread) = spawn_journal(journal, events_tx.clone())?;

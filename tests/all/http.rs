@@ -35,6 +35,9 @@ struct World {
     pos_id: String,
     transaction_id: String,
     key_id: String,
+    /// A terminal on which nothing ever happens, and a fault that is armed there.
+    quiet_id: String,
+    fault_id: String,
     /// A merchant of another partner.
     other: Boarded,
     other_partner_id: String,
@@ -58,6 +61,12 @@ fn world() -> &'static World {
         let transaction_id = sale.field("transaction_id").to_owned();
         let other_partner_id = partner(operator, "South Payments");
         let other = board(operator, Some(&other_partner_id));
+        let quiet = api.post("/v1/terminals", &json!({"label": "Quiet"}));
+        let quiet_id = quiet.field("id").to_owned();
+        let fault = json!({"target": quiet_id, "kind": "host_declines"});
+        let armed = api.post("/v1/sandbox/faults", &fault);
+        let fault_id = armed.field("id").to_owned();
+        assert_eq!(armed.status, 201, "{}", armed.text);
         let till = Mutex::new(());
         World {
             shop,
@@ -65,6 +74,8 @@ fn world() -> &'static World {
             pos_id,
             transaction_id,
             key_id,
+            quiet_id,
+            fault_id,
             other,
             other_partner_id,
             till,
@@ -109,6 +120,7 @@ impl World {
             Some("transactions") => change("txn", &self.transaction_id),
             Some("terminals") => change("term", &self.shop.terminal_id),
             Some("merchant") => change("key", &self.key_id),
+            Some("sandbox") => change("flt", &self.fault_id),
             Some("partners") => change("partner", &self.shop.partner_id),
             Some("merchants") => change("mer", &self.shop.merchant_id),
             _ => String::new(),
@@ -185,6 +197,7 @@ fn right_body(world: &World, route: &Route) -> Value {
     match route.path {
         "/v1/pos/transactions" => world.shop.sale(100),
         "/v1/transactions/{id}/tip-adjustment" => json!({"tip_amount": 1, "currency": "USD"}),
+        "/v1/sandbox/faults" => json!({"target": world.quiet_id, "kind": "host_declines"}),
         "/v1/terminals" => json!({"label": "Lane 9"}),
         "/v1/pairing/redeem" => json!({"code": "BCDFG-HJKLM", "public_key": PUBLIC_KEY}),
         "/v1/merchant/api-keys" | "/v1/merchants/{id}/api-keys" => json!({"label": "Key"}),

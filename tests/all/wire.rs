@@ -224,10 +224,14 @@ fn is_optional(sample: &Sample, path: &str, field: &str) -> bool {
         "reference" | "request_id" if path == "/offer" => true,
         "reference" => path == "/request/request/start",
         "tip" | "transaction_id" => path == "/concluded",
+        "has_simulator" => true,
+        "refusal" => path == "/simulated",
         "attempt_id" => {
             path == "/attempt_ended"
                 || path.starts_with("/hello/open/") && !path.ends_with("completed")
         }
+        "cause" => path == "/completed",
+        "known" => path == "/print",
         "current" => sample.name.starts_with("to_engine.status"),
         _ => false,
     }

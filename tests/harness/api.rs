@@ -113,6 +113,13 @@ impl Api {
         read(request.send_json(body))
     }
 
+    /// DELETE.
+    pub fn delete(&self, path: &str) -> Answer {
+        let request = self.agent.delete(format!("{}{path}", self.base));
+        let request = request.header("Authorization", format!("Bearer {}", self.token));
+        read(request.call())
+    }
+
     /// POST of raw bytes with these headers.
     pub fn post_raw(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut request = self.agent.post(format!("{}{path}", self.base));

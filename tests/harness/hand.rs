@@ -135,6 +135,7 @@ impl HandTill {
             signature: Vec::new(),
             open: Vec::new(),
             prints: Vec::new(),
+            has_simulator: false,
         };
         sign(
             &mut hello,
@@ -364,6 +365,7 @@ pub fn completion(grant: &Grant, chip: ChipOutcome) -> Completion {
         attempt_id: grant.attempt_id,
         chip,
         data: Vec::new(),
+        cause: None,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::programs::{Program, bin_dir};
 use crate::wait::until;
 
 /// Every scope that a POS system of the demo needs.
-pub const POS_SCOPES: [&str; 11] = [
+pub const POS_SCOPES: [&str; 12] = [
     "pos:create",
     "pos:read",
     "pos:cancel",
@@ -26,6 +26,7 @@ pub const POS_SCOPES: [&str; 11] = [
     "transactions:void",
     "merchant:read",
     "api_keys:manage",
+    "sandbox:manage",
 ];
 
 /// What a process finds in its environment besides the usual.
@@ -116,6 +117,14 @@ impl Engine {
     /// Asks it to end; true when it did so cleanly.
     pub fn stop(&mut self) -> bool {
         self.program.stop()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait_for_end(&mut self) -> bool {
+        until("the engine to end", || {
+            (!self.program.is_running()).then_some(())
+        })
+        .is_some()
     }
 
     /// Waits until it has ended by itself; its exit code.
@@ -310,10 +319,11 @@ impl Till {
         fs::create_dir_all(dir)?;
         let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
         let config = format!(
-            "state_dir = {}\n[engine]\nurl = \"{engine}\"\n[reader]\npath = {}\n[printer]\npath = {}\n",
+            "state_dir = {}\n[engine]\nurl = \"{engine}\"\n[reader]\npath = {}\n[printer]\npath = {}\n[simulator]\ncontrol = {}\n",
             quoted(dir.join("state")),
             quoted(devices.join("reader.pty")),
             quoted(devices.join("printer.pty")),
+            quoted(devices.join("control.sock")),
         );
         fs::write(dir.join("agent.toml"), config)?;
         Ok(Self {

@@ -7,16 +7,20 @@
 //!
 //! # Layout
 //! * [`random`], [`queue`]: the seed's numbers and ids; events in order of virtual time.
-//! * [`fault`]: which faults a seed switches on, and the deliberate bugs ([`fault::Sabotage`]).
+//! * [`fault`]: which faults a seed switches on, [`sabotage`]: deliberate bugs.
 //! * [`world`]: the loop over [`event`]s. [`trouble`]: its beginning and the faults that strike at an
 //!   instant. [`ending`]: what is left to do, and the report.
 //! * Inhabitants. The engine: [`engine`], [`mail`], [`commit`], [`rows`]. The tills: [`till`],
 //!   [`reader`], [`printer`], [`journal`]. Between them: [`link`], [`wire`]. The acquirer: [`host`]. People:
 //!   [`client`], [`cashier`].
 //! * [`history`]: what was committed, read from the store's log. [`checker`]: the rules;
-//!   [`answer`]: those about answers.
+//!   [`answer`]: those about answers. [`model`]: what everybody outside may be told.
+//!   [`watch`]: where the world shows them what happens.
+//! * [`shrink`]: the smallest world that still fails.
 
+pub mod access;
 pub mod answer;
+pub mod board;
 pub mod cashier;
 pub mod checker;
 pub mod client;
@@ -31,31 +35,71 @@ pub mod host;
 pub mod journal;
 pub mod link;
 pub mod mail;
+pub mod model;
 pub mod paper;
 pub mod printer;
+pub mod process;
 pub mod queue;
 pub mod random;
 pub mod reader;
 pub mod rows;
+pub mod sabotage;
+pub mod shrink;
+pub mod staff;
 pub mod till;
 pub mod trouble;
+pub mod twins;
+pub mod watch;
 pub mod wire;
 pub mod world;
 
 pub use checker::Violation;
 pub use ending::Report;
-pub use fault::Sabotage;
-pub use world::World;
+pub use sabotage::{CASES, Case, Sabotage};
+pub use world::{Setup, World};
+
+use ::engine::store::Rows;
 
 /// Runs one seed to its end.
 pub fn run(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Report {
-    World::new(seed, sabotage, is_verbose).run()
+    replay(&Setup {
+        sabotage,
+        is_verbose,
+        ..Setup::new(seed)
+    })
 }
 
-/// Seeds that once found a bug: `tests/seeds.txt`, one to a line.
-pub fn saved_seeds() -> impl Iterator<Item = u64> {
+/// Values of the rows of one key space that a seed's world leaves in its store, for fuzz targets.
+pub fn rows_left(seed: u64, space: u8) -> Vec<Vec<u8>> {
+    let world = World::new(&Setup::new(seed));
+    let store = std::sync::Arc::clone(&world.engine.store);
+    drop(world.run());
+    let rows = store.scan(&[space], None, 1_000).unwrap_or_default();
+    rows.into_iter().map(|(_, value)| value).collect()
+}
+
+/// Runs a world to its end.
+pub fn replay(setup: &Setup) -> Report {
+    World::new(setup).run()
+}
+
+/// How many seeds, from 1, it takes until the named checker catches a deliberate bug; none when it
+/// is not caught within the case's bound.
+pub fn seeds_until_caught(case: &Case) -> Option<u64> {
+    (1..=case.seeds_max).find(|seed| {
+        let violation = run(*seed, Some(case.sabotage), false).violation;
+        violation.is_some_and(|violation| violation.rule == case.rule)
+    })
+}
+
+/// The file of worlds that once found a bug, one to a line.
+pub const SEEDS_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds.txt");
+
+/// Worlds that once found a bug.
+pub fn saved_seeds() -> impl Iterator<Item = Setup> {
     const SAVED: &str = include_str!("../seeds.txt");
-    SAVED
-        .lines()
-        .filter_map(|line| line.split('#').next()?.trim().parse().ok())
+    SAVED.lines().filter_map(|line| {
+        // A line that cannot be read must not be passed over.
+        Setup::from_line(line).unwrap_or_else(|error| unreachable!("tests/seeds.txt: {error}"))
+    })
 }

@@ -1,11 +1,16 @@
 //! `cargo sim`: runs seeds and says what they came to.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use harness::simulation::{self, Report, Sabotage};
+use harness::simulation::{self, CASES, Report, Sabotage, Setup, shrink};
+
+/// Worlds tried to make a failing one smaller: some seconds.
+const SHRINK_TRIES: u32 = 300;
 
 /// Runs the code that ships in simulated worlds, one for each seed.
 #[derive(Debug, Parser)]
@@ -20,15 +25,45 @@ struct Arguments {
     /// Runs this seed only, twice, and compares.
     #[arg(long)]
     seed: Option<u64>,
+    /// Leaves out what has these numbers, as `3,7-12`.
+    #[arg(long, value_parser = without)]
+    without: Option<Without>,
     /// Prints everything that happens.
     #[arg(long)]
     verbose: bool,
+    /// Does not look for a smaller world that fails.
+    #[arg(long)]
+    no_shrink: bool,
+    /// Keeps a failing world in tests/seeds.txt.
+    #[arg(long)]
+    save: bool,
     /// Puts a deliberate bug in.
     #[arg(long, value_parser = sabotage)]
     sabotage: Option<Sabotage>,
+    /// Shows for each deliberate bug which checker catches it, and in how many seeds.
+    #[arg(long)]
+    sabotages: bool,
     /// Goes on after a failure and counts failures by rule.
     #[arg(long)]
     keep_going: bool,
+}
+
+/// Numbers of what is left out.
+type Without = std::collections::BTreeSet<u32>;
+
+fn without(text: &str) -> Result<Without, String> {
+    shrink::numbers(text)
+}
+
+impl Arguments {
+    fn setup(&self, seed: u64) -> Setup {
+        Setup {
+            seed,
+            sabotage: self.sabotage,
+            without: self.without.clone().unwrap_or_default(),
+            is_verbose: self.verbose && self.seed.is_some(),
+        }
+    }
 }
 
 fn sabotage(word: &str) -> Result<Sabotage, String> {
@@ -41,24 +76,62 @@ fn sabotage(word: &str) -> Result<Sabotage, String> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.seed {
+        _ if arguments.sabotages => sabotages(),
         Some(seed) => one(seed, &arguments),
         None => many(&arguments),
     }
 }
 
 fn one(seed: u64, arguments: &Arguments) -> ExitCode {
-    let report = simulation::run(seed, arguments.sabotage, arguments.verbose);
-    let again = simulation::run(seed, arguments.sabotage, false);
+    let setup = arguments.setup(seed);
+    let report = simulation::replay(&setup);
+    let again = simulation::replay(&Setup {
+        is_verbose: false,
+        ..setup.clone()
+    });
     println!("{report:#?}");
     if report.trace != again.trace {
         println!("FAILED: run again, the trace is {:016x}", again.trace);
         return ExitCode::FAILURE;
     }
-    if report.violation.is_some() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+    if report.violation.is_none() {
+        return ExitCode::SUCCESS;
     }
+    failed(&setup, report, arguments);
+    ExitCode::FAILURE
+}
+
+/// Says how a failing world is run again, makes it smaller, and keeps it.
+fn failed(setup: &Setup, report: Report, arguments: &Arguments) {
+    let Some(violation) = report.violation.clone() else {
+        return;
+    };
+    println!("seed {} FAILED: {violation}", setup.seed);
+    println!("  replay: {}", setup.command());
+    let mut kept = setup.clone();
+    if !arguments.no_shrink {
+        let all = report.choices;
+        let shrunk = shrink::shrink(setup, report, SHRINK_TRIES);
+        let left = shrunk.left().len();
+        println!(
+            "  smaller: {left} of {all} requests and faults ({} worlds tried)",
+            shrunk.tried
+        );
+        println!("  replay: {}", shrunk.setup.command());
+        kept = shrunk.setup;
+    }
+    if arguments.save
+        && let Err(error) = save(&kept.line(&violation))
+    {
+        println!("  not saved: {error}");
+    }
+}
+
+fn save(line: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new()
+        .append(true)
+        .open(simulation::SEEDS_FILE)?;
+    writeln!(file, "{line}")
 }
 
 fn many(arguments: &Arguments) -> ExitCode {
@@ -67,21 +140,21 @@ fn many(arguments: &Arguments) -> ExitCode {
     let mut total = Report::default();
     let mut seeds = 0u32;
     let mut failures: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
-    for seed in simulation::saved_seeds().chain(fresh) {
-        let report = simulation::run(seed, arguments.sabotage, false);
+    let saved = simulation::saved_seeds().map(|setup| Setup {
+        sabotage: arguments.sabotage,
+        ..setup
+    });
+    for setup in saved.chain(fresh.map(|seed| arguments.setup(seed))) {
+        let report = simulation::replay(&setup);
         seeds += 1;
+        add(&mut total, &report);
         if let Some(violation) = &report.violation {
-            let sabotage = arguments
-                .sabotage
-                .map_or(String::new(), |one| format!(" --sabotage {}", one.word()));
-            failures.entry(violation.rule).or_default().push(seed);
-            println!("seed {seed} FAILED: {violation}");
-            println!("  replay: cargo sim --seed {seed} --verbose{sabotage}");
+            failures.entry(violation.rule).or_default().push(setup.seed);
+            failed(&setup, report, arguments);
             if !arguments.keep_going {
                 return ExitCode::FAILURE;
             }
         }
-        add(&mut total, &report);
     }
     print_total(&total, seeds, began.elapsed().as_secs_f64());
     for (rule, seeds) in &failures {
@@ -92,6 +165,47 @@ fn many(arguments: &Arguments) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// The table of deliberate bugs.
+fn sabotages() -> ExitCode {
+    let mut missed = 0u32;
+    println!(
+        "{:<28} {:<34} {:>5} {:>6}",
+        "sabotage", "caught by", "seeds", "bound"
+    );
+    for case in CASES {
+        let word = case.sabotage.word();
+        let seeds = simulation::seeds_until_caught(case);
+        let needed = seeds.map_or("MISSED".to_owned(), |seeds| seeds.to_string());
+        println!(
+            "{word:<28} {:<34} {needed:>5} {:>6}",
+            case.rule, case.seeds_max
+        );
+        if seeds.is_none() {
+            missed += 1;
+            let others = others(case.sabotage, case.seeds_max);
+            println!("  other rules that it breaks: {others:?}");
+        }
+    }
+    println!("{} deliberate bugs, {missed} missed", CASES.len());
+    if missed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Rules that a deliberate bug breaks first, with the first seed of each.
+fn others(sabotage: Sabotage, seeds: u64) -> BTreeMap<&'static str, u64> {
+    let mut rules = BTreeMap::new();
+    for seed in 1..=seeds {
+        let report = simulation::run(seed, Some(sabotage), false);
+        if let Some(violation) = report.violation {
+            rules.entry(violation.rule).or_insert(seed);
+        }
+    }
+    rules
 }
 
 fn add(total: &mut Report, report: &Report) {

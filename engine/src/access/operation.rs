@@ -108,6 +108,13 @@ operations! {
     /// Redeems a pairing code; the code is the credential.
     RedeemPairingCode = "redeem_pairing_code", Public, None, None;
 
+    /// Arms a fault in test mode. It disturbs sales: who may not start one has nothing to disturb.
+    ArmFault = "arm_fault", Merchant, Some(S::SandboxManage), Some(P::StartPosTransaction);
+    /// Lists faults and the POS transactions on which they happened.
+    ListFaults = "list_faults", Merchant, Some(S::SandboxManage), Some(P::ListPosTransactions);
+    /// Takes a fault back. Putting trouble out needs no partner's leave.
+    DisarmFault = "disarm_fault", Merchant, Some(S::SandboxManage), None;
+
     /// Reads the caller's merchant.
     ReadMerchant = "read_merchant", Merchant, Some(S::MerchantRead), None;
     /// Lists API keys, without their secrets.

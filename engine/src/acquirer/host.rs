@@ -103,6 +103,8 @@ pub struct Host {
     latency_ms: u64,
     book: Book,
     violations: Violations,
+    /// What the authorization in hand is declined with, whatever its amount and card.
+    declines: Option<ResponseCode>,
 }
 
 impl Host {
@@ -118,6 +120,7 @@ impl Host {
             latency_ms,
             book,
             violations: Violations::default(),
+            declines: None,
         }
     }
 
@@ -146,6 +149,20 @@ impl Host {
             AcquirerAction::Void { amount } => self.void(now, request, *amount),
             AcquirerAction::Adjust { total, tip } => self.adjust(now, request, *total, *tip),
         }
+    }
+
+    /// As [`Host::handle`], but an authorization that is new is declined with this code.
+    pub fn decline(
+        &mut self,
+        now: Timestamp,
+        request: &AcquirerRequest,
+        arrival: Arrival,
+        code: ResponseCode,
+    ) -> Reaction {
+        self.declines = Some(code);
+        let reaction = self.handle(now, request, arrival);
+        self.declines = None;
+        reaction
     }
 
     fn authorize(
@@ -206,6 +223,7 @@ impl Host {
             .map_err(refusal)
             .and_then(|card| verdict(now, amount, &card));
         let (approved, response_code) = match verdict {
+            Ok(_) if let Some(code) = self.declines => (None, code),
             Ok(approved) if approved == amount => (Some(approved), ResponseCode::APPROVED),
             Ok(approved) => (Some(approved), ResponseCode::PARTIAL),
             Err(code) => (None, ResponseCode::new(code)),

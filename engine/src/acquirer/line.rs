@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use super::host::{Arrival, BookEntry, Host, Outcome, by_amount};
+use super::host::{Arrival, BookEntry, Host, Outcome, ResponseCode, by_amount};
 use super::{AcquirerAction, AcquirerAnswer, AcquirerRequest};
 use crate::domain::time::Timestamp;
 
@@ -41,6 +41,8 @@ pub enum Fault {
         /// When the repeat arrives.
         after_ms: u64,
     },
+    /// The host declines an authorization with this code.
+    Decline(ResponseCode),
 }
 
 /// Which requests a fault rule is about.
@@ -156,6 +158,7 @@ enum Step {
         ticket: Ticket,
         request: Box<AcquirerRequest>,
         arrival: Arrival,
+        declines: Option<ResponseCode>,
         back: Back,
     },
     Answer {
@@ -216,19 +219,27 @@ impl Line {
             Some(Fault::LoseAnswer) => (0, Back::Lost),
             Some(Fault::DelayRequest { ms }) => (ms, Back::After(0)),
             Some(Fault::DelayAnswer { ms }) => (0, Back::After(ms)),
-            Some(Fault::NotSent | Fault::RepeatRequest { .. }) | None => (0, Back::After(0)),
+            Some(Fault::NotSent | Fault::RepeatRequest { .. } | Fault::Decline(_)) | None => {
+                (0, Back::After(0))
+            }
         };
         if let Some(Fault::RepeatRequest { after_ms }) = fault {
             let copy = Step::Arrive {
                 ticket,
                 request: Box::new(request.clone()),
                 arrival: Arrival::Repeated,
+                declines: None,
                 back: Back::After(0),
             };
-            self.arrive(now, 0, ticket, request, back);
+            self.arrive(now, ticket, request, None, back);
             self.plan(now.plus_ms(after_ms), copy);
         } else {
-            self.arrive(now, arrives_after_ms, ticket, request, back);
+            let declines = match fault {
+                Some(Fault::Decline(code)) => Some(code),
+                _ => None,
+            };
+            let at = now.plus_ms(arrives_after_ms);
+            self.arrive(at, ticket, request, declines, back);
         }
     }
 
@@ -286,19 +297,20 @@ impl Line {
 
     fn arrive(
         &mut self,
-        now: Timestamp,
-        after_ms: u64,
+        at: Timestamp,
         ticket: Ticket,
         request: AcquirerRequest,
+        declines: Option<ResponseCode>,
         back: Back,
     ) {
         let step = Step::Arrive {
             ticket,
             request: Box::new(request),
             arrival: Arrival::Sent,
+            declines,
             back,
         };
-        self.plan(now.plus_ms(after_ms), step);
+        self.plan(at, step);
     }
 
     fn plan(&mut self, at: Timestamp, step: Step) -> StepKey {
@@ -314,9 +326,13 @@ impl Line {
                 ticket,
                 request,
                 arrival,
+                declines,
                 back,
             } => {
-                let reaction = self.host.handle(now, &request, arrival);
+                let reaction = match declines {
+                    Some(code) => self.host.decline(now, &request, arrival, code),
+                    None => self.host.handle(now, &request, arrival),
+                };
                 self.changes.extend(reaction.changed);
                 if let (Some(answer), Back::After(ms)) = (reaction.answer, back) {
                     let at = now.plus_ms(reaction.delay_ms.saturating_add(ms));

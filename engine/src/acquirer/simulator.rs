@@ -17,17 +17,24 @@ use std::time::Duration;
 use protocol::dukpt::BaseDerivationKey;
 
 pub use book_file::{BookFileError, read_book};
+#[doc(hidden)]
+pub use book_file::{decode_book, encode_group};
 
 use book_file::{AppendError, BookFile};
 
-use super::host::{BookEntry, Host, TEST_BASE_KEY, parse_base_key};
-use super::line::{Fault, FaultPlan, Line, Ticket};
+use super::host::{BookEntry, Host, ResponseCode, TEST_BASE_KEY, parse_base_key};
+use super::line::{Fault, FaultPlan, HELD_MS, Line, Ticket};
 use super::{Acquirer, AcquirerAnswer, AcquirerRequest, Answered};
+use crate::domain::sandbox::HostFault;
 use crate::domain::time::Timestamp;
 
 /// How long an answer is waited for unless configured. Arbitrary, of the order that acquirers
 /// name for authorizations; must stay below the longest delay that reversals reckon with.
 pub const ANSWER_TIMEOUT_MS_DEFAULT: u64 = 15_000;
+
+/// How long after a request its copy arrives, where one was asked for. Arbitrary: after the first
+/// answer, and before anybody reverses.
+const REPEAT_MS: u64 = 200;
 
 /// Requests taken together at most, so that a flood does not hold the first answer back.
 const GROUP_REQUESTS_MAX: usize = 256;
@@ -63,6 +70,7 @@ pub struct SimulatedAcquirer {
     orders: Mutex<Option<Sender<Order>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     faults: Mutex<FaultPlan>,
+    answer_timeout_ms: u64,
 }
 
 enum Order {
@@ -103,6 +111,7 @@ impl SimulatedAcquirer {
             orders: Mutex::new(Some(orders)),
             thread: Mutex::new(Some(thread)),
             faults: Mutex::default(),
+            answer_timeout_ms: config.answer_timeout_ms,
         })
     }
 
@@ -146,9 +155,8 @@ impl SimulatedAcquirer {
     }
 }
 
-impl Acquirer for SimulatedAcquirer {
-    fn submit(&self, request: AcquirerRequest, answered: Answered) {
-        let fault = self.faults().take(&request.action);
+impl SimulatedAcquirer {
+    fn order(&self, request: AcquirerRequest, fault: Option<Fault>, answered: Answered) {
         let request = Box::new(request);
         let order = Order::Submit {
             request,
@@ -161,6 +169,29 @@ impl Acquirer for SimulatedAcquirer {
         {
             answered(request.action.not_sent());
         }
+    }
+}
+
+impl Acquirer for SimulatedAcquirer {
+    fn submit(&self, request: AcquirerRequest, answered: Answered) {
+        let fault = self.faults().take(&request.action);
+        self.order(request, fault, answered);
+    }
+
+    fn misbehave(&self, request: AcquirerRequest, fault: HostFault, answered: Answered) {
+        let late_ms = self.answer_timeout_ms.saturating_add(HELD_MS);
+        let fault = match fault {
+            HostFault::Delay { ms } => Fault::DelayAnswer { ms },
+            HostFault::NoAnswer => Fault::LoseAnswer,
+            HostFault::AnswerTwice => Fault::RepeatRequest {
+                after_ms: REPEAT_MS,
+            },
+            HostFault::AnswerLate => Fault::DelayAnswer { ms: late_ms },
+            HostFault::ActsLate => Fault::DelayRequest { ms: late_ms },
+            HostFault::Declines { code } => Fault::Decline(ResponseCode::of(code)),
+            HostFault::Unreachable => Fault::NotSent,
+        };
+        self.order(request, Some(fault), answered);
     }
 
     fn name(&self) -> &'static str {

@@ -1,25 +1,26 @@
 //! The actor of a merchant: feeds the owner, carries out what it emits.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use actix::{
     Actor, ActorContext as _, Addr, AsyncContext, Context, Handler, Message, MessageResult,
     SpawnHandle,
 };
 use protocol::id::{MerchantId, TerminalId, TransactionId};
+use protocol::link::ToAgent;
 use tokio::sync::oneshot;
 
+use super::shell::Shell;
 use super::terminal::{FromMerchant, TerminalActor};
 use super::{Surroundings, deliver, until};
-use crate::acquirer::{AcquirerAnswer, Sending};
+use crate::acquirer::{self, AcquirerAnswer, AcquirerRequest, Sending};
 use crate::agent_link::till_request;
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::id_source::SystemIds;
 use crate::owner::access_change::AccessChange;
 use crate::owner::machine::{self, Decider as _, Input, Output, Owner};
-use crate::owner::merchant::{Effect, MerchantInput, MerchantOwner, TerminalEvent};
+use crate::owner::merchant::{Effect, MerchantInput, MerchantOwner, Misbehaviour, TerminalEvent};
 use crate::owner::request::{Ask, CallerId, ClaimRequest, Reply, Request, TillCaller};
 use crate::owner::terminal::TerminalInput;
 use crate::store::{CommitRefused, Committed, Urgency};
@@ -97,9 +98,7 @@ enum Caller {
 pub struct MerchantActor {
     merchant_id: MerchantId,
     around: Surroundings,
-    owner: Option<Owner<MerchantOwner>>,
-    /// Tells the commits of a discarded owner from those of its successor.
-    generation: u64,
+    shell: Shell<MerchantOwner>,
     callers: BTreeMap<CallerId, Caller>,
     callers_made: u64,
     terminals: BTreeMap<TerminalId, Addr<TerminalActor>>,
@@ -117,12 +116,11 @@ impl std::fmt::Debug for MerchantActor {
 
 impl MerchantActor {
     /// An actor that loads its owner when it starts.
-    pub const fn new(merchant_id: MerchantId, around: Surroundings) -> Self {
+    pub fn new(merchant_id: MerchantId, around: Surroundings) -> Self {
         Self {
             merchant_id,
             around,
-            owner: None,
-            generation: 0,
+            shell: Shell::new(merchant_id.to_string()),
             callers: BTreeMap::new(),
             callers_made: 0,
             terminals: BTreeMap::new(),
@@ -134,8 +132,7 @@ impl MerchantActor {
         let store = self.around.store.clone();
         match MerchantOwner::load(self.merchant_id, self.around.limits, store.as_ref()) {
             Ok(Some(owner)) => {
-                self.owner = Some(owner);
-                self.generation += 1;
+                self.shell.put(owner);
                 self.feed(ctx, Input::Resume);
             }
             Ok(None) => tracing::error!(merchant_id = %self.merchant_id, "merchant has no row"),
@@ -143,17 +140,15 @@ impl MerchantActor {
                 tracing::error!(merchant_id = %self.merchant_id, %fault, "owner was not loaded");
             }
         }
-        self.owner.is_some()
+        self.shell.owner().is_some()
     }
 
     /// Gives the owner one input and carries out everything that it emits.
     fn feed(&mut self, ctx: &mut Context<Self>, input: Input<MerchantInput>) {
-        if self.owner.is_none() && !self.load(ctx) {
+        if self.shell.owner().is_none() && !self.load(ctx) {
             self.turn_away();
             return;
         }
-        let Some(owner) = &mut self.owner else { return };
-        let mut out = Vec::new();
         let mut ids = SystemIds;
         let store = self.around.store.clone();
         let mut around = machine::Surroundings {
@@ -161,19 +156,11 @@ impl MerchantActor {
             ids: &mut ids,
             rows: store.as_ref(),
         };
-        let decided = catch_unwind(AssertUnwindSafe(|| {
-            owner.handle(input, &mut around, &mut out)
-        }));
-        if decided.is_err() {
-            // The input is not tried again: what panicked once would panic twice.
-            tracing::error!(merchant_id = %self.merchant_id, "decision panicked, input dropped");
-            self.discard(ctx);
-            return;
-        }
-        for output in out {
+        let fed = self.shell.feed(input, &mut around);
+        for output in fed.outputs {
             match output {
                 Output::Commit(commit) => {
-                    let (actor, generation) = (ctx.address(), self.generation);
+                    let (actor, generation) = (ctx.address(), self.shell.generation());
                     let done = move |fate| deliver(&actor, StoreDone { generation, fate });
                     self.around.store.commit(commit, Box::new(done));
                 }
@@ -185,23 +172,22 @@ impl MerchantActor {
                 }
             }
         }
-        self.set_timer(ctx);
+        if fed.has_panicked {
+            self.discard(ctx);
+        } else {
+            self.set_timer(ctx);
+        }
     }
 
     /// Gives the owner up; it is built anew from what is committed. Everybody who waits is turned
     /// away; links begin again, because what was sent on them may not be committed. Of what was
-    /// not decided only the acquirer's word is worth keeping.
+    /// not committed only the acquirer's word is worth keeping.
     fn discard(&mut self, ctx: &mut Context<Self>) {
         self.turn_away();
-        let waiting = self
-            .owner
-            .take()
-            .map(Owner::into_waiting)
-            .into_iter()
-            .flatten();
-        let kept: Vec<MerchantInput> = waiting
-            .filter(|input| matches!(input, MerchantInput::Acquirer { .. }))
-            .collect();
+        let owner = self.shell.discard();
+        let kept: Vec<MerchantInput> = owner
+            .map(|owner| owner.into_kept().collect())
+            .unwrap_or_default();
         for terminal in self.terminals.values() {
             deliver(
                 terminal,
@@ -212,7 +198,7 @@ impl MerchantActor {
             for input in kept {
                 actor.feed(ctx, Input::Outside(input));
             }
-            if actor.owner.is_none() {
+            if actor.shell.owner().is_none() {
                 actor.load(ctx);
             }
         });
@@ -222,8 +208,8 @@ impl MerchantActor {
     /// committed and goes on: that outcome is not known.
     fn turn_away(&mut self) {
         let open = self
-            .owner
-            .as_ref()
+            .shell
+            .owner()
             .map(|owner| owner.decider().callers_of_open_operations());
         for caller in open.unwrap_or_default() {
             self.answer(caller, Err(Rejection::Internal));
@@ -257,24 +243,55 @@ impl MerchantActor {
                 self.to_terminal(terminal_id, TerminalInput::Send(message));
             }
             Effect::Acquirer(request) => {
-                let (actor, transaction_id) = (ctx.address(), request.transaction_id);
-                let sending = request.sending;
-                let answered = move |answer| {
-                    deliver(
-                        &actor,
-                        AcquirerDone {
-                            transaction_id,
-                            sending,
-                            answer,
-                        },
-                    )
-                };
-                self.around.acquirer.submit(*request, Box::new(answered));
+                let answered = answered(ctx, &request);
+                self.around.acquirer.submit(*request, answered);
             }
             Effect::Publish(AccessChange::DropLink(terminal_id)) => {
                 self.to_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
             }
             Effect::Publish(change) => self.around.index.apply(change),
+            Effect::Misbehave(misbehaviour) => self.misbehave(ctx, misbehaviour),
+        }
+    }
+
+    /// Carries out what was asked for in test mode.
+    fn misbehave(&mut self, ctx: &mut Context<Self>, misbehaviour: Misbehaviour) {
+        match misbehaviour {
+            Misbehaviour::Acquirer(request, fault) => {
+                let answered = answered(ctx, &request);
+                self.around.acquirer.misbehave(*request, fault, answered);
+            }
+            Misbehaviour::CutLink {
+                terminal_id,
+                after_ms,
+                refusal_ms,
+            } => self.later(ctx, after_ms, move |actor| {
+                actor.to_terminal(terminal_id, TerminalInput::Cut { refusal_ms });
+            }),
+            Misbehaviour::Device {
+                terminal_id,
+                after_ms,
+                command,
+            } => self.later(ctx, after_ms, move |actor| {
+                let message = Box::new(ToAgent::Simulate(command));
+                actor.to_terminal(terminal_id, TerminalInput::Send(message));
+            }),
+            Misbehaviour::EndProcess { after_ms } => self.later(ctx, after_ms, |_| end_process()),
+        }
+    }
+
+    /// Without a pause it happens at once, before the effects that come behind it.
+    fn later(
+        &mut self,
+        ctx: &mut Context<Self>,
+        after_ms: u64,
+        act: impl FnOnce(&mut Self) + 'static,
+    ) {
+        if after_ms == 0 {
+            act(self);
+        } else {
+            let pause = std::time::Duration::from_millis(after_ms);
+            ctx.run_later(pause, move |actor, _| act(actor));
         }
     }
 
@@ -325,7 +342,7 @@ impl MerchantActor {
     }
 
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let deadline = self.owner.as_ref().and_then(Owner::poll_deadline);
+        let deadline = self.shell.owner().and_then(Owner::poll_deadline);
         if self.timer.map(|(at, _)| at) == deadline {
             return;
         }
@@ -341,6 +358,28 @@ impl MerchantActor {
             self.timer = Some((at, handle));
         }
     }
+}
+
+/// The way back for the acquirer's answer.
+fn answered(ctx: &Context<MerchantActor>, request: &AcquirerRequest) -> acquirer::Answered {
+    let (actor, transaction_id) = (ctx.address(), request.transaction_id);
+    let sending = request.sending;
+    Box::new(move |answer| {
+        deliver(
+            &actor,
+            AcquirerDone {
+                transaction_id,
+                sending,
+                answer,
+            },
+        );
+    })
+}
+
+/// Ends the process as kill -9 would: nothing is flushed, nobody is told.
+fn end_process() {
+    tracing::warn!("the process ends because a fault was asked for");
+    std::process::abort();
 }
 
 impl Actor for MerchantActor {
@@ -386,7 +425,7 @@ impl Handler<StoreDone> for MerchantActor {
     type Result = ();
 
     fn handle(&mut self, done: StoreDone, ctx: &mut Context<Self>) {
-        if done.generation != self.generation {
+        if done.generation != self.shell.generation() {
             return;
         }
         match done.fate {

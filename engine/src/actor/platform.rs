@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use tokio::sync::oneshot;
 
+use super::shell::Shell;
 use super::{Surroundings, deliver};
 use crate::domain::rejection::Rejection;
 use crate::id_source::SystemIds;
-use crate::owner::machine::{self, Input, Output, Owner};
+use crate::owner::machine::{self, Input, Output};
 use crate::owner::platform::{PlatformAsk, PlatformEffect, PlatformOwner};
 use crate::owner::request::{CallerId, ClaimRequest, PlatformAnswer, PlatformRequest, Reply};
 use crate::store::{CommitRefused, Committed};
@@ -36,19 +37,17 @@ struct StoreDone {
 #[derive(Debug)]
 pub struct PlatformActor {
     around: Surroundings,
-    owner: Option<Owner<PlatformOwner>>,
-    generation: u64,
+    shell: Shell<PlatformOwner>,
     callers: BTreeMap<CallerId, ReplyTo>,
     callers_made: u64,
 }
 
 impl PlatformActor {
     /// An actor that loads its owner when it is first asked.
-    pub const fn new(around: Surroundings) -> Self {
+    pub fn new(around: Surroundings) -> Self {
         Self {
             around,
-            owner: None,
-            generation: 0,
+            shell: Shell::new("platform".to_owned()),
             callers: BTreeMap::new(),
             callers_made: 0,
         }
@@ -56,15 +55,16 @@ impl PlatformActor {
 
     fn feed(&mut self, ctx: &mut Context<Self>, input: Input<PlatformAsk>) {
         let store = self.around.store.clone();
-        if self.owner.is_none() {
-            self.owner = PlatformOwner::load(store.as_ref()).ok();
-            self.generation += 1;
+        if self.shell.owner().is_none() {
+            match PlatformOwner::load(store.as_ref()) {
+                Ok(owner) => self.shell.put(owner),
+                Err(fault) => {
+                    tracing::error!(%fault, "platform owner was not loaded");
+                    self.discard();
+                    return;
+                }
+            }
         }
-        let Some(owner) = &mut self.owner else {
-            self.discard();
-            return;
-        };
-        let mut out = Vec::new();
         let mut ids = SystemIds;
         let now = self.around.clock.now();
         let mut around = machine::Surroundings {
@@ -72,11 +72,11 @@ impl PlatformActor {
             ids: &mut ids,
             rows: store.as_ref(),
         };
-        owner.handle(input, &mut around, &mut out);
-        for output in out {
+        let fed = self.shell.feed(input, &mut around);
+        for output in fed.outputs {
             match output {
                 Output::Commit(commit) => {
-                    let (actor, generation) = (ctx.address(), self.generation);
+                    let (actor, generation) = (ctx.address(), self.shell.generation());
                     let done = move |fate| deliver(&actor, StoreDone { generation, fate });
                     self.around.store.commit(commit, Box::new(done));
                 }
@@ -93,10 +93,13 @@ impl PlatformActor {
                 }
             }
         }
+        if fed.has_panicked {
+            self.discard();
+        }
     }
 
     fn discard(&mut self) {
-        self.owner = None;
+        self.shell.discard();
         for (_, reply_to) in std::mem::take(&mut self.callers) {
             reply_to.send(Err(Rejection::Busy)).ok();
         }
@@ -127,7 +130,7 @@ impl Handler<StoreDone> for PlatformActor {
     type Result = ();
 
     fn handle(&mut self, done: StoreDone, ctx: &mut Context<Self>) {
-        if done.generation != self.generation {
+        if done.generation != self.shell.generation() {
             return;
         }
         match done.fate {

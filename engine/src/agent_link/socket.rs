@@ -154,6 +154,7 @@ async fn serve(
         connection: hello.connection,
         open: hello.open,
         prints: hello.prints,
+        has_simulator: hello.has_simulator,
     };
     deliver(&actor, LinkHello { outbound, hello });
     loop {

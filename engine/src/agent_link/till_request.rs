@@ -22,7 +22,7 @@ use crate::owner::request::{
 const WAIT_MS: u64 = 20_000;
 
 /// The operations that a request is: a cancel that may undo an approval is a void too.
-pub(crate) const fn operations(request: &TillRequest) -> &'static [Operation] {
+pub const fn operations(request: &TillRequest) -> &'static [Operation] {
     match request {
         TillRequest::Start(_) => &[Operation::StartPos],
         TillRequest::Cancel {
@@ -112,7 +112,7 @@ pub fn answer(request_id: RequestId, reply: Result<Reply, Rejection>) -> ToAgent
 }
 
 /// What a till is told when the check says no.
-pub(crate) fn denied(request_id: RequestId, denied: Denied) -> ToAgent {
+pub fn denied(request_id: RequestId, denied: Denied) -> ToAgent {
     ToAgent::Answer {
         request_id,
         body: refused(denied),
@@ -159,7 +159,9 @@ fn body(answer: &Answer) -> AnswerBody {
         | Answer::Paired(..)
         | Answer::ApiKeyCreated(..)
         | Answer::Resolved(_)
-        | Answer::ApiKeyRevoked(_) => refused(Rejection::Internal),
+        | Answer::ApiKeyRevoked(_)
+        | Answer::FaultArmed(_)
+        | Answer::FaultDisarmed(_) => refused(Rejection::Internal),
     }
 }
 

@@ -111,6 +111,21 @@ pub enum Rejection {
         /// The scope.
         scope: &'static str,
     },
+    /// It is for testing, and this is live, or the operator does not want it.
+    #[error("faults can be asked for in test mode only")]
+    TestModeOnly,
+    /// The operator of the engine has not switched it on.
+    #[error("the operator of this engine has not enabled it")]
+    NotEnabled {
+        /// The setting that would.
+        setting: &'static str,
+    },
+    /// Enough faults are armed.
+    #[error("too many faults are armed")]
+    TooManyFaults {
+        /// As many as there may be.
+        max: usize,
+    },
     /// Too much waits already, or the disk is nearly full: try again.
     #[error("try again later")]
     Busy,

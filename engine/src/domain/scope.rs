@@ -34,6 +34,7 @@ scopes! {
     TransactionsVoid = "transactions:void",
     MerchantRead = "merchant:read",
     ApiKeysManage = "api_keys:manage",
+    SandboxManage = "sandbox:manage",
 }
 
 /// The scopes of a token.

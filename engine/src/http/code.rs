@@ -72,6 +72,10 @@ codes! {
     Unauthorized = "UNAUTHORIZED", 401, Never;
     /// The credential is good and does not suffice.
     Forbidden = "FORBIDDEN", 403, Never;
+    /// It is for testing, and this is live.
+    TestModeOnly = "TEST_MODE_ONLY", 403, Never;
+    /// The operator of the engine has not switched it on.
+    NotEnabled = "NOT_ENABLED", 403, Never;
     /// Absent, or somebody else's.
     NotFound = "NOT_FOUND", 404, Never;
     /// The resource is there and knows no such method.
@@ -116,6 +120,8 @@ codes! {
     NoReceipt = "NO_RECEIPT", 409, SameKey;
     /// The tip of this transaction cannot change.
     TipNotAllowed = "TIP_NOT_ALLOWED", 409, Never;
+    /// As many faults as there may be are armed.
+    TooManyFaults = "TOO_MANY_FAULTS", 409, Never;
     /// Too many requests.
     RateLimited = "RATE_LIMITED", 429, SameKey;
     /// Our trouble.
@@ -263,6 +269,11 @@ impl From<Rejection> for ErrorAnswer {
             Rejection::ScopeExceeded { scope } => plain(Code::Forbidden)
                 .with("field", "scopes")
                 .with("required_scope", scope),
+            Rejection::TestModeOnly => plain(Code::TestModeOnly),
+            Rejection::NotEnabled { setting } => {
+                plain(Code::NotEnabled).with("required_setting", setting)
+            }
+            Rejection::TooManyFaults { max } => plain(Code::TooManyFaults).with("maximum", max),
             Rejection::Busy => plain(Code::ServiceUnavailable).after_s(1),
             Rejection::Internal => plain(Code::InternalError),
         }

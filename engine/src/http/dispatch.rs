@@ -21,7 +21,7 @@ use super::code::{Code, ErrorAnswer};
 use super::envelope::error_response;
 use super::idempotency;
 use super::json;
-use super::route::{Route, Verb};
+use super::route::Route;
 
 /// Largest body. The largest form there is has less than 2 KiB.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -112,9 +112,9 @@ async fn admitted(
         state.parts.guard.authorize(caller, route.operation)?;
     }
     let key = idempotency::key(request.headers(), route.idempotency)?;
-    let body = match route.verb {
-        Verb::Get => Value::Null,
-        Verb::Post | Verb::Put => read_body(request.headers(), payload).await?,
+    let body = match route.verb.has_body() {
+        true => read_body(request.headers(), payload).await?,
+        false => Value::Null,
     };
     let path = request.match_info().iter();
     let call = Call {

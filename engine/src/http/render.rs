@@ -8,6 +8,7 @@ use crate::owner::request::{Answer, PlatformAnswer};
 use super::envelope::body_of;
 use super::view::access::{ApiKeyView, MerchantView, MintedKeyView, PartnerView};
 use super::view::pos::{PosView, PrintJobView};
+use super::view::sandbox::FaultView;
 use super::view::terminal::{PairingCodeView, TerminalView};
 use super::view::transaction::TransactionView;
 
@@ -48,6 +49,8 @@ fn render(answer: &Answer, shows_secrets: bool) -> StoredAnswer {
             (201, body_of(&MintedKeyView::of(key, secret.as_ref())))
         }
         Answer::ApiKeyRevoked(key) => (200, body_of(&ApiKeyView::of(key))),
+        Answer::FaultArmed(fault) => (201, body_of(&FaultView::of(fault))),
+        Answer::FaultDisarmed(fault) => (200, body_of(&FaultView::of(fault))),
     };
     StoredAnswer { status, body }
 }

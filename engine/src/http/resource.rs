@@ -7,6 +7,7 @@ pub(super) mod pairing;
 pub(super) mod partner;
 pub(super) mod pos;
 pub(super) mod receipt;
+pub(super) mod sandbox;
 pub(super) mod terminal;
 pub(super) mod transaction;
 

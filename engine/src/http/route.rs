@@ -9,7 +9,7 @@ use crate::access::operation::Operation;
 use super::call::{Call, Handled};
 use super::idempotency::Idempotency;
 use super::resource::{
-    api_key, general, merchant, pairing, partner, pos, receipt, terminal, transaction,
+    api_key, general, merchant, pairing, partner, pos, receipt, sandbox, terminal, transaction,
 };
 
 /// A method that routes use.
@@ -21,6 +21,8 @@ pub enum Verb {
     Post,
     /// Replaces.
     Put,
+    /// Takes back.
+    Delete,
 }
 
 impl Verb {
@@ -30,7 +32,13 @@ impl Verb {
             Self::Get => "GET",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Delete => "DELETE",
         }
+    }
+
+    /// Whether a request has a body that counts.
+    pub const fn has_body(self) -> bool {
+        matches!(self, Self::Post | Self::Put)
     }
 
     pub(super) const fn method(self) -> Method {
@@ -38,6 +46,7 @@ impl Verb {
             Self::Get => Method::GET,
             Self::Post => Method::POST,
             Self::Put => Method::PUT,
+            Self::Delete => Method::DELETE,
         }
     }
 }
@@ -97,6 +106,10 @@ pub static ROUTES: &[Route] = routes! {
     Get "/v1/terminals/{id}/status" ReadTerminalStatus None terminal::status;
     Post "/v1/terminals/{id}/pairing-codes" CreatePairingCode Honoured pairing::create_code;
     Post "/v1/pairing/redeem" RedeemPairingCode None pairing::redeem;
+
+    Post "/v1/sandbox/faults" ArmFault Honoured sandbox::arm;
+    Get "/v1/sandbox/faults" ListFaults None sandbox::list;
+    Delete "/v1/sandbox/faults/{id}" DisarmFault None sandbox::disarm;
 
     Get "/v1/merchant" ReadMerchant None merchant::read_own;
     Get "/v1/merchant/api-keys" ListApiKeys None api_key::list;

@@ -5,6 +5,7 @@
 
 pub(super) mod access;
 pub(super) mod pos;
+pub(super) mod sandbox;
 pub(super) mod terminal;
 pub(super) mod transaction;
 

@@ -1,8 +1,8 @@
 //! Keys of rows: a space byte, then ids in time order. Nothing else makes keys.
 
 use protocol::id::{
-    ApiKeyId, MerchantId, PairingCodeId, PartnerId, PosTransactionId, PrintJobId, TerminalId,
-    TransactionId,
+    ApiKeyId, FaultId, MerchantId, PairingCodeId, PartnerId, PosTransactionId, PrintJobId,
+    TerminalId, TransactionId,
 };
 
 use crate::domain::idempotency::ClaimKey;
@@ -28,6 +28,8 @@ pub const CLAIM: u8 = b'I';
 pub const PRINT_JOB: u8 = b'J';
 /// The space byte of a merchant's counters.
 pub const COUNTERS: u8 = b'N';
+/// The space byte of a fault that was asked for in test mode.
+pub const FAULT: u8 = b'F';
 /// The space byte of the marks of open work: all that an owner loads.
 pub const OPEN: u8 = b'O';
 /// The space byte of the marks "this copy of this receipt was queued before".
@@ -117,6 +119,11 @@ pub fn platform_claims() -> Vec<u8> {
 /// A print job.
 pub fn print_job(merchant_id: MerchantId, id: PrintJobId) -> Vec<u8> {
     key(PRINT_JOB, [&merchant_id.bytes(), &id.bytes()])
+}
+
+/// A fault that was asked for in test mode.
+pub fn fault(merchant_id: MerchantId, id: FaultId) -> Vec<u8> {
+    key(FAULT, [&merchant_id.bytes(), &id.bytes()])
 }
 
 /// A merchant's counters.

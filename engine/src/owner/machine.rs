@@ -5,12 +5,14 @@
 //! together into the next commit. Every effect, answers to reads and refusals included, waits for
 //! the commit whose state it saw. A refused commit, a failed read or a panic discards the owner:
 //! the shell loads it again from the store, and [`Decider::resume`] lists the effects still owed.
+//! An input that panics twice is not decided any more ([`super::quarantine`]).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::domain::time::Timestamp;
 use crate::store::{Commit, Committed, ReadFault, Rows, StreamId, Urgency};
 
+use super::quarantine::{Identity, Suspicion};
 use super::work::{Ids, Work};
 
 /// Inputs decided into one commit at most. Bounds the time between two outputs of an owner.
@@ -50,6 +52,15 @@ pub trait Decider {
 
     /// Whether the input starts something, or concludes something that is open.
     fn urgency(input: &Self::Input) -> Urgency;
+
+    /// What the input is, whoever gives it and however often.
+    fn identity(input: &Self::Input) -> Identity;
+
+    /// Ends an input that is in quarantine: tells whoever waits, changes nothing.
+    fn refuse(&mut self, input: Self::Input, work: &mut Work<'_, Self::Effect>);
+
+    /// A copy of an input that nobody will give again if the owner is lost with it.
+    fn worth_keeping(input: &Self::Input) -> Option<Self::Input>;
 }
 
 /// What an owner is told.
@@ -84,6 +95,9 @@ pub struct Owner<D: Decider> {
     seq: u64,
     held: Option<Vec<D::Effect>>,
     waiting: VecDeque<Input<D::Input>>,
+    /// Of the inputs that were decided and are not committed: what is worth keeping.
+    kept: Vec<D::Input>,
+    suspicion: Suspicion,
 }
 
 /// What a decision may use from outside.
@@ -114,12 +128,24 @@ impl<D: Decider> Owner<D> {
             seq,
             held: None,
             waiting: VecDeque::new(),
+            kept: Vec::new(),
+            suspicion: Suspicion::new(),
         }
     }
 
     /// The state, for looking at.
     pub const fn decider(&self) -> &D {
         &self.decider
+    }
+
+    /// What is not to be decided any more.
+    pub fn quarantine(&mut self, inputs: BTreeSet<Identity>) {
+        self.suspicion.quarantine(inputs);
+    }
+
+    /// What was being decided: after a panic, what it is due to.
+    pub const fn deciding(&self) -> Option<Identity> {
+        self.suspicion.deciding()
     }
 
     /// Whether nothing is in flight and nothing waits.
@@ -145,6 +171,7 @@ impl<D: Decider> Owner<D> {
     ) {
         if let Input::Committed(committed) = input {
             self.seq = committed.seq;
+            self.kept.clear();
             out.extend(self.held.take().into_iter().flatten().map(Output::Effect));
         } else {
             self.waiting.push_back(input);
@@ -163,6 +190,14 @@ impl<D: Decider> Owner<D> {
             Input::Outside(input) => Some(input),
             Input::Committed(_) | Input::Deadline | Input::Resume => None,
         })
+    }
+
+    /// Inputs that are not committed and worth keeping, for the owner's successor, in order.
+    pub fn into_kept(mut self) -> impl Iterator<Item = D::Input> {
+        let kept = std::mem::take(&mut self.kept);
+        let waiting = self.into_waiting();
+        kept.into_iter()
+            .chain(waiting.filter_map(|input| D::worth_keeping(&input)))
     }
 
     /// Decides what waits, up to a bound, as long as it has the urgency of the first: new work that
@@ -186,6 +221,10 @@ impl<D: Decider> Owner<D> {
             else {
                 break;
             };
+            if let Input::Outside(input) = &input {
+                self.kept.extend(D::worth_keeping(input));
+            }
+            let is_free = self.suspicion.takes_up(identity::<D>(&input));
             let mut work = Work::new(
                 around.now,
                 around.ids,
@@ -193,15 +232,18 @@ impl<D: Decider> Owner<D> {
                 &mut written,
                 &mut records,
                 &mut effects,
+                &mut self.suspicion,
             );
             match input {
+                Input::Outside(input) if !is_free => self.decider.refuse(input, &mut work),
                 Input::Outside(input) => self.decider.decide(input, &mut work)?,
-                Input::Deadline => self.decider.deadline(&mut work)?,
-                Input::Resume => self.decider.resume(&mut work)?,
-                Input::Committed(_) => {}
+                Input::Deadline if is_free => self.decider.deadline(&mut work)?,
+                Input::Resume if is_free => self.decider.resume(&mut work)?,
+                Input::Deadline | Input::Resume | Input::Committed(_) => {}
             }
         }
         if records.is_empty() {
+            self.kept.clear();
             out.extend(effects.into_iter().map(Output::Effect));
             return Ok(());
         }
@@ -221,5 +263,14 @@ impl<D: Decider> Owner<D> {
             Input::Outside(input) => D::urgency(input),
             Input::Committed(_) | Input::Deadline | Input::Resume => Urgency::Concluding,
         }
+    }
+}
+
+fn identity<D: Decider>(input: &Input<D::Input>) -> Identity {
+    match input {
+        Input::Outside(input) => D::identity(input),
+        Input::Deadline => Identity::of(&"deadline"),
+        Input::Resume => Identity::of(&"resume"),
+        Input::Committed(_) => Identity::of(&"committed"),
     }
 }

@@ -12,6 +12,7 @@ mod link;
 mod money;
 mod print;
 mod resolve;
+mod sandbox;
 mod start;
 mod till;
 mod wait;
@@ -22,6 +23,8 @@ mod bench;
 mod resolve_test;
 #[cfg(test)]
 mod rule_test;
+#[cfg(test)]
+mod sandbox_test;
 #[cfg(test)]
 mod table_test;
 
@@ -38,6 +41,7 @@ use crate::domain::pos::{PosTransaction, Stage};
 use crate::domain::print::PrintJob;
 use crate::domain::reason::Reason;
 use crate::domain::rejection::Rejection;
+use crate::domain::sandbox::{Fault, Policy};
 use crate::domain::time::Timestamp;
 use crate::domain::tip::TipLimits;
 use crate::domain::transaction::Transaction;
@@ -46,10 +50,13 @@ use crate::store::{ReadFault, Rows, Urgency};
 use super::access_change::AccessChange;
 use super::key;
 use super::machine::{Decider, Owner};
+use super::quarantine::Identity;
 use super::request::{Ask, CallerId, Reply, Request};
 use super::stored::Counters;
 use super::work::{Work, decode};
 
+pub use sandbox::Misbehaviour;
+use sandbox::Sandbox;
 use wait::Waiter;
 
 /// How long things may take, and how much they may be.
@@ -75,6 +82,8 @@ pub struct Limits {
     pub amount_max: i64,
     /// Limits on tips set later.
     pub tip: TipLimits,
+    /// Whether faults may be asked for.
+    pub sandbox: Policy,
 }
 
 impl Default for Limits {
@@ -90,6 +99,7 @@ impl Default for Limits {
             attempts_max: 3,
             amount_max: 99_999_999,
             tip: TipLimits::default(),
+            sandbox: Policy::Off,
         }
     }
 }
@@ -181,6 +191,8 @@ pub enum Effect {
     Acquirer(Box<AcquirerRequest>),
     /// A change in who may do what.
     Publish(AccessChange),
+    /// A fault that was asked for in test mode.
+    Misbehave(Misbehaviour),
 }
 
 /// The unit of work of this owner.
@@ -198,7 +210,11 @@ pub struct MerchantOwner {
     pending: BTreeMap<TransactionId, Transaction>,
     prints: BTreeMap<PrintJobId, PrintJob>,
     links: BTreeSet<TerminalId>,
+    /// Ends of print jobs that this link has reported and was not told to forget; the next hello
+    /// says them again.
+    prints_reported: BTreeMap<TerminalId, BTreeSet<PrintJobId>>,
     waiters: Vec<Waiter>,
+    sandbox: Sandbox,
 }
 
 impl MerchantOwner {
@@ -227,7 +243,9 @@ impl MerchantOwner {
             pending: BTreeMap::new(),
             prints: BTreeMap::new(),
             links: BTreeSet::new(),
+            prints_reported: BTreeMap::new(),
             waiters: Vec::new(),
+            sandbox: Sandbox::new(limits.sandbox),
         };
         for (mark, _) in rows.scan(&key::of_merchant(key::OPEN, merchant_id), None, usize::MAX)? {
             state.load_open(&mark, rows)?;
@@ -253,6 +271,10 @@ impl MerchantOwner {
             Some(&key::PRINT_JOB) => {
                 let job: PrintJob = decode(&row_key, &bytes)?;
                 self.prints.insert(job.id, job);
+            }
+            Some(&key::FAULT) => {
+                let fault: Fault = decode(&row_key, &bytes)?;
+                self.sandbox.load(fault);
             }
             _ => return Err(missing()),
         }
@@ -372,13 +394,8 @@ impl MerchantOwner {
             message: Box::new(message),
         });
     }
-}
 
-impl Decider for MerchantOwner {
-    type Input = MerchantInput;
-    type Effect = Effect;
-
-    fn decide(&mut self, input: MerchantInput, work: &mut MerchantWork<'_>) -> Decided {
+    fn take_in(&mut self, input: MerchantInput, work: &mut MerchantWork<'_>) -> Decided {
         match input {
             MerchantInput::Ask(ask) => self.ask(ask, work),
             MerchantInput::Terminal { terminal_id, event } => match event {
@@ -389,6 +406,7 @@ impl Decider for MerchantOwner {
                 } => self.link_up(work, terminal_id, journal_id, open, prints),
                 TerminalEvent::Down => {
                     self.links.remove(&terminal_id);
+                    self.prints_reported.remove(&terminal_id);
                     Ok(())
                 }
                 TerminalEvent::Said(message) => self.terminal_said(work, terminal_id, message),
@@ -401,7 +419,7 @@ impl Decider for MerchantOwner {
         }
     }
 
-    fn deadline(&mut self, work: &mut MerchantWork<'_>) -> Decided {
+    fn do_what_is_due(&mut self, work: &mut MerchantWork<'_>) -> Decided {
         let now = work.now;
         let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let late: Vec<PosTransactionId> = self
@@ -411,7 +429,11 @@ impl Decider for MerchantOwner {
             .map(|pos| pos.id)
             .collect();
         for pos_id in late {
-            self.stage_ran_out(work, pos_id)?;
+            if work.takes_up(Identity::of(&("stage", pos_id))) {
+                self.stage_ran_out(work, pos_id)?;
+            } else if let Some(pos) = self.open.get_mut(&pos_id) {
+                pos.deadline = None;
+            }
         }
         let repeats: Vec<TransactionId> = self
             .pending
@@ -420,20 +442,45 @@ impl Decider for MerchantOwner {
             .map(|transaction| transaction.id)
             .collect();
         for transaction_id in repeats {
-            self.send_again(work, transaction_id);
+            self.send_again_if_free(work, transaction_id);
         }
+        self.expire_faults(work);
         self.answer_late_waiters(work)
+    }
+}
+
+impl Decider for MerchantOwner {
+    type Input = MerchantInput;
+    type Effect = Effect;
+
+    // The rules decide as if there were no faults; what was asked for is put beside their effects.
+    fn decide(&mut self, input: MerchantInput, work: &mut MerchantWork<'_>) -> Decided {
+        let mark = work.effect_mark();
+        self.take_in(input, work)?;
+        self.misbehave(work, mark);
+        Ok(())
+    }
+
+    fn deadline(&mut self, work: &mut MerchantWork<'_>) -> Decided {
+        let mark = work.effect_mark();
+        self.do_what_is_due(work)?;
+        self.misbehave(work, mark);
+        Ok(())
     }
 
     fn resume(&mut self, work: &mut MerchantWork<'_>) -> Decided {
-        self.resume_open_work(work)
+        let mark = work.effect_mark();
+        self.resume_open_work(work)?;
+        self.misbehave(work, mark);
+        Ok(())
     }
 
     fn poll_deadline(&self) -> Option<Timestamp> {
         let stages = self.open.values().filter_map(|pos| pos.deadline);
         let repeats = self.pending.values().filter_map(host::next_sending);
         let waiters = self.waiters.iter().map(Waiter::until);
-        stages.chain(repeats).chain(waiters).min()
+        let faults = self.sandbox.poll_deadline();
+        stages.chain(repeats).chain(waiters).chain(faults).min()
     }
 
     fn urgency(input: &MerchantInput) -> Urgency {
@@ -450,9 +497,47 @@ impl Decider for MerchantOwner {
                 | Request::CreatePairingCode { .. }
                 | Request::RedeemPairingCode(_)
                 | Request::CreateApiKey { .. }
-                | Request::RevokeApiKey { .. } => Urgency::New,
+                | Request::RevokeApiKey { .. }
+                | Request::ArmFault(_)
+                | Request::DisarmFault { .. } => Urgency::New,
             },
             MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => Urgency::Concluding,
         }
+    }
+
+    fn identity(input: &MerchantInput) -> Identity {
+        match input {
+            MerchantInput::Ask(ask) => match &ask.claim {
+                Some(claim) => Identity::of_bytes(&[&claim.key.0, &claim.fingerprint.0]),
+                None => Identity::of(&ask.request),
+            },
+            MerchantInput::Terminal { terminal_id, event } => Identity::of(&(terminal_id, event)),
+            // The same word on another sending is the same word.
+            MerchantInput::Acquirer {
+                transaction_id,
+                answer,
+                ..
+            } => Identity::of(&(transaction_id, answer)),
+        }
+    }
+
+    fn refuse(&mut self, input: MerchantInput, work: &mut MerchantWork<'_>) {
+        match input {
+            MerchantInput::Ask(ask) => work.effect(Effect::Answer {
+                caller: ask.caller,
+                reply: Err(Rejection::Internal),
+            }),
+            // A hello that cannot be reconciled gets no link.
+            MerchantInput::Terminal {
+                terminal_id,
+                event: TerminalEvent::Up { .. },
+            } => work.effect(Effect::Publish(AccessChange::DropLink(terminal_id))),
+            MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => {}
+        }
+    }
+
+    /// Callers and terminals ask again; the acquirer says most things once.
+    fn worth_keeping(input: &MerchantInput) -> Option<MerchantInput> {
+        matches!(input, MerchantInput::Acquirer { .. }).then(|| input.clone())
     }
 }

@@ -12,6 +12,7 @@ use crate::store::{ReadFault, Rows, Urgency};
 use super::access_change::AccessChange;
 use super::key;
 use super::machine::{Decider, Owner};
+use super::quarantine::Identity;
 use super::request::{CallerId, ClaimRequest, NewMerchant, PlatformAnswer, PlatformRequest, Reply};
 use super::work::Work;
 
@@ -89,6 +90,21 @@ impl Decider for PlatformOwner {
 
     fn urgency(_input: &PlatformAsk) -> Urgency {
         Urgency::New
+    }
+
+    fn identity(input: &PlatformAsk) -> Identity {
+        Identity::of(&input.request)
+    }
+
+    fn refuse(&mut self, input: PlatformAsk, work: &mut PlatformWork<'_>) {
+        work.effect(PlatformEffect::Answer {
+            caller: input.caller,
+            reply: Err(Rejection::Internal),
+        });
+    }
+
+    fn worth_keeping(_input: &PlatformAsk) -> Option<PlatformAsk> {
+        None
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be asked of a merchant's owner, and what it answers.
 
 use protocol::id::{
-    ApiKeyId, PairingCodeId, PosTransactionId, RequestId, TerminalId, TransactionId,
+    ApiKeyId, FaultId, PairingCodeId, PosTransactionId, RequestId, TerminalId, TransactionId,
 };
 use protocol::link::{PosKind, TipPrompt};
 use protocol::money::Money;
@@ -14,6 +14,7 @@ use crate::domain::permission::Allowlist;
 use crate::domain::pos::{IfTooLate, Origin, PosTransaction};
 use crate::domain::print::PrintJob;
 use crate::domain::resolution::ResolutionOutcome;
+use crate::domain::sandbox::{self, Fault};
 use crate::domain::scope::ScopeSet;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ApiKey, Secret, SecretHash};
@@ -123,6 +124,13 @@ pub enum Request {
         /// The key.
         key_id: ApiKeyId,
     },
+    /// Arms a fault, in test mode.
+    ArmFault(sandbox::Order),
+    /// Takes a fault back; again and again gives the same answer.
+    DisarmFault {
+        /// The fault.
+        fault_id: FaultId,
+    },
 }
 
 /// A POS transaction to start.
@@ -228,6 +236,10 @@ pub enum Answer {
     ApiKeyCreated(Box<ApiKey>, Secret),
     /// The API key does not work any more.
     ApiKeyRevoked(Box<ApiKey>),
+    /// A fault was armed.
+    FaultArmed(Box<Fault>),
+    /// A fault does not happen any more.
+    FaultDisarmed(Box<Fault>),
 }
 
 /// An answer, first or repeated.

@@ -5,6 +5,7 @@
 
 mod merchant;
 mod pos;
+mod sandbox;
 mod transaction;
 
 use serde::Serialize;
@@ -59,5 +60,6 @@ stored! {
     Counters = merchant::CountersForm,
     crate::domain::pos::PosTransaction = pos::PosForm,
     crate::domain::print::PrintJob = pos::PrintJobForm,
+    crate::domain::sandbox::Fault = sandbox::FaultForm,
     crate::domain::transaction::Transaction = transaction::TransactionForm,
 }

@@ -17,6 +17,11 @@ use super::merchant::TerminalEvent;
 /// and forth within ten minutes is rarer than a cloned disk.
 const TURNS_MS: u64 = 10 * 60 * 1_000;
 
+/// Why a device fault cannot be carried out: the terminal's devices are not simulated.
+const NO_SIMULATOR: &str = "not_supported";
+/// Why a device fault cannot be carried out: the terminal has no link.
+const OFFLINE: &str = "terminal_offline";
+
 /// A hello whose signature has been verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedHello {
@@ -32,6 +37,8 @@ pub struct VerifiedHello {
     pub open: Vec<Digest>,
     /// Print jobs that ended there.
     pub prints: Vec<PrintReport>,
+    /// Whether its devices are simulated.
+    pub has_simulator: bool,
 }
 
 /// What a terminal's owner is told.
@@ -64,6 +71,11 @@ pub enum TerminalInput {
     Reset {
         /// Whether the identity was renewed by a technician.
         is_renewed: bool,
+    },
+    /// A fault that was asked for in test mode: the link is to be lost, and new ones refused.
+    Cut {
+        /// For how long, in milliseconds.
+        refusal_ms: u64,
     },
     /// The instant of [`TerminalOwner::poll_deadline`] has come.
     Deadline,
@@ -110,6 +122,7 @@ struct Link {
     boot: u64,
     connection: u64,
     journal_id: JournalId,
+    has_simulator: bool,
     is_welcomed: bool,
     heard_at: Timestamp,
     pinged_at: Timestamp,
@@ -126,6 +139,8 @@ pub struct TerminalOwner {
     since: Timestamp,
     till: Option<(TillStatus, Timestamp)>,
     heard_at: Option<Timestamp>,
+    /// Until when links are refused because somebody asked for it.
+    refuses_until: Option<Timestamp>,
 }
 
 impl TerminalOwner {
@@ -173,16 +188,10 @@ impl TerminalOwner {
             } => {
                 self.welcome(now, label, prints_known, out);
             }
-            TerminalInput::Send(message) => {
-                // While a welcome is owed, this is for a link that is no more.
-                if self.welcomes_owed == 0
-                    && let Some(link) = self.link.as_ref().filter(|link| link.is_welcomed)
-                {
-                    out.push(TerminalOutput::Send {
-                        socket: link.socket,
-                        message,
-                    });
-                }
+            TerminalInput::Send(message) => self.send(message, out),
+            TerminalInput::Cut { refusal_ms } => {
+                self.refuses_until = Some(now.plus_ms(refusal_ms));
+                self.close_and_lose(now, out);
             }
             TerminalInput::Reset { is_renewed } => {
                 if is_renewed {
@@ -194,6 +203,34 @@ impl TerminalOwner {
                 self.welcomes_owed = 0;
             }
             TerminalInput::Deadline => self.deadline(now, out),
+        }
+    }
+
+    fn send(&self, message: Box<ToAgent>, out: &mut Vec<TerminalOutput>) {
+        // While a welcome is owed, this is for a link that is no more.
+        let link = self.link.as_ref();
+        let link = link.filter(|link| link.is_welcomed && self.welcomes_owed == 0);
+        match (link, *message) {
+            // An agent that knows no simulator closes the link on which it hears of one.
+            (link, ToAgent::Simulate(command)) if !link.is_some_and(|one| one.has_simulator) => {
+                let refusal = if link.is_some() {
+                    NO_SIMULATOR
+                } else {
+                    OFFLINE
+                };
+                let refused = ToEngine::Simulated {
+                    fault_id: command.fault_id,
+                    refusal: Some(refusal.to_owned()),
+                };
+                out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Said(
+                    refused,
+                ))));
+            }
+            (Some(link), message) => out.push(TerminalOutput::Send {
+                socket: link.socket,
+                message: Box::new(message),
+            }),
+            (None, _) => {}
         }
     }
 
@@ -217,6 +254,7 @@ impl TerminalOwner {
             boot: hello.boot,
             connection: hello.connection,
             journal_id: hello.journal_id,
+            has_simulator: hello.has_simulator,
             is_welcomed: false,
             heard_at: now,
             pinged_at: now,
@@ -231,6 +269,9 @@ impl TerminalOwner {
     fn refusal(&mut self, now: Timestamp, hello: &VerifiedHello) -> Option<RefusedReason> {
         if self.is_duplicate {
             return Some(RefusedReason::DuplicateIdentity);
+        }
+        if self.refuses_until.is_some_and(|until| now < until) {
+            return Some(RefusedReason::Busy);
         }
         let link = self.link.as_ref()?;
         if link.journal_id == hello.journal_id {

@@ -9,6 +9,7 @@ use crate::domain::time::Timestamp;
 use crate::store::{KeyValue, ReadFault, Record, Row, Rows};
 
 use super::event::Event;
+use super::quarantine::{Identity, Suspicion};
 
 /// Makes ids. The shell's is random and time-ordered; a simulation's is seeded.
 pub trait Ids {
@@ -34,6 +35,7 @@ pub struct Work<'a, E> {
     written: &'a mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     records: &'a mut Vec<Record>,
     effects: &'a mut Vec<E>,
+    suspicion: &'a mut Suspicion,
 }
 
 impl<E> std::fmt::Debug for Work<'_, E> {
@@ -54,6 +56,7 @@ impl<'a, E> Work<'a, E> {
         written: &'a mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
         records: &'a mut Vec<Record>,
         effects: &'a mut Vec<E>,
+        suspicion: &'a mut Suspicion,
     ) -> Self {
         Self {
             now,
@@ -62,7 +65,13 @@ impl<'a, E> Work<'a, E> {
             written,
             records,
             effects,
+            suspicion,
         }
+    }
+
+    /// Begins with a part of what is due; false when it is in quarantine and must be left alone.
+    pub fn takes_up(&mut self, part: Identity) -> bool {
+        self.suspicion.takes_up(part)
     }
 
     /// A fresh id.
@@ -146,6 +155,17 @@ impl<'a, E> Work<'a, E> {
             }
         }
         Ok(())
+    }
+
+    /// Where this decision's effects begin.
+    pub(super) fn effect_mark(&self) -> usize {
+        self.effects.len()
+    }
+
+    /// Takes back the effects from a mark on.
+    pub(super) fn take_effects(&mut self, mark: usize) -> Vec<E> {
+        let mark = mark.min(self.effects.len());
+        self.effects.split_off(mark)
     }
 
     /// Causes something once the commit is durable.

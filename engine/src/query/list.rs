@@ -6,6 +6,7 @@ use protocol::link::PosStatus;
 use crate::domain::merchant::{Merchant, Partner, Terminal};
 use crate::domain::pos::PosTransaction;
 use crate::domain::print::PrintJob;
+use crate::domain::sandbox::Fault;
 use crate::domain::time::Timestamp;
 use crate::domain::token::ApiKey;
 use crate::domain::transaction::{Transaction, TransactionState};
@@ -186,6 +187,20 @@ impl Query {
     ) -> Result<Listed<ApiKey>, QueryFault> {
         let prefix = key::of_merchant(key::API_KEY, merchant_id);
         self.backward(prefix, None, slice, |_: &ApiKey| Take::Yes)
+            .await
+    }
+
+    /// Faults of a merchant, newest first.
+    ///
+    /// # Errors
+    /// [`QueryFault`].
+    pub async fn list_faults(
+        &self,
+        merchant_id: MerchantId,
+        slice: Slice,
+    ) -> Result<Listed<Fault>, QueryFault> {
+        let prefix = key::of_merchant(key::FAULT, merchant_id);
+        self.backward(prefix, None, slice, |_: &Fault| Take::Yes)
             .await
     }
 

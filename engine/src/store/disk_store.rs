@@ -26,6 +26,8 @@ use super::{
     Commit, Done, KeyValue, Logged, OpenError, Position, ReadFault, Rows, Store, StreamId,
 };
 
+/// Held by who has the store open.
+const LOCK_FILE: &str = "lock";
 const MIB: u64 = 1024 * 1024;
 
 /// How a store is opened.
@@ -235,6 +237,12 @@ impl DiskStore {
         Ok(())
     }
 
+    /// A state that cannot be read is not one to go on with: the next start rebuilds it.
+    fn fault(&self, reason: String) -> ReadFault {
+        self.poison.spread(format!("state: {reason}"));
+        ReadFault(reason)
+    }
+
     /// The id of this life of the database; another after a restore.
     pub fn incarnation(&self) -> IncarnationId {
         self.incarnation
@@ -314,8 +322,26 @@ fn spawn<T: Send + 'static>(
 }
 
 fn lock(directory: &Path) -> Result<File, OpenError> {
-    let failed = |error: std::io::Error| OpenError::io("lock", &error);
-    let file = File::create(directory.join("lock")).map_err(failed)?;
+    let failed = |error: std::io::Error| OpenError::io(LOCK_FILE, &error);
+    let file = File::create(directory.join(LOCK_FILE)).map_err(failed)?;
+    take(file, directory)
+}
+
+/// Takes the lock of an existing store without changing anything; `None` when no engine has ever
+/// opened it.
+///
+/// # Errors
+/// [`OpenError::Locked`] when an engine has it open.
+pub(crate) fn lock_read_only(directory: &Path) -> Result<Option<File>, OpenError> {
+    match File::open(directory.join(LOCK_FILE)) {
+        Ok(file) => take(file, directory).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(OpenError::io(LOCK_FILE, &error)),
+    }
+}
+
+fn take(file: File, directory: &Path) -> Result<File, OpenError> {
+    let failed = |error: std::io::Error| OpenError::io(LOCK_FILE, &error);
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked {
@@ -330,7 +356,7 @@ impl Rows for DiskStore {
         if key.first() == Some(&RESERVED_SPACE) {
             return Ok(None);
         }
-        self.state.get(key).map_err(ReadFault)
+        self.state.get(key).map_err(|reason| self.fault(reason))
     }
 
     fn scan(
@@ -342,7 +368,8 @@ impl Rows for DiskStore {
         let Some(range) = range::ascending(prefix, from) else {
             return Ok(Vec::new());
         };
-        self.state.range(range, false, limit).map_err(ReadFault)
+        let rows = self.state.range(range, false, limit);
+        rows.map_err(|reason| self.fault(reason))
     }
 
     fn scan_back(
@@ -354,11 +381,12 @@ impl Rows for DiskStore {
         let Some(range) = range::descending(prefix, before) else {
             return Ok(Vec::new());
         };
-        self.state.range(range, true, limit).map_err(ReadFault)
+        let rows = self.state.range(range, true, limit);
+        rows.map_err(|reason| self.fault(reason))
     }
 
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault> {
-        read_head(self.state.as_ref(), stream).map_err(ReadFault)
+        read_head(self.state.as_ref(), stream).map_err(|reason| self.fault(reason))
     }
 }
 

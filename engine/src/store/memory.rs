@@ -8,12 +8,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::range;
 use super::{
     Commit, CommitRefused, Committed, Done, KeyValue, Logged, Position, ReadFault, Rows, Store,
-    StreamId, admissible,
+    StreamId, Urgency, admissible,
 };
 
 struct Waiting {
     commit: Commit,
     done: Done,
+}
+
+/// How much room is left for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Space {
+    /// Enough.
+    #[default]
+    Ample,
+    /// What is kept back for concluding what is open.
+    Reserve,
+    /// None at all.
+    Nothing,
 }
 
 #[derive(Default)]
@@ -24,6 +36,7 @@ struct Inner {
     log: Vec<Logged>,
     waiting: VecDeque<Waiting>,
     refusals: VecDeque<CommitRefused>,
+    space: Space,
     closed: bool,
 }
 
@@ -98,6 +111,11 @@ impl MemoryStore {
         self.lock().refusals.push_back(refusal);
     }
 
+    /// Changes how much room is left.
+    pub fn set_space(&self, space: Space) {
+        self.lock().space = space;
+    }
+
     /// Refuses everything that is decided from now on, as a poisoned or closing store does, until
     /// the next [`MemoryStore::crash`].
     pub fn close(&self) {
@@ -132,6 +150,10 @@ impl Inner {
             return Err(refusal);
         }
         admissible(&commit, super::COMMIT_BYTES_MAX)?;
+        let is_new = commit.urgency == Urgency::New;
+        if self.space == Space::Nothing || (self.space == Space::Reserve && is_new) {
+            return Err(CommitRefused::NoSpace);
+        }
         let actual = self.head(commit.stream);
         if commit.expected_seq != actual {
             return Err(CommitRefused::WrongSequence {
@@ -212,7 +234,8 @@ fn owned((key, value): (&Vec<u8>, &Vec<u8>)) -> KeyValue {
 
 impl Store for MemoryStore {
     fn is_exhausted(&self) -> bool {
-        self.lock().refusals.front() == Some(&CommitRefused::NoSpace)
+        let inner = self.lock();
+        inner.space != Space::Ample || inner.refusals.front() == Some(&CommitRefused::NoSpace)
     }
 
     fn commit(&self, commit: Commit, done: Done) {
@@ -239,7 +262,7 @@ mod tests {
 
     use super::*;
     use crate::store::conformance::{self, Subject, put, stream};
-    use crate::store::{Record, SharedStore, Urgency};
+    use crate::store::{Record, SharedStore};
 
     struct Twin(Arc<MemoryStore>);
 
@@ -338,6 +361,33 @@ mod tests {
         let reopened = submit(&store, 1, b"c");
         store.sync();
         assert!(reopened.try_recv().unwrap().is_ok());
+    }
+
+    #[test]
+    fn what_is_kept_back_is_for_concluding() {
+        let store = MemoryStore::new();
+        let fate = |space, urgency, expected_seq| {
+            store.set_space(space);
+            let (tx, rx) = mpsc::channel();
+            let records = vec![Record {
+                event: vec![],
+                rows: vec![],
+            }];
+            let commit = Commit {
+                stream: stream(1),
+                expected_seq,
+                records,
+                urgency,
+            };
+            store.commit(commit, Box::new(move |outcome| drop(tx.send(outcome))));
+            store.sync();
+            rx.try_recv().unwrap().is_ok()
+        };
+        assert!(fate(Space::Ample, Urgency::New, 0));
+        assert!(!fate(Space::Reserve, Urgency::New, 1));
+        assert!(store.is_exhausted());
+        assert!(fate(Space::Reserve, Urgency::Concluding, 1));
+        assert!(!fate(Space::Nothing, Urgency::Concluding, 2));
     }
 
     #[test]

@@ -34,6 +34,18 @@ fn start_of(prefix: &[u8]) -> Vec<u8> {
     }
 }
 
+/// The greatest key below `end`, as far as keys are of bounded length.
+pub(crate) fn predecessor(end: &[u8]) -> Vec<u8> {
+    /// Longer than the keys of any group.
+    const LENGTH: usize = 64;
+    let mut key = end.to_vec();
+    if let Some(before) = key.pop().and_then(|last| last.checked_sub(1)) {
+        key.push(before);
+        key.resize(end.len().max(LENGTH), u8::MAX);
+    }
+    key
+}
+
 /// Keys under `prefix` from `from` on; `None` when no key can be in the range.
 pub(crate) fn ascending(prefix: &[u8], from: Option<&[u8]>) -> Option<KeyRange> {
     let start = start_of(prefix);
@@ -83,6 +95,16 @@ mod tests {
         for (prefix, expected) in cases {
             assert_eq!(successor(prefix).as_deref(), expected, "{prefix:?}");
         }
+    }
+
+    #[test]
+    fn predecessors_lie_below_and_within_the_prefix_that_ends_there() {
+        for prefix in [b"ab".as_slice(), &[7, 0xff], &[7, 0xff, 0xff], &[7, 0]] {
+            let end = successor(prefix).unwrap();
+            assert!(predecessor(&end).starts_with(prefix), "{prefix:?}");
+            assert!(predecessor(&end) < end, "{prefix:?}");
+        }
+        assert_eq!(predecessor(&[7, 0]), [7]);
     }
 
     #[test]

@@ -62,6 +62,23 @@ fn use_the_reader(dir: &Path) {
     let status = ask(&ControlRequest::new("all", "status"));
     assert_eq!(status["status"]["reader"]["inserted"], "visa");
 
+    for _ in 0..2 {
+        let cable = |command| ask(&ControlRequest::new("reader", command));
+        assert_eq!(cable("unplug")["ok"], true);
+        // Between the two the host's end hangs up: nothing, or an error, is read.
+        let mut rest = Vec::new();
+        host.read_to_end(&mut rest).ok();
+        assert!(!dir.join("reader.pty").exists());
+        assert_eq!(cable("plug-in")["ok"], true);
+        host = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(dir.join("reader.pty"))
+            .unwrap();
+        host.write_all(&command::ping().encode()).unwrap();
+        while next_frame(&mut host, &mut decoder) != Response::bare(0x18, 0) {}
+    }
+
     let mut raw = std::os::unix::net::UnixStream::connect(&socket).unwrap();
     raw.write_all(&vec![b'x'; control::LINE_LENGTH_MAX])
         .unwrap();

@@ -42,6 +42,17 @@ pub struct Hello {
     pub open: Vec<Digest>,
     /// Print jobs whose end the agent has reported without knowing that it arrived.
     pub prints: Vec<PrintReport>,
+    /// Whether reader and printer are simulated, so that faults of devices may be asked for.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_simulator: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde asks for"
+)]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// One open POS transaction as the agent's journal has it.

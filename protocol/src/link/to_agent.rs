@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AttemptId, PosTransactionId, PrintJobId, RequestId, TransactionId};
+use crate::id::{AttemptId, FaultId, PosTransactionId, PrintJobId, RequestId, TransactionId};
 use crate::money::Money;
 use crate::receipt::Receipt;
 
@@ -54,6 +54,24 @@ pub enum ToAgent {
     Ping,
     /// Answers `Ping`.
     Pong,
+    /// Does something to the devices, which are simulated. Only for an agent whose hello says
+    /// `has_simulator`. Answered by `Simulated`; what comes behind it is read after it was done.
+    Simulate(SimulatorCommand),
+}
+
+/// A command for the control socket of the devices' simulator, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimulatorCommand {
+    /// The fault that asks for it.
+    pub fault_id: FaultId,
+    /// The device.
+    pub device: String,
+    /// What to do.
+    pub command: String,
+    /// Parameters: name and value.
+    pub arguments: Vec<(String, String)>,
+    /// Phases of the reader of which one must be reached first; none for at once.
+    pub wait_for: Vec<String>,
 }
 
 /// A POS transaction for this terminal.
@@ -149,6 +167,10 @@ pub struct PrintCommand {
     pub receipt: Receipt,
     /// Whether the drawer opens first.
     pub open_drawer: bool,
+    /// Print jobs whose reports of their end arrived: the agent may forget them. What a link
+    /// reports is thus forgotten with the next job; the rest with the next welcome.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<PrintJobId>,
 }
 
 /// What came of a till's request.

@@ -137,6 +137,11 @@ impl Agent {
             Input::PersistFailed => self.persist_failed(out),
             // A timer that fires while the journal is busy is asked for again afterwards.
             Input::Deadline if self.persisting.is_some() => {}
+            // What the reader says while it works for nobody must not meet the attempt that waits
+            // for the journal: it is about an earlier one.
+            Input::Reader(event) if self.persisting.is_some() && self.is_of_nobody(&event) => {
+                self.decide(now_ms, Input::Reader(event));
+            }
             other if self.persisting.is_some() => self.queue.push_back((now_ms, other)),
             other => self.decide(now_ms, other),
         }
@@ -269,7 +274,8 @@ impl Agent {
             ToAgent::Print(command) => self.print(*command),
             ToAgent::Answer { request_id, body } => self.answer(request_id, &body),
             ToAgent::Ping => self.send(ToEngine::Pong),
-            ToAgent::Pong => {}
+            // The simulator of the devices is the shell's business.
+            ToAgent::Pong | ToAgent::Simulate(_) => {}
         }
     }
 
@@ -292,7 +298,8 @@ impl Agent {
                 | ToAgent::Concluded(_)
                 | ToAgent::Print(_)
                 | ToAgent::Answer { .. }
-                | ToAgent::Pong => {}
+                | ToAgent::Pong
+                | ToAgent::Simulate(_) => {}
             },
             // A chip that still waits must not be left waiting.
             Input::Reader(ReaderEvent::CardData { .. }) => {

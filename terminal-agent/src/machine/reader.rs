@@ -368,6 +368,16 @@ enum State {
     },
 }
 
+/// Card data that was given out last.
+#[derive(Default)]
+struct LastRead(Vec<u8>);
+
+impl fmt::Debug for LastRead {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "LastRead({} bytes)", self.0.len())
+    }
+}
+
 /// The conversation with one reader.
 #[derive(Debug)]
 pub struct ReaderConversation {
@@ -378,6 +388,9 @@ pub struct ReaderConversation {
     state: State,
     /// A chip card was in the slot when last heard of; nobody has seen it leave.
     slot_may_hold_card: bool,
+    /// The last card data, encrypted. Each read of a card is encrypted anew: the same again is a
+    /// late copy from the line, and nobody has presented a card.
+    last_read: LastRead,
     serial: String,
     firmware: String,
 }
@@ -391,6 +404,7 @@ impl ReaderConversation {
             heard_ms: 0,
             state: State::Closed,
             slot_may_hold_card: false,
+            last_read: LastRead::default(),
             serial: String::new(),
             firmware: String::new(),
         }

@@ -3,15 +3,15 @@
 use std::fmt::Debug;
 
 use protocol::id::{
-    AttemptId, IncarnationId, JournalId, PosTransactionId, PrintJobId, RequestId, TerminalId,
-    TransactionId,
+    AttemptId, FaultId, IncarnationId, JournalId, PosTransactionId, PrintJobId, RequestId,
+    TerminalId, TransactionId,
 };
 use protocol::link::{
     AnswerBody, AttemptEnd, CardReport, Challenge, ChipOutcome, Completion, Concluded, Digest,
     DigestState, Grant, Handshake, HandshakeReply, Hello, HostAnswer, HostDecision, Offer,
     PaperState, PosKind, PosStatus, PrintCommand, PrintReport, PrintState, ReaderState, Refused,
-    RefusedReason, RejectReason, RequestRefused, TillRequest, TillStart, TillStatus, TipChoice,
-    TipPrompt, ToAgent, ToEngine, Welcome, decode, encode,
+    RefusedReason, RejectReason, RequestRefused, SimulatorCommand, TillRequest, TillStart,
+    TillStatus, TipChoice, TipPrompt, ToAgent, ToEngine, Welcome, decode, encode,
 };
 use protocol::money::Money;
 use protocol::receipt::{Align, Copy, Entry, Receipt};
@@ -71,6 +71,7 @@ const JOURNAL: JournalId = JournalId::from_uuid(uuid(5));
 const INCARNATION: IncarnationId = IncarnationId::from_uuid(uuid(6));
 const REQUEST: RequestId = RequestId::from_uuid(uuid(7));
 const JOB: PrintJobId = PrintJobId::from_uuid(uuid(8));
+const FAULT: FaultId = FaultId::from_uuid(uuid(9));
 
 fn dollars(minor: i64) -> Money {
     Money::new(minor, "USD".parse().unwrap())
@@ -105,6 +106,7 @@ pub(super) fn all() -> Vec<Sample> {
             ToAgent::Answer { .. } => "answer",
             ToAgent::Ping => "ping",
             ToAgent::Pong => "pong",
+            ToAgent::Simulate(_) => "simulate",
         };
         samples.push(Sample::new("to_agent", &named(name, special), message));
     }
@@ -121,6 +123,7 @@ pub(super) fn all() -> Vec<Sample> {
             ToEngine::Status(_) => "status",
             ToEngine::Ping => "ping",
             ToEngine::Pong => "pong",
+            ToEngine::Simulated { .. } => "simulated",
         };
         samples.push(Sample::new("to_engine", &named(name, special), message));
     }
@@ -141,6 +144,7 @@ fn completion(chip: ChipOutcome) -> Completion {
         attempt_id: ATTEMPT,
         chip,
         data: vec![0x9F, 0x27, 0x01, 0x40],
+        cause: None,
     }
 }
 
@@ -155,7 +159,15 @@ fn hello(open: Vec<Digest>, prints: Vec<PrintReport>) -> Handshake {
         signature: vec![0xA5; 64],
         open,
         prints,
+        has_simulator: false,
     }))
+}
+
+/// The hello of a till whose devices are simulated; the field is absent from every other.
+fn simulated_hello() -> Handshake {
+    let Handshake::Hello(mut hello) = hello(Vec::new(), Vec::new());
+    hello.has_simulator = true;
+    Handshake::Hello(hello)
 }
 
 fn handshakes() -> Vec<(&'static str, Handshake)> {
@@ -183,6 +195,7 @@ fn handshakes() -> Vec<(&'static str, Handshake)> {
                 prints().into_iter().map(|(_, report)| report).collect(),
             ),
         ),
+        ("simulated", simulated_hello()),
     ]
 }
 
@@ -254,6 +267,14 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
             },
         ),
         ("", ToAgent::Print(Box::new(print_command()))),
+        (
+            "knows",
+            ToAgent::Print(Box::new(PrintCommand {
+                known: vec![JOB],
+                ..print_command()
+            })),
+        ),
+        ("", ToAgent::Simulate(simulator_command())),
         ("", ToAgent::Ping),
         ("", ToAgent::Pong),
     ]);
@@ -375,6 +396,7 @@ fn print_command() -> PrintCommand {
         align,
     };
     PrintCommand {
+        known: Vec::new(),
         job_id: JOB,
         receipt: Receipt {
             copy: Copy::Customer,
@@ -471,6 +493,28 @@ fn to_engine() -> Vec<(&'static str, ToEngine)> {
             "aborted",
             ToEngine::Completed(completion(ChipOutcome::Aborted)),
         ),
+        (
+            "canceled_at_till",
+            ToEngine::Completed(Completion {
+                data: Vec::new(),
+                cause: Some(AttemptEnd::CashierCanceled),
+                ..completion(ChipOutcome::Aborted)
+            }),
+        ),
+        (
+            "done",
+            ToEngine::Simulated {
+                fault_id: FAULT,
+                refusal: None,
+            },
+        ),
+        (
+            "refused",
+            ToEngine::Simulated {
+                fault_id: FAULT,
+                refusal: Some("not_supported".to_owned()),
+            },
+        ),
         ("", ToEngine::Ping),
         ("", ToEngine::Pong),
     ];
@@ -483,6 +527,16 @@ fn to_engine() -> Vec<(&'static str, ToEngine)> {
     messages.extend(requests());
     messages.extend(health());
     messages
+}
+
+fn simulator_command() -> SimulatorCommand {
+    SimulatorCommand {
+        fault_id: FAULT,
+        device: "reader".to_owned(),
+        command: "present".to_owned(),
+        arguments: vec![("card".to_owned(), "visa".to_owned())],
+        wait_for: vec!["polling".to_owned()],
+    }
 }
 
 fn ends() -> Vec<(&'static str, ToEngine)> {

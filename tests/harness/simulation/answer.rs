@@ -26,6 +26,7 @@ impl World {
             }
             Err(_) => Ok(()),
         };
+        let checked = checked.and_then(|()| self.check_told(caller, reply));
         self.check(checked);
     }
 

@@ -81,6 +81,9 @@ impl World {
             _ => ControlCommand::Status,
         };
         let is_impatient = self.random.chance(15);
+        if !self.plan.takes() {
+            return;
+        }
         self.control(till, command.clone());
         if is_impatient {
             self.control(till, command);

@@ -34,28 +34,48 @@ pub struct Call {
     request: Request,
     tries: u32,
     sent_ms: u64,
+    is_other_body: bool,
 }
 
 /// A client.
 #[derive(Debug)]
 pub struct Client {
-    merchant: usize,
+    /// Whose.
+    pub merchant: usize,
     call: Option<Call>,
     calls: u64,
     pos: Option<PosTransactionId>,
     transaction: Option<TransactionId>,
+    /// The API key's id, and its text.
+    pub key_id: ApiKeyId,
+    /// What it sends as its credential.
+    pub token: String,
+    /// It has no key that works, and has asked for one.
+    pub has_asked_for_key: bool,
 }
 
 impl Client {
-    /// A client of a merchant.
-    pub const fn new(merchant: usize) -> Self {
+    /// A client of a merchant, with its key.
+    pub const fn new(merchant: usize, key_id: ApiKeyId, token: String) -> Self {
         Self {
             merchant,
+            key_id,
+            token,
+            has_asked_for_key: false,
             call: None,
             calls: 0,
             pos: None,
             transaction: None,
         }
+    }
+
+    /// Does without an answer to this call; false when it waits for another one.
+    pub fn gives_up(&mut self, call: u64) -> bool {
+        let is_it = self.call.as_ref().is_some_and(|known| known.number == call);
+        if is_it {
+            self.call = None;
+        }
+        is_it
     }
 
     /// Whether it waits for an answer.
@@ -91,6 +111,9 @@ impl World {
 
     fn begin_call(&mut self, client: usize) {
         let request = self.a_request(client);
+        if !self.plan.takes() {
+            return;
+        }
         let is_read = matches!(request, Request::ReadPos { .. });
         self.intentions += 1;
         let mut key = [1; 32];
@@ -104,6 +127,7 @@ impl World {
             request,
             tries: 0,
             sent_ms: 0,
+            is_other_body: false,
         };
         self.send_call(client, call);
     }
@@ -181,12 +205,36 @@ impl World {
         } else {
             self.random.below(40)
         };
+        if call.key.is_some() && self.plan.strikes(Fault::KeyReused, 15, &mut self.random) {
+            self.send_again(client, &call);
+        }
         let request = Box::new(call.request.clone());
         let event = Event::CallArrives {
             client,
             call: Box::new(call),
             request,
         };
+        self.queue.push(self.now_ms + way_ms, event);
+    }
+
+    /// The same key comes at the same time once more, perhaps with another body.
+    fn send_again(&mut self, client: usize, call: &Call) {
+        let mut again = call.clone();
+        if self.random.chance(50)
+            && let Request::StartPos(start) = &mut again.request
+        {
+            start.amount = Money::new(start.amount.minor() + 1, euro());
+            let name = start.reference.clone().unwrap_or_default();
+            start.reference = Some(format!("{name}-other"));
+            again.is_other_body = true;
+        }
+        let request = Box::new(again.request.clone());
+        let event = Event::CallArrives {
+            client,
+            call: Box::new(again),
+            request,
+        };
+        let way_ms = self.random.below(60);
         self.queue.push(self.now_ms + way_ms, event);
     }
 
@@ -201,6 +249,17 @@ impl World {
                 call.number, call.tries
             )
         });
+        if let Err(turned) = self.api_door(client, &request) {
+            let at_ms = self.now_ms + self.random.between(1, 40);
+            let call = call.number;
+            let event = Event::TurnedAway {
+                client,
+                call,
+                turned,
+            };
+            self.queue.push(at_ms, event);
+            return;
+        }
         let until = self.engine_now().plus_ms(30_000);
         match &mut request {
             Request::ReadPos { wait_until, .. } => *wait_until = Some(until),
@@ -212,12 +271,13 @@ impl World {
         }
         let claim = call.key.map(|key| ClaimRequest {
             key: ClaimKey(key),
-            fingerprint: Fingerprint(key),
+            fingerprint: Fingerprint(if call.is_other_body { [9; 32] } else { key }),
             render,
         });
         let to = Return::Client {
             client,
-            call: call.number,
+            // Nobody waits for the answer to another body under the same key.
+            call: if call.is_other_body { 0 } else { call.number },
         };
         let merchant = self.clients[client].merchant;
         self.ask(

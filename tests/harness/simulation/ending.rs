@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::owner::inspect::inspect;
 use engine::owner::key;
 use engine::store::Rows as _;
 
@@ -35,14 +36,25 @@ pub struct Report {
     pub replays: u64,
     /// Strikes by fault.
     pub faults: BTreeMap<&'static str, u64>,
+    /// How many requests and faults there were, also of those that were left out.
+    pub choices: u32,
 }
 
 impl World {
     /// Whether everything has an end; otherwise looks again later.
     pub(super) fn look(&mut self) {
+        self.check_somebody_asks();
+        self.check(self.every_request_is_answered());
+        self.inspect();
         match self.open_end() {
             None => {
                 self.is_converged = true;
+                let host = self.acquirer.line.host();
+                let checked = self
+                    .model
+                    .still_holds(host)
+                    .and_then(|()| self.check_start());
+                self.check(checked);
                 for rule in checker::AT_THE_END {
                     let host = self.acquirer.line.host();
                     self.check(rule(&self.history, host));
@@ -52,6 +64,16 @@ impl World {
                 self.queue.push(self.now_ms + 2_000, Event::Looks);
             }
             Some(open) => self.violate(Violation::new("converges", open)),
+        }
+    }
+
+    /// Whatever is stored keeps every invariant of the engine.
+    fn inspect(&mut self) {
+        let store = &self.engine.store;
+        let rows = store.scan(&[], None, usize::MAX).unwrap_or_default();
+        for broken in inspect(rows) {
+            let what = format!("{}: {}", broken.id, broken.what);
+            self.check(Err(Violation::new(broken.rule, what)));
         }
     }
 
@@ -81,6 +103,9 @@ impl World {
                 pos.status(),
                 pos.stage
             ));
+        }
+        if !self.engine.callers.is_empty() {
+            return Some("a caller has no answer".to_owned());
         }
         let client = self.clients.iter().position(Client::waits);
         if let Some(client) = client {
@@ -114,54 +139,7 @@ impl World {
             authorizations: self.authorizations,
             replays: self.replays,
             faults: faults.collect(),
+            choices: self.plan.choices(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use engine::domain::pos::{PosTransaction, Verdict};
-    use protocol::link::PosStatus;
-
-    use super::*;
-
-    /// A world at its end, in which a POS transaction of some kind has been changed by hand.
-    fn changed(is_wanted: fn(&PosTransaction) -> bool, change: fn(&mut PosTransaction)) -> World {
-        let found = (1..100).find_map(|seed| {
-            let mut world = World::new(seed, None, false);
-            world.run_to_the_end();
-            assert_eq!(world.violation, None, "seed {seed}");
-            change(world.history.pos.values_mut().find(|pos| is_wanted(pos))?);
-            Some(world)
-        });
-        found.unwrap()
-    }
-
-    #[test]
-    fn a_false_verdict_is_caught() {
-        let world = changed(
-            |pos| pos.cancel.is_some(),
-            |pos| {
-                if let Some(cancel) = &mut pos.cancel {
-                    cancel.verdict = cancel.verdict.map_or(Some(Verdict::Canceled), |_| None);
-                }
-            },
-        );
-        let host = world.acquirer.line.host();
-        assert!(checker::verdicts_are_true(&world.history, host).is_err());
-    }
-
-    #[test]
-    fn a_false_status_is_caught() {
-        let world = changed(
-            |pos| pos.status() == PosStatus::Approved,
-            |pos| {
-                if let Some(outcome) = &mut pos.outcome {
-                    outcome.status = PosStatus::Declined;
-                }
-            },
-        );
-        let host = world.acquirer.line.host();
-        assert!(checker::statuses_are_true(&world.history, host).is_err());
     }
 }

@@ -2,11 +2,14 @@
 
 use engine::acquirer::{AcquirerAnswer, Sending};
 use engine::domain::rejection::Rejection;
+use engine::owner::merchant::MerchantInput;
 use engine::owner::request::{Reply, Request};
 use protocol::id::{PosTransactionId, PrintJobId, TransactionId};
 
+use super::access::Turned;
 use super::client::Call;
 use super::fault::Fault;
+use super::staff::Errand;
 use super::till::Persist;
 
 /// Something that happens.
@@ -24,6 +27,26 @@ pub enum Event {
     StoreSteps,
     /// The engine's process starts.
     EngineStarts,
+    /// An owner that was given up is loaded again.
+    Reloads {
+        life: u64,
+        merchant: usize,
+        kept: Vec<MerchantInput>,
+    },
+    /// There is room on the disk again.
+    SpaceReturns,
+    /// There is room on a till's disk again.
+    JournalSpaceReturns { till: usize },
+    /// Somebody does what has to be done.
+    Staff { errand: Errand },
+    /// A technician comes to a till.
+    Technician { till: usize },
+    /// A client learns that it was not let in.
+    TurnedAway {
+        client: usize,
+        call: u64,
+        turned: Turned,
+    },
     /// An answer of the acquirer reaches the engine.
     HostAnswers {
         life: u64,

@@ -2,27 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use engine::domain::idempotency::Claim;
 use engine::domain::pos::PosTransaction;
+use engine::domain::print::PrintJob;
 use engine::domain::transaction::Transaction;
 use engine::owner::key;
-use engine::owner::work::Stored as _;
+use engine::owner::work::Stored;
 use engine::store::{MemoryStore, Position, Row, Store as _};
 use protocol::id::{PosTransactionId, TransactionId};
 
-use super::checker::{self, Violation};
+use super::checker::{self, Checked, Violation};
 
 /// Everything that was ever committed, in its latest form.
 #[derive(Debug, Default)]
 pub struct History {
     seen: Position,
+    /// The rows as the log leaves them.
+    pub rows: BTreeMap<Vec<u8>, Vec<u8>>,
     /// POS transactions.
     pub pos: BTreeMap<PosTransactionId, PosTransaction>,
     /// Transactions.
     pub transactions: BTreeMap<TransactionId, Transaction>,
+    /// Names of everything that a key can stand for.
+    pub objects: BTreeSet<String>,
     /// POS transactions by the reference that their caller gave them: one for each intention.
     pub by_reference: BTreeMap<String, BTreeSet<PosTransactionId>>,
     /// POS transactions that the engine has reached the acquirer for, by transaction.
     pub pos_of: BTreeMap<TransactionId, PosTransactionId>,
+    finals: BTreeMap<String, u32>,
 }
 
 impl History {
@@ -37,6 +44,7 @@ impl History {
             .map_err(|fault| Violation::new("store", fault.to_string()))?;
         for one in logged {
             self.seen = one.position;
+            checker::one_final_event(&mut self.finals, &one.record)?;
             for row in one.record.rows {
                 self.apply(&row)?;
                 rows.push(row);
@@ -45,34 +53,58 @@ impl History {
         Ok(rows)
     }
 
-    fn apply(&mut self, row: &Row) -> Result<(), Violation> {
+    fn apply(&mut self, row: &Row) -> Checked {
         let Some(value) = &row.value else {
+            self.rows.remove(&row.key);
             return Ok(());
         };
+        let known = self.rows.insert(row.key.clone(), value.clone());
         match row.key.first() {
-            Some(&key::POS) => {
-                let pos = PosTransaction::from_bytes(value)
-                    .ok_or_else(|| Violation::new("store", "a POS row is damaged".to_owned()))?;
-                if let Some(before) = self.pos.get(&pos.id) {
-                    checker::a_final_status_stays(before, &pos)?;
-                }
-                let reference = pos.reference.clone().unwrap_or_default();
-                self.by_reference
-                    .entry(reference)
-                    .or_default()
-                    .insert(pos.id);
-                self.pos.insert(pos.id, pos.clone());
-                checker::one_attempt_per_terminal(&self.pos, &pos)?;
+            Some(&key::POS) => self.apply_pos(read(value)?),
+            Some(&key::TRANSACTION) => self.apply_transaction(read(value)?),
+            Some(&key::PRINT_JOB) if known.is_none() => {
+                let job: PrintJob = read(value)?;
+                self.objects.insert(job.id.to_string());
+                Ok(())
             }
-            Some(&key::TRANSACTION) => {
-                let transaction = Transaction::from_bytes(value).ok_or_else(|| {
-                    Violation::new("store", "a transaction row is damaged".into())
-                })?;
-                self.pos_of.insert(transaction.id, transaction.pos_id);
-                self.transactions.insert(transaction.id, transaction);
+            Some(&key::CLAIM) if known.is_none() => {
+                let claim: Claim = read(value)?;
+                checker::keys_are_claimed_with_effects(self, &claim)
             }
-            _ => {}
+            _ => Ok(()),
         }
+    }
+
+    fn apply_pos(&mut self, pos: PosTransaction) -> Checked {
+        let before = self.pos.get(&pos.id);
+        if let Some(before) = before {
+            checker::a_final_status_stays(before, &pos)?;
+        }
+        checker::stages_follow_the_table(before, &pos)?;
+        checker::in_doubt_says_when(&pos)?;
+        if before.is_none() {
+            self.objects.insert(pos.id.to_string());
+            let reference = pos.reference.clone().unwrap_or_default();
+            let made = self.by_reference.entry(reference).or_default();
+            made.insert(pos.id);
+        }
+        self.pos.insert(pos.id, pos.clone());
+        checker::one_attempt_per_terminal(&self.pos, &pos)
+    }
+
+    fn apply_transaction(&mut self, transaction: Transaction) -> Checked {
+        match self.transactions.get(&transaction.id) {
+            Some(before) => checker::reversal_is_irrevocable(before, &transaction)?,
+            None => {
+                self.objects.insert(transaction.id.to_string());
+                self.pos_of.insert(transaction.id, transaction.pos_id);
+            }
+        }
+        self.transactions.insert(transaction.id, transaction);
         Ok(())
     }
+}
+
+fn read<T: Stored>(value: &[u8]) -> Result<T, Violation> {
+    T::from_bytes(value).ok_or_else(|| Violation::new("store", "a row is damaged".to_owned()))
 }

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use engine::acquirer::host::{BookState, Host, TEST_BASE_KEY, parse_base_key};
 use engine::acquirer::line::{Fault as LineFault, Line, Ticket};
-use engine::acquirer::{AcquirerAction, AcquirerAnswer, AcquirerRequest, IntentAnswer, Sending};
-use engine::domain::reversal::ReversalAnswer;
+use engine::acquirer::{AcquirerAction, AcquirerAnswer, AcquirerRequest, Sending};
 use engine::domain::transaction::Trace;
 use engine::owner::machine::Input;
 use engine::owner::merchant::MerchantInput;
@@ -17,7 +16,8 @@ use protocol::link::CardReport;
 
 use super::engine::Mail;
 use super::event::Event;
-use super::fault::{Fault, Sabotage};
+use super::fault::Fault;
+use super::sabotage::Sabotage;
 use super::world::{EPOCH_MS, World};
 
 /// When the engine's end stops to wait and says *unknown*. As the simulator's default.
@@ -43,6 +43,8 @@ pub struct Acquirer {
     pub line: Line,
     asked: BTreeMap<Ticket, Asked>,
     tickets: u64,
+    /// When it was last asked to undo a transaction, in virtual time.
+    undoing_ms: BTreeMap<TransactionId, u64>,
 }
 
 impl Default for Acquirer {
@@ -54,11 +56,29 @@ impl Default for Acquirer {
             line,
             asked: BTreeMap::new(),
             tickets: 0,
+            undoing_ms: BTreeMap::new(),
         }
     }
 }
 
 impl Acquirer {
+    /// A ticket that was never used.
+    pub(super) fn next_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    fn note_asking(&mut self, request: &AcquirerRequest, now_ms: u64) {
+        if matches!(request.action, AcquirerAction::Reverse { .. }) {
+            self.undoing_ms.insert(request.transaction_id, now_ms);
+        }
+    }
+
+    /// When it was last asked to undo a transaction.
+    pub fn asked_to_undo_ms(&self, id: TransactionId) -> Option<u64> {
+        self.undoing_ms.get(&id).copied()
+    }
+
     /// Whether anything stands for a transaction.
     pub fn stands(&self, id: TransactionId) -> bool {
         let entry = self.line.host().book().find_transaction(id);
@@ -68,7 +88,7 @@ impl Acquirer {
 
 impl World {
     /// Takes a request over, as the acquirer's shell does.
-    pub fn submit(&mut self, merchant: usize, request: AcquirerRequest) {
+    pub fn submit(&mut self, merchant: usize, mut request: AcquirerRequest) {
         let (life, transaction_id) = (self.engine.life, request.transaction_id);
         let asked = Asked {
             life,
@@ -76,14 +96,16 @@ impl World {
             transaction_id,
             sending: request.sending,
         };
-        if let Some(answer) = self.sabotaged_answer(&request.action) {
+        if let Some(answer) = self.lie_to_acquirer(&mut request) {
             self.deliver(asked, answer);
             return;
         }
+        let checked = self.model.asks_acquirer(&request);
+        self.check(checked);
+        self.acquirer.note_asking(&request, self.now_ms);
         let fault = self.line_fault();
         self.note(|| format!("to acquirer ({fault:?}): {request:?}"));
-        self.acquirer.tickets += 1;
-        let ticket = Ticket(self.acquirer.tickets);
+        let ticket = self.acquirer.next_ticket();
         self.acquirer.asked.insert(ticket, asked);
         let now = self.true_now();
         if self.sabotage == Some(Sabotage::AuthorizeTwice) {
@@ -94,19 +116,7 @@ impl World {
         self.collect_answers();
     }
 
-    fn sabotaged_answer(&self, action: &AcquirerAction) -> Option<AcquirerAnswer> {
-        match (self.sabotage?, action) {
-            (Sabotage::DropReversals, AcquirerAction::Reverse { .. }) => {
-                Some(AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged))
-            }
-            (Sabotage::DropAdjustments, AcquirerAction::Adjust { .. }) => {
-                Some(AcquirerAnswer::Intent(IntentAnswer::Acknowledged))
-            }
-            _ => None,
-        }
-    }
-
-    fn line_fault(&mut self) -> Option<LineFault> {
+    pub(super) fn line_fault(&mut self) -> Option<LineFault> {
         if !self.plan.strikes(Fault::HostTrouble, 35, &mut self.random) {
             return None;
         }
@@ -143,7 +153,8 @@ impl World {
     }
 
     /// The answer reaches the engine a moment later.
-    fn deliver(&mut self, asked: Asked, answer: AcquirerAnswer) {
+    fn deliver(&mut self, asked: Asked, mut answer: AcquirerAnswer) {
+        self.lie_in_host_answer(asked.transaction_id, &mut answer);
         let Asked {
             life,
             merchant,
@@ -175,7 +186,7 @@ impl World {
         self.ids.now_ms = EPOCH_MS + self.now_ms;
         let transaction_id = TransactionId::from_uuid(self.ids.next());
         self.history.pos_of.insert(transaction_id, report.pos_id);
-        self.acquirer.tickets += 1;
+        let ticket = self.acquirer.next_ticket();
         let sent_at = self.true_now();
         let merchant = self.tills[till].merchant;
         let request = AcquirerRequest {
@@ -197,7 +208,6 @@ impl World {
                 card: engine::acquirer::SealedCard::new(report.data.clone()),
             },
         };
-        let ticket = Ticket(self.acquirer.tickets);
         self.acquirer.line.submit(sent_at, ticket, request, None);
     }
 }

@@ -8,8 +8,8 @@ use terminal_agent::machine::agent::Input;
 use terminal_agent::machine::record::{JOURNAL_FORMAT, JournalEntry, JournalState};
 
 use super::event::Event;
-use super::fault::Sabotage;
 use super::random::Random;
+use super::sabotage::Sabotage;
 use super::till::Persist;
 use super::world::World;
 
@@ -18,6 +18,9 @@ use super::world::World;
 pub struct Disk {
     entries: Vec<JournalEntry>,
     synced: usize,
+    backup: Option<Vec<JournalEntry>>,
+    /// Nothing more can be written.
+    pub is_full: bool,
 }
 
 impl Disk {
@@ -28,6 +31,17 @@ impl Disk {
 
     /// What is written is on stable storage.
     pub fn sync(&mut self) {
+        self.synced = self.entries.len();
+    }
+
+    /// What is on stable storage.
+    pub fn synced(&self) -> &[JournalEntry] {
+        self.entries.get(..self.synced).unwrap_or_default()
+    }
+
+    /// Sabotage: loses entries.
+    pub fn forget(&mut self, is_lost: impl Fn(&JournalEntry) -> bool) {
+        self.entries.retain(|entry| !is_lost(entry));
         self.synced = self.entries.len();
     }
 
@@ -50,6 +64,24 @@ impl Disk {
             ReadBack::Corrupt { .. } => Vec::new(),
         };
         self.synced = self.entries.len();
+    }
+
+    /// Keeps what is there.
+    pub fn back_up(&mut self) {
+        self.backup = Some(self.entries.clone());
+    }
+
+    /// Whether something was kept.
+    pub const fn has_backup(&self) -> bool {
+        self.backup.is_some()
+    }
+
+    /// What was kept is put back.
+    pub fn restore(&mut self) {
+        if let Some(backup) = self.backup.take() {
+            self.entries = backup;
+            self.sync();
+        }
     }
 
     /// The till is installed anew.
@@ -84,8 +116,12 @@ impl World {
         if till.life != life {
             return;
         }
-        let is_written = !std::mem::take(&mut till.is_journal_failing);
-        if is_written {
+        let is_written = !std::mem::take(&mut till.is_journal_failing) && !till.disk.is_full;
+        if !is_written {
+            // A part may have been written before the failure.
+            let part = self.random.index(entries.len() + 1);
+            till.disk.write(&entries[..part]);
+        } else {
             till.disk.write(&entries);
             if entries.iter().any(JournalEntry::needs_sync) && !skips_sync {
                 till.disk.sync();
@@ -104,7 +140,8 @@ impl World {
 
     /// The journal's thread says how it went.
     pub fn journal_done(&mut self, number: usize, life: u64, is_written: bool) {
-        if self.tills[number].life == life {
+        let is_heard = self.sabotage != Some(Sabotage::ActBeforeJournal);
+        if self.tills[number].life == life && is_heard {
             let input = if is_written {
                 Input::Persisted
             } else {

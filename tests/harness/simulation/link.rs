@@ -24,6 +24,8 @@ pub struct Connection {
     pub is_agent_open: bool,
     /// The same for the engine.
     pub is_engine_open: bool,
+    /// By direction, to the engine last: nothing arrives any more.
+    pub is_deaf: [bool; 2],
     latency_ms: u64,
     arrives_ms: [u64; 2],
 }
@@ -48,6 +50,7 @@ impl World {
             is_cut: false,
             is_agent_open: true,
             is_engine_open: true,
+            is_deaf: [false, false],
             latency_ms: self.random.between(1, 40),
             arrives_ms: [0, 0],
         };
@@ -129,6 +132,31 @@ impl World {
             };
             self.queue.push(self.now_ms + delay_ms, event);
         }
+    }
+
+    /// One direction of a connection goes silent; the other goes on.
+    pub(super) fn deafen(&mut self, number: u64, to_engine: bool) {
+        if let Some(connection) = self.network.connections.get_mut(&number) {
+            connection.is_deaf[usize::from(to_engine)] = true;
+        }
+    }
+
+    /// The agent's side breaks at once; what it has sent, and its end, reach the engine late.
+    pub(super) fn overlap(&mut self, number: u64) {
+        let late_ms = self.random.between(500, 20_000);
+        let Some(connection) = self.network.connections.get_mut(&number) else {
+            return;
+        };
+        if connection.is_cut {
+            return;
+        }
+        connection.latency_ms += late_ms;
+        let at_ms = self.now_ms + self.random.between(20, 3_000);
+        let event = Event::Hangup {
+            connection: number,
+            to_engine: false,
+        };
+        self.queue.push(at_ms, event);
     }
 
     /// Cuts every connection of a process that is no more; its own side has nobody left.

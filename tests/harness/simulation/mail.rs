@@ -9,17 +9,18 @@ use engine::owner::merchant::{Effect, MerchantInput, TerminalEvent};
 use engine::owner::request::{CallerId, Reply, TillCaller};
 use engine::owner::terminal::{TerminalInput, TerminalOutput};
 use protocol::id::TerminalId;
-use protocol::link::{
-    Concluded, HandshakeReply, HostDecision, PosStatus, Refused, ToAgent, ToEngine,
-};
+use protocol::link::{HandshakeReply, Refused, RefusedReason, ToEngine};
 
-use super::checker;
+use super::checker::{self, Violation};
 use super::engine::{Caller, Mail, Return};
-use super::fault::Sabotage;
+use super::watch::Seen;
 use super::world::World;
 
 impl World {
     pub(super) fn carry_out(&mut self, merchant: usize, effect: Effect) {
+        let Some(effect) = self.lie_in_effect(merchant, effect) else {
+            return;
+        };
         match effect {
             Effect::Answer { caller, reply } => self.answer(caller, reply),
             Effect::Welcome {
@@ -54,25 +55,10 @@ impl World {
             Effect::Publish(AccessChange::DropLink(terminal_id)) => {
                 self.tell_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
             }
-            Effect::Publish(_) => {}
+            Effect::Publish(change) => self.publish(change),
+            // No policy lets anybody arm a fault here: this world has faults of its own.
+            Effect::Misbehave(misbehaviour) => self.broken(format!("{misbehaviour:?}")),
         }
-    }
-
-    fn early_approval(&self, message: &ToAgent) -> Option<Box<ToAgent>> {
-        let ToAgent::HostAnswer(answer) = message else {
-            return None;
-        };
-        let is_on = self.sabotage == Some(Sabotage::ApproveEarly)
-            && answer.decision == HostDecision::Approved;
-        let pos = self.history.pos.get(&answer.pos_id).filter(|_| is_on)?;
-        Some(Box::new(ToAgent::Concluded(Concluded {
-            pos_id: pos.id,
-            status: PosStatus::Approved,
-            reason: String::new(),
-            amount: pos.base,
-            tip: pos.tip,
-            transaction_id: pos.current_transaction(),
-        })))
     }
 
     fn tell_terminal(&mut self, terminal_id: TerminalId, input: TerminalInput) {
@@ -89,7 +75,8 @@ impl World {
         let Some(caller) = self.engine.callers.remove(&number) else {
             return;
         };
-        let reply = self.changed(reply);
+        let mut reply = reply;
+        self.lie_in_reply(&caller, &mut reply);
         self.check_reply(&caller, &reply);
         match caller.to {
             Return::Client { client, call } => self.answer_client(client, call, reply),
@@ -97,38 +84,42 @@ impl World {
                 let message = Box::new(till_request::answer(till.request_id, reply));
                 self.tell_terminal(till.terminal_id, TerminalInput::Send(message));
             }
-        }
-    }
-
-    fn changed(&self, reply: Result<Reply, Rejection>) -> Result<Reply, Rejection> {
-        match reply {
-            Ok(Reply::Replayed(mut stored)) if self.sabotage == Some(Sabotage::ChangeReplay) => {
-                stored.body.push(b' ');
-                Ok(Reply::Replayed(stored))
-            }
-            reply => reply,
+            Return::Staff(errand) => self.errand_answered(errand, reply),
         }
     }
 
     pub(super) fn terminal_hears(&mut self, till: usize, input: TerminalInput) {
         let mut out = Vec::new();
         let now = self.engine_now();
+        let seen = Seen::of(&input);
+        if matches!(input, TerminalInput::Reset { is_renewed: true }) {
+            self.duplicates.remove(&till);
+        }
         self.engine.terminals[till].handle(now, input, &mut out);
+        self.check_link(till, &seen, &out);
         for output in out {
             if self.ends_here() {
                 return;
             }
             match output {
                 TerminalOutput::Welcome { socket, welcome } => {
+                    if self.duplicates.contains(&till) {
+                        let what = format!("terminal {till} is welcomed as one of two");
+                        self.violate(Violation::new("duplicates_stay_out", what));
+                    }
                     self.say(socket, &HandshakeReply::Welcome(welcome));
                 }
                 TerminalOutput::Refuse { socket, reason } => {
                     self.note(|| format!("till {till} is refused: {reason:?}"));
+                    if reason == RefusedReason::DuplicateIdentity {
+                        self.notice_duplicate(till);
+                    }
                     self.say(socket, &HandshakeReply::Refused(Refused { reason }));
                     self.hang_up(socket, true);
                 }
                 TerminalOutput::Send { socket, message } => {
                     self.note(|| format!("engine to till {till}: {message:?}"));
+                    self.check_message(&message);
                     self.say(socket, &*message);
                 }
                 TerminalOutput::Close { socket } => self.hang_up(socket, true),
@@ -149,6 +140,10 @@ impl World {
                     terminal_id,
                     request_id,
                 };
+                if let Some(denied) = self.till_door(merchant, terminal_id, request_id, &request) {
+                    self.tell_terminal(terminal_id, TerminalInput::Send(Box::new(denied)));
+                    return;
+                }
                 let claim = Some(till_request::claim(terminal_id, request_id, &request));
                 let request = till_request::request(caller, request, self.engine_now());
                 self.ask(

@@ -11,6 +11,7 @@ use firmware_sim::printer::{
 };
 use protocol::id::PrintJobId;
 use protocol::printer::{Paper as Width, encode_receipt};
+use protocol::receipt::Receipt;
 use terminal_agent::machine::agent::PrinterJob;
 use terminal_agent::machine::printer::JobState;
 
@@ -18,6 +19,7 @@ use super::checker::{Checked, Violation};
 
 #[derive(Debug, Default)]
 struct Job {
+    receipt: Option<Receipt>,
     rows: Vec<Row>,
     is_duplicate: bool,
     begun: u32,
@@ -29,19 +31,28 @@ struct Job {
 pub struct Paper(BTreeMap<PrintJobId, Job>);
 
 impl Paper {
-    /// A job may come out from now on.
-    pub fn expect(&mut self, job: &PrinterJob, columns: u16) {
-        let rows = look(job, columns);
+    /// The agent has a job.
+    pub fn expect(&mut self, job: &PrinterJob) {
         let known = self.0.entry(job.job_id).or_default();
-        known.rows = rows;
+        known.receipt = Some(job.receipt.clone());
         known.is_duplicate = job.receipt.is_duplicate;
     }
 
-    /// The agent begins a job; says how often it has.
-    pub fn begin(&mut self, job_id: PrintJobId) -> u32 {
+    /// It may come out of a printer with so many characters a line.
+    pub fn look_for(&mut self, job: &PrinterJob, columns: u16) {
+        self.0.entry(job.job_id).or_default().rows = look(job, columns);
+    }
+
+    /// The agent begins a job; says how often it has, and what is on it.
+    pub fn begin(&mut self, job_id: PrintJobId) -> (u32, Option<Receipt>) {
         let job = self.0.entry(job_id).or_default();
         job.begun += 1;
-        job.begun
+        (job.begun, job.receipt.take())
+    }
+
+    /// The till's own memory of its jobs is gone for good: what it had begun may come again.
+    pub fn forget(&mut self) {
+        self.0.clear();
     }
 
     /// A piece of paper came off. What an interrupted job has left on it stands before the rest.

@@ -102,18 +102,22 @@ impl World {
     /// The agent has a job for the printer.
     pub fn give_printer(&mut self, number: usize, job: PrinterJob, inputs: &mut VecDeque<Input>) {
         let job_id = job.job_id;
+        self.tills[number].printer.paper.expect(&job);
         if self.tills[number].printer.firmware.is_none() {
             inputs.push_back(Input::Printer(PrinterEvent::Ready { job_id }));
             return;
         }
-        self.tills[number].printer.paper.expect(&job, COLUMNS);
+        self.tills[number].printer.paper.look_for(&job, COLUMNS);
         inputs.extend(self.printer_machine(number, translate::printer_job(job)));
     }
 
     /// The beginning of a job is on record.
     pub fn begin_print(&mut self, number: usize, job_id: PrintJobId, inputs: &mut VecDeque<Input>) {
-        let times = self.tills[number].printer.paper.begin(job_id);
+        let (times, receipt) = self.tills[number].printer.paper.begin(job_id);
         self.check(checker::prints_once(job_id, times));
+        if let Some(receipt) = receipt {
+            self.check_print(number, job_id, &receipt);
+        }
         if self.tills[number].printer.firmware.is_some() {
             inputs.extend(self.printer_machine(number, printer::Input::Begin { job_id }));
             self.endanger_print(number);

@@ -1,32 +1,65 @@
 //! The store as an owner reads it, and what a client's answer is stored as.
 
 use engine::domain::idempotency::StoredAnswer;
+use engine::domain::transaction::{Transaction, TransactionState};
 use engine::owner::key;
 use engine::owner::request::Answer;
+use engine::owner::work::Stored as _;
 use engine::store::{KeyValue, MemoryStore, ReadFault, Rows, StreamId};
 
-use super::fault::Sabotage;
+use super::sabotage::Sabotage;
 use super::world::World;
 
-/// The store's rows; a sabotaged one hides the marks of open work.
+/// The store's rows; a sabotage hides some, or shows what is not there.
 pub struct View<'a> {
     store: &'a MemoryStore,
-    hides_open: bool,
+    sabotage: Option<Sabotage>,
+    folded: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 impl World {
     /// What an owner sees.
     pub fn rows<'a>(&self, store: &'a MemoryStore) -> View<'a> {
+        let folded = self.lies.folded.iter();
         View {
             store,
-            hides_open: self.sabotage == Some(Sabotage::ForgetOpenWork),
+            sabotage: self.sabotage,
+            folded: folded
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
         }
+    }
+}
+
+impl View<'_> {
+    fn hides(&self, row_key: &[u8]) -> bool {
+        match (self.sabotage, row_key.first()) {
+            (Some(Sabotage::ForgetOpenWork), Some(&key::OPEN))
+            | (Some(Sabotage::ReuseTraces), Some(&key::COUNTERS))
+            | (Some(Sabotage::ForgetCopies), Some(&key::COPY_MARK)) => true,
+            (Some(Sabotage::DropReversalsOnRestart), Some(&key::OPEN)) => self.is_reversal(row_key),
+            _ => false,
+        }
+    }
+
+    /// Whether a mark of open work is that of a reversal.
+    fn is_reversal(&self, mark: &[u8]) -> bool {
+        let row_key = key::opened(mark).filter(|row| row.first() == Some(&key::TRANSACTION));
+        let row = row_key.and_then(|row_key| self.store.get(&row_key).ok().flatten());
+        let transaction = row.and_then(|row| Transaction::from_bytes(&row));
+        transaction.is_some_and(|one| one.state == TransactionState::Reversing)
     }
 }
 
 impl Rows for View<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadFault> {
-        self.store.get(key)
+        if self.hides(key) {
+            return Ok(None);
+        }
+        match self.folded.iter().find(|(folded, _)| folded == key) {
+            Some((_, value)) => Ok(value.clone()),
+            None => self.store.get(key),
+        }
     }
 
     fn scan(
@@ -35,10 +68,20 @@ impl Rows for View<'_> {
         from: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<KeyValue>, ReadFault> {
-        if self.hides_open && prefix.first() == Some(&key::OPEN) {
-            return Ok(Vec::new());
+        let mut found = self.store.scan(prefix, from, limit)?;
+        for (key, value) in self
+            .folded
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix))
+        {
+            found.retain(|(known, _)| known != key);
+            found.extend(value.clone().map(|value| (key.clone(), value)));
         }
-        self.store.scan(prefix, from, limit)
+        if !self.folded.is_empty() {
+            found.sort();
+        }
+        found.retain(|(key, _)| !self.hides(key));
+        Ok(found)
     }
 
     fn scan_back(

@@ -4,14 +4,13 @@
 
 use std::collections::VecDeque;
 
+use engine::domain::merchant::DeviceKey;
 use engine::owner::work::Ids as _;
 use firmware_sim::printer::Input as FirmwareInput;
 use firmware_sim::reader::{Input as ReaderInput, Phase, Reader, ReaderConfig};
 use protocol::id::{JournalId, TerminalId};
 use protocol::link::PosStatus;
-use terminal_agent::machine::agent::{
-    Agent, AgentConfig, ControlCommand, ControlId, Input, Output,
-};
+use terminal_agent::machine::agent::{Agent, ControlCommand, ControlId, Input, Output};
 use terminal_agent::machine::printer;
 use terminal_agent::machine::reader::{self, ReaderConversation, ReaderConversationConfig};
 use terminal_agent::machine::record::JournalEntry;
@@ -23,6 +22,8 @@ use super::event::Event;
 use super::fault::Fault;
 use super::journal::Disk;
 use super::printer::{Printer, PrinterSide};
+use super::sabotage::Sabotage;
+use super::staff::device_key;
 use super::world::{EPOCH_MS, World};
 
 /// A clock that is right.
@@ -54,8 +55,18 @@ pub type Persist = Vec<JournalEntry>;
 pub struct Till {
     /// As the API sees it.
     pub terminal_id: TerminalId,
+    /// Number of its terminal: another till's, if this is a copy of that one.
+    pub terminal: usize,
     /// Number of its merchant.
     pub merchant: usize,
+    /// The public half of the key that it signs with.
+    pub device_key: DeviceKey,
+    /// Whether it is a copy of another till.
+    pub is_copy: bool,
+    /// How often it was paired again.
+    pub installations: u64,
+    /// It was taken away.
+    pub is_gone: bool,
     /// Counts processes of the agent.
     pub life: u64,
     /// The agent, while it runs.
@@ -106,7 +117,12 @@ impl Till {
         config.serial = format!("SIM{serial}");
         Self {
             terminal_id,
+            terminal: serial,
             merchant,
+            device_key: device_key(0),
+            is_copy: false,
+            installations: 0,
+            is_gone: false,
             life: 0,
             process: None,
             disk: Disk::default(),
@@ -156,6 +172,9 @@ impl Till {
 
     /// Something that has no end yet.
     pub fn open_end(&self) -> Option<String> {
+        if self.is_gone {
+            return None;
+        }
         let Some(process) = &self.process else {
             return Some("is off".to_owned());
         };
@@ -176,13 +195,21 @@ impl World {
         self.ids.now_ms = EPOCH_MS + self.now_ms;
         let fresh = JournalId::from_uuid(self.ids.next());
         let now_ms = self.now_ms;
+        let config = self.agent_config();
+        self.lie_on_disk(number);
         let till = &mut self.tills[number];
-        if till.process.is_some() {
+        if till.process.is_some() || till.is_gone {
+            return;
+        }
+        if till.disk.is_full {
+            // The boot's own entry cannot be written: the process ends and is started again.
+            self.queue
+                .push(now_ms + 3_000, Event::TillStarts { till: number });
             return;
         }
         let state = till.disk.open(fresh);
         till.process = Some(Process {
-            agent: Agent::resume(AgentConfig::new("sim", true), state),
+            agent: Agent::resume(config, state),
             conversation: ReaderConversation::new(ReaderConversationConfig::standard()),
             link: super::wire::LinkSide::default(),
             controls: 0,
@@ -216,6 +243,7 @@ impl World {
         match how {
             Fault::AgentPower => till.disk.lose_power(&mut self.random),
             Fault::AgentReimaged => till.disk.erase(),
+            Fault::JournalRestored => self.restore_journal(number),
             _ => {}
         }
         self.note(|| format!("till {number} ends: {}", how.word()));
@@ -267,6 +295,9 @@ impl World {
     fn till_acts(&mut self, number: usize, output: Output, inputs: &mut VecDeque<Input>) {
         match output {
             Output::Persist(bytes) => {
+                if self.sabotage == Some(Sabotage::ActBeforeJournal) {
+                    inputs.push_back(Input::Persisted);
+                }
                 let life = self.tills[number].life;
                 let at_ms = self.now_ms + self.random.between(0, 8);
                 self.queue.push(
@@ -279,7 +310,11 @@ impl World {
                 );
             }
             Output::Hello { open, prints } => self.till_says_hello(number, open, prints),
-            Output::Send(message) => self.till_sends(number, &message),
+            Output::Send(message) => {
+                self.check_till_sends(number, &message);
+                self.till_sends(number, &message);
+                inputs.extend(self.lie_to_itself(&message));
+            }
             Output::Reader(request) => {
                 let request = reader::Input::Request(translate::reader_request(request));
                 inputs.extend(self.conversation(number, request));
@@ -304,6 +339,9 @@ impl World {
                     pos_id,
                 ));
             }
+            Screen::PresentCard {
+                pos_id, attempt, ..
+            } => self.check_reader_starts(number, *pos_id, *attempt),
             Screen::SelectTip { pos_id, .. } => {
                 let at_ms = self.now_ms + self.random.between(500, 40_000);
                 self.queue.push(

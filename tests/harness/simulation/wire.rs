@@ -4,14 +4,14 @@
 use engine::owner::terminal::{TerminalInput, VerifiedHello};
 use protocol::id::IncarnationId;
 use protocol::link::{
-    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, SILENCE_MS_MAX,
-    ToAgent, ToEngine, VERSION, VERSION_MIN, decode, encode,
+    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, Refused,
+    RefusedReason, SILENCE_MS_MAX, ToAgent, ToEngine, VERSION, VERSION_MIN, decode, encode,
 };
 use terminal_agent::machine::agent::Input;
 
 use super::engine::Mail;
 use super::event::Event;
-use super::fault::Sabotage;
+use super::sabotage::Sabotage;
 use super::world::World;
 
 /// How long each step of the handshake may take.
@@ -155,8 +155,13 @@ impl World {
             signature: vec![0; 64],
             open,
             prints,
+            has_simulator: false,
         }));
         self.note(|| format!("till {number} says {hello:?}"));
+        let Handshake::Hello(said) = &hello;
+        for digest in &said.open {
+            self.model.till_has_open(number, self.now_ms, digest);
+        }
         self.till_writes(number, socket, &hello);
     }
 
@@ -197,7 +202,7 @@ impl World {
         let Some(connection) = self.network.connections.get(&number) else {
             return;
         };
-        if connection.is_cut {
+        if connection.is_cut || connection.is_deaf[usize::from(to_engine)] {
             return;
         }
         let till = connection.till;
@@ -218,7 +223,8 @@ impl World {
             let is_open = std::mem::take(&mut connection.is_engine_open);
             if is_open && connection.engine_life == self.engine.life && self.engine.is_up {
                 let input = Box::new(TerminalInput::Closed { socket: number });
-                self.engine.post(Mail::Terminal(till, input));
+                let terminal = self.tills[till].terminal;
+                self.engine.post(Mail::Terminal(terminal, input));
                 self.pump_engine();
             }
         } else if std::mem::take(&mut connection.is_agent_open)
@@ -229,7 +235,7 @@ impl World {
     }
 
     fn engine_receives(&mut self, socket: u64, till: usize, bytes: &[u8]) {
-        let input = if let Ok(message) = decode::<ToEngine>(bytes) {
+        let input = if let Ok(mut message) = decode::<ToEngine>(bytes) {
             if self.sabotage == Some(Sabotage::AuthorizeUncommitted)
                 && let ToEngine::Card(report) = &message
                 && self
@@ -240,25 +246,40 @@ impl World {
             {
                 self.authorize_uncommitted(till, report);
             }
+            let terminal = self.tills[till].terminal;
+            self.model.said_on(terminal, socket, &message);
+            let socket = self.lie_to_engine(terminal, socket, &mut message);
             TerminalInput::Said {
                 socket,
                 message: Box::new(message),
             }
         } else if let Ok(Handshake::Hello(hello)) = decode::<Handshake>(bytes) {
-            let forgets = self.sabotage == Some(Sabotage::ForgetReconcile);
-            TerminalInput::Hello(Box::new(VerifiedHello {
+            if !self.is_signed(till, hello.terminal_id) {
+                let reason = RefusedReason::Unauthorized;
+                self.say(socket, &HandshakeReply::Refused(Refused { reason }));
+                self.hang_up(socket, true);
+                return;
+            }
+            let seen = (hello.journal_id, hello.boot, hello.connection);
+            let terminal = self.tills[till].terminal;
+            self.model.hello(terminal, socket, self.now_ms, seen);
+            let mut hello = VerifiedHello {
                 socket,
                 journal_id: hello.journal_id,
                 boot: hello.boot,
                 connection: hello.connection,
-                open: if forgets { Vec::new() } else { hello.open },
+                open: hello.open,
                 prints: hello.prints,
-            }))
+                has_simulator: hello.has_simulator,
+            };
+            self.lie_in_hello(terminal, &mut hello);
+            TerminalInput::Hello(Box::new(hello))
         } else {
             self.broken("the engine cannot read a frame".to_owned());
             return;
         };
-        self.engine.post(Mail::Terminal(till, Box::new(input)));
+        let terminal = self.tills[till].terminal;
+        self.engine.post(Mail::Terminal(terminal, Box::new(input)));
         self.pump_engine();
     }
 
@@ -276,7 +297,14 @@ impl World {
             match decode::<ToAgent>(bytes) {
                 Ok(ToAgent::Ping) => self.till_writes(number, socket, &ToEngine::Pong),
                 Ok(ToAgent::Pong) => {}
-                Ok(message) => self.till_hears(number, Input::Message(Box::new(message))),
+                Ok(message) => {
+                    let mut message = message;
+                    self.lie_to_till(&mut message);
+                    if let ToAgent::ReadCard(grant) = &message {
+                        self.model.go_arrives(number, self.now_ms, grant);
+                    }
+                    self.till_hears(number, Input::Message(Box::new(message)));
+                }
                 Err(_) => self.broken(format!("till {number} cannot read a frame")),
             }
             return;

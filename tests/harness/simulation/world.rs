@@ -1,30 +1,59 @@
 //! The world: virtual time, its inhabitants, and the loop that lets one thing happen after another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::domain::idempotency::{ClaimKey, StoredAnswer};
 use engine::domain::time::Timestamp;
 use engine::owner::merchant::{Limits, MerchantInput};
 use engine::store::MemoryStore;
+use protocol::id::PartnerId;
 
+use super::access::Rights;
 use super::checker::{Checked, Violation};
 use super::client::Client;
 use super::ending::Report;
 use super::engine::Engine;
 use super::event::Event;
-use super::fault::{Plan, Sabotage};
+use super::fault::Plan;
 use super::history::History;
 use super::host::Acquirer;
 use super::link::Network;
+use super::model::Model;
 use super::queue::Queue;
 use super::random::{Random, SeededIds};
+use super::sabotage::{Lies, Sabotage};
 use super::till::Till;
 
 /// Where virtual time begins on the engine's clock.
 pub const EPOCH_MS: u64 = 1_800_000_000_000;
 /// More events than this at one instant are a loop that does not end.
 const EVENTS_PER_INSTANT_MAX: u32 = 20_000;
+
+/// Everything that a world follows from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// The seed.
+    pub seed: u64,
+    /// A deliberate bug.
+    pub sabotage: Option<Sabotage>,
+    /// Numbers of what is left out; see [`super::shrink`].
+    pub without: BTreeSet<u32>,
+    /// Whether everything that happens is printed.
+    pub is_verbose: bool,
+}
+
+impl Setup {
+    /// The whole world of a seed.
+    pub const fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            sabotage: None,
+            without: BTreeSet::new(),
+            is_verbose: false,
+        }
+    }
+}
 
 /// A world.
 pub struct World {
@@ -37,12 +66,19 @@ pub struct World {
     pub(super) limits: Limits,
     pub(super) clock_skew_ms: i64,
     pub(super) sabotage: Option<Sabotage>,
+    pub(super) lies: Lies,
     pub(super) engine: Engine,
     pub(super) network: Network,
     pub(super) tills: Vec<Till>,
     pub(super) clients: Vec<Client>,
     pub(super) acquirer: Acquirer,
     pub(super) history: History,
+    pub(super) rights: Rights,
+    pub(super) partner: Option<PartnerId>,
+    /// Terminals, by number, that a duplicate identity keeps out until a technician has come.
+    pub(super) duplicates: BTreeSet<usize>,
+    pub(super) turned_away: u64,
+    pub(super) model: Model,
     pub(super) first_answers: BTreeMap<ClaimKey, StoredAnswer>,
     pub(super) intentions: u64,
     pub(super) authorizations: u64,
@@ -54,10 +90,16 @@ pub struct World {
 }
 
 impl World {
-    /// The world of a seed, before anything has happened.
-    pub fn new(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Self {
+    /// A world before anything has happened.
+    pub fn new(setup: &Setup) -> Self {
+        let Setup {
+            seed,
+            sabotage,
+            is_verbose,
+            ..
+        } = *setup;
         let mut random = Random::new(seed);
-        let plan = Plan::draw(&mut random);
+        let plan = Plan::draw(&mut random, setup.without.clone());
         // A short life of attempts makes the last moment frequent.
         let attempt_ms = *random.pick(&[8_000, 20_000, 60_000]);
         let limits = Limits {
@@ -75,12 +117,18 @@ impl World {
             limits,
             clock_skew_ms: 0,
             sabotage,
+            lies: Lies::default(),
             engine: Engine::new(Arc::new(MemoryStore::new()), &[], 0),
             network: Network::default(),
             tills: Vec::new(),
             clients: Vec::new(),
             acquirer: Acquirer::default(),
             history: History::default(),
+            rights: Rights::default(),
+            partner: None,
+            duplicates: BTreeSet::new(),
+            turned_away: 0,
+            model: Model::default(),
             first_answers: BTreeMap::new(),
             intentions: 0,
             authorizations: 0,
@@ -121,6 +169,7 @@ impl World {
                 self.violate(Violation::new("converges", what));
             }
             self.now_ms = next_ms;
+            self.pass_engine_time();
             events += 1;
             if queued == Some(next_ms)
                 && let Some((_, event)) = self.queue.pop()
@@ -137,7 +186,8 @@ impl World {
         let virtual_ms = |at: Timestamp| u64::try_from(at.0).unwrap_or(0).saturating_sub(EPOCH_MS);
         let line = self.acquirer.line.poll_deadline();
         let engine = self.engine.poll_deadline();
-        let engine = engine.map(|at| Timestamp(at.0 - self.clock_skew_ms));
+        let ahead_ms = self.engine_now().0 - self.true_now().0;
+        let engine = engine.map(|at| Timestamp(at.0 - ahead_ms));
         let instants = [engine, line].into_iter().flatten().map(virtual_ms);
         instants
             .chain(self.tills.iter().filter_map(Till::next_timer_ms))
@@ -167,6 +217,20 @@ impl World {
             } => self.hangup(connection, to_engine),
             Event::StoreSteps => self.step_store(),
             Event::EngineStarts => self.start_engine(),
+            Event::Reloads {
+                life,
+                merchant,
+                kept,
+            } => self.reload(life, merchant, kept),
+            Event::SpaceReturns => self.space_returns(),
+            Event::JournalSpaceReturns { till } => self.tills[till].disk.is_full = false,
+            Event::Staff { errand } => self.run_errand(errand),
+            Event::Technician { till } => self.technician(till),
+            Event::TurnedAway {
+                client,
+                call,
+                turned,
+            } => self.client_turned_away(client, call, turned),
             Event::HostAnswers {
                 life,
                 merchant,
@@ -255,6 +319,7 @@ impl World {
         match self.history.follow(&store) {
             Ok(rows) => {
                 for row in rows {
+                    self.rights.learn(&row);
                     self.mix(&row.key);
                     self.mix(row.value.as_deref().unwrap_or_default());
                 }

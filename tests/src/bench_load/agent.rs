@@ -178,6 +178,7 @@ impl Agent {
             signature: self.till.key.sign(&signed).to_bytes().to_vec(),
             open: Vec::new(),
             prints: Vec::new(),
+            has_simulator: false,
         };
         say(socket, &Handshake::Hello(Box::new(hello))).await?;
         match hear(socket).await? {
@@ -209,6 +210,7 @@ impl Agent {
                 attempt_id: answer.attempt_id,
                 chip: ChipOutcome::Agreed,
                 data: Vec::new(),
+                cause: None,
             })),
             ToAgent::Print(print) => {
                 self.counts.prints.fetch_add(1, Ordering::Relaxed);
@@ -224,6 +226,7 @@ impl Agent {
             ToAgent::Stop { .. } => self.trouble("stop"),
             ToAgent::AttemptClosed { .. } => self.trouble("attempt closed"),
             ToAgent::Answer { .. } => self.trouble("answer"),
+            ToAgent::Simulate(_) => self.trouble("simulate"),
         }
     }
 

@@ -29,6 +29,11 @@ impl ResponseCode {
         text.as_bytes().try_into().map_or(Self::MALFUNCTION, Self)
     }
 
+    /// These two characters.
+    pub const fn of(characters: [u8; 2]) -> Self {
+        Self(characters)
+    }
+
     /// The two characters.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("96")

@@ -27,6 +27,7 @@ use crate::domain::merchant::{DeviceKey, Merchant, Partner, Terminal};
 use crate::domain::permission::Allowlist;
 use crate::domain::pos::{Origin, PosTransaction, Stage};
 use crate::domain::rejection::Rejection;
+use crate::domain::sandbox::Policy;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::time::Timestamp;
 use crate::domain::tip::TipLimits;
@@ -269,6 +270,9 @@ impl World {
             incarnation: IncarnationId::from_uuid(Uuid::from_u128(3)),
             limits,
             tips: TipLimits::default(),
+            sandbox: Policy::On {
+                allows_engine_restart: false,
+            },
         });
         let world = Self {
             state,

@@ -129,7 +129,7 @@ impl MerchantOwner {
         code.redeemed = Some((redeem.device_key, work.now));
         terminal.device_key = Some(redeem.device_key);
         terminal.paired_at = Some(work.now);
-        terminal.journal_id = None;
+        // Its journal stays known: whoever comes with another one cannot know what was printed.
         terminal.serial_number = redeem.serial_number;
         self.save_pairing_code(work, "pairing_code.redeemed", &code);
         self.save_terminal(work, "terminal.paired", &terminal);

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use protocol::id::{AttemptId, JournalId, MerchantId, PosTransactionId, TerminalId};
-use protocol::link::{CardReport, ChipOutcome, Completion, PosKind, ToAgent, ToEngine};
+use protocol::link::{AttemptEnd, CardReport, ChipOutcome, Completion, PosKind, ToAgent, ToEngine};
 use protocol::money::Money;
 use uuid::Uuid;
 
@@ -52,7 +52,8 @@ pub(super) struct Bench {
     pub(super) now: Timestamp,
     pub(super) effects: Vec<Effect>,
     pub(super) terminal_id: TerminalId,
-    merchant_id: MerchantId,
+    pub(super) merchant_id: MerchantId,
+    pub(super) limits: Limits,
     owner: Option<Owner<MerchantOwner>>,
     ids: CountedIds,
     fates: (Sender<Fate>, Receiver<Fate>),
@@ -70,6 +71,7 @@ impl Bench {
             effects: Vec::new(),
             terminal_id,
             merchant_id,
+            limits: Limits::default(),
             owner: None,
             ids: CountedIds(1_000),
             fates: channel(),
@@ -129,7 +131,7 @@ impl Bench {
 
     /// Drops the owner with everything that was in flight and loads it anew.
     pub(super) fn restart(&mut self) {
-        self.owner = MerchantOwner::load(self.merchant_id, Limits::default(), &self.store).unwrap();
+        self.owner = MerchantOwner::load(self.merchant_id, self.limits, &self.store).unwrap();
         self.feed(Input::Resume);
         self.settle();
     }
@@ -284,12 +286,22 @@ impl Bench {
     }
 
     pub(super) fn completed(&mut self, pos_id: PosTransactionId, chip: ChipOutcome) {
+        self.completed_for(pos_id, chip, None);
+    }
+
+    pub(super) fn completed_for(
+        &mut self,
+        pos_id: PosTransactionId,
+        chip: ChipOutcome,
+        cause: Option<AttemptEnd>,
+    ) {
         let attempt_id = self.attempt(pos_id);
         let completion = Completion {
             pos_id,
             attempt_id,
             chip,
             data: Vec::new(),
+            cause,
         };
         self.said(ToEngine::Completed(completion));
     }

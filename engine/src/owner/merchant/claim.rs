@@ -104,6 +104,8 @@ impl MerchantOwner {
                 secret,
             } => Ok(self.create_api_key(work, label, scopes, expires_at, secret)),
             Request::RevokeApiKey { key_id } => self.revoke_api_key(work, key_id),
+            Request::ArmFault(order) => self.arm_fault(work, order),
+            Request::DisarmFault { fault_id } => self.disarm_fault(work, fault_id),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::domain::transaction::{HostResult, Intent, IntentKind, Transaction, Tr
 
 use super::till::concluded;
 use super::{Decided, Effect, MerchantOwner, MerchantWork};
+use crate::owner::quarantine::Identity;
 
 impl MerchantOwner {
     pub(super) fn acquirer_answered(
@@ -275,6 +276,21 @@ impl MerchantOwner {
         Ok(())
     }
 
+    /// As [`Self::send_again`], unless that has panicked before: then it is never due again.
+    pub(super) fn send_again_if_free(&mut self, work: &mut MerchantWork<'_>, id: TransactionId) {
+        if work.takes_up(Identity::of(&("repeat", id))) {
+            self.send_again(work, id);
+        } else if let Some(transaction) = self.pending.get_mut(&id) {
+            let never = Timestamp(i64::MAX);
+            if let Some(reversal) = &mut transaction.reversal {
+                reversal.next_at = never;
+            }
+            if let Some(intent) = &mut transaction.intent {
+                intent.next_at = never;
+            }
+        }
+    }
+
     /// Sends a reversal or an intent once more, unchanged but for the mark of a repeat.
     pub(super) fn send_again(&mut self, work: &mut MerchantWork<'_>, id: TransactionId) {
         let Some(mut transaction) = self.pending.get(&id).cloned() else {
@@ -346,6 +362,9 @@ impl MerchantOwner {
         let owed: Vec<TransactionId> = self.pending.keys().copied().collect();
         let mut fresh = BTreeSet::new();
         for pos in self.open.values().cloned().collect::<Vec<_>>() {
+            if !work.takes_up(Identity::of(&("resume", pos.id))) {
+                continue;
+            }
             if pos.stage == Stage::Authorizing {
                 fresh.extend(pos.current_transaction());
                 self.reverse(work, pos, Reason::EngineRestarted)?;
@@ -371,7 +390,7 @@ impl MerchantOwner {
             }
         }
         for transaction_id in owed.into_iter().filter(|id| !fresh.contains(id)) {
-            self.send_again(work, transaction_id);
+            self.send_again_if_free(work, transaction_id);
         }
         Ok(())
     }

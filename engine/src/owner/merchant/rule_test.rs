@@ -1,7 +1,10 @@
 //! Rules of a merchant's owner that the table of transitions does not show.
 
-use protocol::id::JournalId;
-use protocol::link::{AttemptEnd, ChipOutcome, Digest, DigestState, PosStatus, ToAgent, ToEngine};
+use protocol::id::{JournalId, PairingCodeId, PrintJobId};
+use protocol::link::{
+    AttemptEnd, ChipOutcome, Digest, DigestState, PosStatus, PrintReport, PrintState, ToAgent,
+    ToEngine,
+};
 use uuid::Uuid;
 
 use super::bench::{Bench, LATEST, T0, approval, decline, euros};
@@ -274,6 +277,18 @@ fn card_data_after_the_expiry_is_never_authorized() {
     assert!(bench.pos(pos_id).current_transaction().is_none());
 }
 
+fn create_code(bench: &mut Bench) -> PairingCodeId {
+    let request = Request::CreatePairingCode {
+        terminal_id: bench.terminal_id,
+        life_s: 60,
+        code: Secret::new("BCDFGHJKLM".to_owned()),
+    };
+    match bench.ask(None, request) {
+        Some(Ok(Reply::Fresh(Answer::PairingCodeCreated(code, _)))) => code.id,
+        other => panic!("no code: {other:?}"),
+    }
+}
+
 #[test]
 fn an_expired_pairing_code_pairs_nobody_but_repeats_its_answer() {
     let redeem = |bench: &mut Bench, code_id, key| {
@@ -285,21 +300,8 @@ fn an_expired_pairing_code_pairs_nobody_but_repeats_its_answer() {
         };
         bench.ask(None, Request::RedeemPairingCode(redeem))
     };
-    let create = |bench: &mut Bench| {
-        let terminal_id = bench.terminal_id;
-        let code = Secret::new("BCDFGHJKLM".to_owned());
-        let request = Request::CreatePairingCode {
-            terminal_id,
-            life_s: 60,
-            code,
-        };
-        match bench.ask(None, request) {
-            Some(Ok(Reply::Fresh(Answer::PairingCodeCreated(code, _)))) => code.id,
-            other => panic!("no code: {other:?}"),
-        }
-    };
     let mut bench = Bench::new();
-    let (used, unused) = (create(&mut bench), create(&mut bench));
+    let (used, unused) = (create_code(&mut bench), create_code(&mut bench));
     let first = redeem(&mut bench, used, 8);
     assert!(
         matches!(first, Some(Ok(Reply::Fresh(Answer::Paired(..))))),
@@ -310,6 +312,30 @@ fn an_expired_pairing_code_pairs_nobody_but_repeats_its_answer() {
     for (code_id, key) in [(used, 9), (unused, 8), (unused, 9)] {
         let refused = redeem(&mut bench, code_id, key);
         assert_eq!(refused, Some(Err(Rejection::PairingCodeInvalid)));
+    }
+}
+
+#[test]
+fn a_till_that_is_paired_anew_is_not_sent_what_another_journal_may_have_printed() {
+    let journal = |number| JournalId::from_uuid(Uuid::from_u128(number));
+    let jobs = |bench: &Bench| {
+        let sent = bench.sent().into_iter();
+        sent.filter(|one| matches!(one, ToAgent::Print(_))).count()
+    };
+    for (next, sent_again) in [(3, 2), (4, 0)] {
+        let mut bench = Bench::new();
+        bench.link_up(journal(3), Vec::new());
+        bench.approved();
+        assert_eq!(jobs(&bench), 2);
+        let code_id = create_code(&mut bench);
+        let redeem = RedeemPairingCode {
+            code_id,
+            device_key: DeviceKey([9; 32]),
+            serial_number: None,
+        };
+        bench.ask(None, Request::RedeemPairingCode(redeem));
+        bench.link_up(journal(next), Vec::new());
+        assert_eq!(jobs(&bench) - 2, sent_again, "journal {next}");
     }
 }
 
@@ -465,6 +491,43 @@ fn a_cancel_during_authorization_gets_the_verdict_of_the_outcome() {
             matches!(again, Some(Ok(Reply::Fresh(Answer::Canceled(_))))),
             "{again:?}"
         );
+    }
+}
+
+#[test]
+fn who_breaks_off_a_card_that_was_sent_is_told_apart() {
+    for (cause, reason) in [
+        (None, Reason::CardRemoved),
+        (Some(AttemptEnd::CardRemoved), Reason::CardRemoved),
+        (Some(AttemptEnd::CashierCanceled), Reason::CashierCanceled),
+        (Some(AttemptEnd::Stopped), Reason::CashierCanceled),
+        (Some(AttemptEnd::ReaderFault), Reason::ReaderFault),
+        (Some(AttemptEnd::CustomerTimeout), Reason::NotConfirmed),
+        (Some(AttemptEnd::AgentRestarted), Reason::TerminalRestarted),
+        (Some(AttemptEnd::LinkLost), Reason::TerminalUnreachable),
+    ] {
+        for is_approved in [false, true] {
+            let mut bench = Bench::new();
+            let pos_id = bench.start(false);
+            bench.said(ToEngine::Accept { pos_id });
+            bench.tap(pos_id);
+            if is_approved {
+                bench.host(pos_id, approval());
+            }
+            bench.completed_for(pos_id, ChipOutcome::Aborted, cause);
+            assert_eq!(bench.pos(pos_id).status(), PosStatus::InDoubt);
+            let transaction_id = bench.transaction_of(pos_id).id;
+            bench.input(MerchantInput::Acquirer {
+                transaction_id,
+                sending: LATEST,
+                answer: AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
+            });
+            let pos = bench.pos(pos_id);
+            assert_eq!(
+                (pos.status(), pos.reason()),
+                (PosStatus::Reversed, Some(reason))
+            );
+        }
     }
 }
 
@@ -708,6 +771,45 @@ fn receipts_print_after_approval_and_reprints_say_duplicate() {
             .all(|(duplicate, text)| *duplicate && text.contains("DUPLICATE"))
     );
     assert_eq!(again.len(), 1);
+}
+
+/// A link of weeks: what the till must remember of past prints does not grow.
+#[test]
+fn ends_of_prints_are_acknowledged_with_the_next_job() {
+    let mut bench = Bench::new();
+    let jobs = |bench: &Bench| -> Vec<(PrintJobId, Vec<PrintJobId>)> {
+        let command = |message| match message {
+            ToAgent::Print(command) => Some((command.job_id, command.known)),
+            _ => None,
+        };
+        bench.sent().into_iter().filter_map(command).collect()
+    };
+    let printed = |bench: &mut Bench, job_id| {
+        bench.said(ToEngine::Print(PrintReport {
+            job_id,
+            state: PrintState::Printed,
+        }));
+    };
+    bench.approved();
+    let first = jobs(&bench);
+    assert!(first.iter().all(|(_, known)| known.is_empty()));
+    bench.effects.clear();
+    // Said twice by a till that was not sure, and once about a job of nobody.
+    for (job_id, _) in &first {
+        printed(&mut bench, *job_id);
+    }
+    printed(&mut bench, first[0].0);
+    bench.approved();
+    let second = jobs(&bench);
+    let acknowledged: Vec<PrintJobId> =
+        second.iter().flat_map(|(_, known)| known.clone()).collect();
+    assert_eq!(acknowledged, [first[0].0, first[1].0]);
+    // A new link: its welcome acknowledges what its hello says, and nothing is said twice.
+    printed(&mut bench, second[0].0);
+    bench.effects.clear();
+    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    bench.approved();
+    assert!(jobs(&bench).iter().all(|(_, known)| known.is_empty()));
 }
 
 #[test]

@@ -640,6 +640,21 @@ fn garbled_late_and_repeated_answers_are_tolerated() {
 }
 
 #[test]
+fn a_late_copy_of_the_last_card_pays_nothing() {
+    let mut bench = Bench::started();
+    bench.hear_vector(TAP, 1);
+    assert_eq!(bench.take_events().len(), 1);
+    bench.start();
+    assert_eq!(
+        bench.take_events(),
+        [Event::Progress(Progress::PresentCard)]
+    );
+    bench.hear_vector(TAP, 1);
+    assert_eq!(bench.take_events(), []);
+    assert!(bench.conversation.is_busy(), "a card is still waited for");
+}
+
+#[test]
 fn an_answer_about_another_amount_is_not_this_transactions() {
     let mut bench = Bench::ready();
     bench.feed(Input::Request(Request::Start(Start {

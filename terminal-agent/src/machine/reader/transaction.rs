@@ -144,7 +144,9 @@ impl ReaderConversation {
             Phase::Completing { .. } => verdict::on_completion(&response),
             Phase::WaitingForHost | Phase::Pausing { .. } => Verdict::Ignore,
         };
-        if is_of_another_amount(&transaction.start, &response) {
+        let is_read_again =
+            matches!(verdict, Verdict::CardData(_)) && self.last_read.0 == response.data();
+        if is_read_again || is_of_another_amount(&transaction.start, &response) {
             return;
         }
         let is_probing = transaction.phase == Phase::Probing;
@@ -404,6 +406,7 @@ impl ReaderConversation {
         } else {
             self.state = State::Ready;
         }
+        self.last_read.0 = response.data().to_vec();
         out.push(Output::Event(Event::CardData {
             response_data: response.into_data(),
             entry,
