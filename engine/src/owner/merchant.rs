@@ -27,6 +27,8 @@ mod rule_test;
 mod sandbox_test;
 #[cfg(test)]
 mod table_test;
+#[cfg(test)]
+mod unknown_test;
 
 use std::collections::{BTreeMap, BTreeSet};
 

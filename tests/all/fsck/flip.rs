@@ -82,7 +82,7 @@ fn commit(store: &DiskStore, logged: Logged) {
     told.recv().unwrap().unwrap();
 }
 
-pub fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

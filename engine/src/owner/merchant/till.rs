@@ -8,6 +8,7 @@ use protocol::link::{
     AttemptEnd, CardReport, ChipOutcome, Completion, Concluded, PosStatus, RejectReason, TipChoice,
     ToAgent, ToEngine,
 };
+use protocol::money::Money;
 
 use crate::acquirer::{AcquirerAction, AcquirerRequest, SealedCard, Sending};
 use crate::domain::card::{CardError, CardSummary};
@@ -82,10 +83,34 @@ impl MerchantOwner {
                 Ok(None)
             }
             None => {
-                self.send(work, terminal_id, ToAgent::Stop { pos_id });
+                self.conclude_unknown(work, terminal_id, pos_id, PosStatus::Failed);
                 Ok(None)
             }
         }
+    }
+
+    /// Ends something at the till that this engine has never heard of, as after a restore: once and
+    /// for all, or the till would say it again for ever.
+    pub(super) fn conclude_unknown(
+        &self,
+        work: &mut MerchantWork<'_>,
+        terminal_id: TerminalId,
+        pos_id: PosTransactionId,
+        status: PosStatus,
+    ) {
+        tracing::warn!(%terminal_id, %pos_id, ?status, "till has work that is not known here");
+        let Some(currency) = self.merchant.currencies.first() else {
+            return;
+        };
+        let concluded = Concluded {
+            pos_id,
+            status,
+            reason: Reason::UnknownToEngine.code().to_owned(),
+            amount: Money::zero(*currency),
+            tip: None,
+            transaction_id: None,
+        };
+        self.send(work, terminal_id, ToAgent::Concluded(concluded));
     }
 
     fn rejected(&mut self, work: &mut MerchantWork<'_>, pos: PosTransaction, reason: RejectReason) {
@@ -290,7 +315,16 @@ impl MerchantOwner {
         terminal_id: TerminalId,
         completion: Completion,
     ) -> Decided {
-        let Some(pos) = self.open_at(work, terminal_id, completion.pos_id)? else {
+        let pos_id = completion.pos_id;
+        let is_known = self
+            .pos(work, pos_id)?
+            .is_some_and(|pos| pos.terminal_id == terminal_id);
+        if !is_known {
+            // The acquirer was asked, by an engine that knew more than this one.
+            self.conclude_unknown(work, terminal_id, pos_id, PosStatus::InDoubt);
+            return Ok(());
+        }
+        let Some(pos) = self.open_at(work, terminal_id, pos_id)? else {
             return Ok(());
         };
         let Some(attempt) = pos
