@@ -2,7 +2,7 @@
 //! them, converge, and work.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::power::cut::Cut;
 use harness::power::dice::Dice;
@@ -97,10 +97,10 @@ fn start(recording: &Recording, cut: &Cut, dark: Dark) {
 
 /// Whether the acquirer has heard of everything that the engine may ask it about: if not, it takes
 /// a minute to be sure.
-fn is_quick(recording: &Recording, cut: &Cut) -> bool {
+fn is_quick(recording: &Recording, cut: &Cut, dark: Dark) -> bool {
     let dir = scratch();
     let root = dir.path().join("state");
-    write(&recording.engine.history, cut, true, &root);
+    write(&recording.engine.history, cut, dark != Dark::Till, &root);
     engine_check::has_acquirer_heard_of_all(&root)
 }
 
@@ -120,13 +120,19 @@ fn states_converge_with_the_real_programs() {
         let [cut] = instants::choose(&recording.engine.history, &times, 1, &mut dice)[..] else {
             return;
         };
-        let is_long_form = states >= 1_000;
-        if cut.instant < recording.paired_at || !(is_long_form || is_quick(recording, &cut)) {
-            continue;
-        }
         let choices = [Dark::Engine, Dark::Till, Dark::Both];
         let dark = dice.one_of(&choices).copied().unwrap_or(Dark::Both);
+        let is_long_form = states >= 1_000;
+        let is_early = cut.instant < recording.paired_at;
+        if is_early || !(is_long_form || is_quick(recording, &cut, dark)) {
+            continue;
+        }
+        let begun = Instant::now();
         start(recording, &cut, dark);
+        println!(
+            "{dark:?} dark: {cut}: converged after {:?}",
+            begun.elapsed()
+        );
         left -= 1;
     }
     println!("{count} states converged");
