@@ -231,10 +231,13 @@ impl Recorded {
             let answer = self.start(amount);
             (answer.status == 201).then_some(answer)
         });
-        let path = {
-            let started = started.expect("a sale starts");
-            format!("/v1/pos/transactions/{}", started.field("id"))
-        };
+        let started = started.expect("a sale starts");
+        self.present_until_over(started.field("id"), cards)
+    }
+
+    /// Presents the next of these cards whenever the reader waits for one, until a sale is over.
+    pub(super) fn present_until_over(&mut self, id: &str, cards: &[(&str, &str)]) -> Value {
+        let path = format!("/v1/pos/transactions/{id}");
         let mut cards = cards.iter().copied().peekable();
         let over = until("the end of a sale", || {
             let answer = self.pos.get(&path);
