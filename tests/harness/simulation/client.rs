@@ -1,16 +1,10 @@
 //! Clients of the API: they ask with a key, repeat when no answer comes, and sometimes go away.
 
 use engine::domain::idempotency::{ClaimKey, Fingerprint};
-use engine::domain::pos::{IfTooLate, Origin};
 use engine::domain::rejection::Rejection;
-use engine::domain::time::Timestamp;
-use engine::owner::request::{
-    Answer, CancelPos, ClaimRequest, PrintReceipt, Reply, Request, StartPos, TransactionTarget,
-};
+use engine::owner::request::{Answer, ClaimRequest, Reply, Request};
 use protocol::id::{ApiKeyId, PosTransactionId, TransactionId};
-use protocol::link::PosKind;
 use protocol::money::{Currency, Money};
-use protocol::receipt::Copy;
 
 use super::engine::{Caller, Return};
 use super::event::Event;

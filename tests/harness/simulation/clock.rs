@@ -12,8 +12,10 @@ pub const RATE_PPM: u64 = 1_000_000;
 /// The agent's clock: milliseconds since its process started, as fast as the till's crystal.
 #[derive(Debug, Clone, Copy)]
 pub struct LocalClock {
-    started_ms: u64,
-    rate_ppm: u64,
+    /// When the process was started, in virtual time.
+    pub started_ms: u64,
+    /// Parts of a million.
+    pub rate_ppm: u64,
 }
 
 impl LocalClock {

@@ -2,27 +2,22 @@
 //!
 //! Does what `terminal_agent::shell` does around the machines, and nothing else.
 
-use std::collections::VecDeque;
-
 use engine::domain::merchant::DeviceKey;
 use engine::owner::work::Ids as _;
 use firmware_sim::printer::Input as FirmwareInput;
 use firmware_sim::reader::{Input as ReaderInput, Phase, Reader, ReaderConfig};
 use protocol::id::{JournalId, TerminalId};
-use protocol::link::PosStatus;
-use terminal_agent::machine::agent::{Agent, ControlCommand, ControlId, Input, Output};
+use terminal_agent::machine::agent::{Agent, Input};
 use terminal_agent::machine::printer;
 use terminal_agent::machine::reader::{self, ReaderConversation, ReaderConversationConfig};
 use terminal_agent::machine::record::JournalEntry;
 use terminal_agent::machine::screen::Screen;
-use terminal_agent::machine::translate;
 
 use super::clock::{LocalClock, RATE_PPM};
 use super::event::Event;
 use super::fault::Fault;
 use super::journal::Disk;
 use super::printer::{Printer, PrinterSide};
-use super::sabotage::Sabotage;
 use super::staff::device_key;
 use super::world::{EPOCH_MS, World};
 

@@ -1,17 +1,14 @@
 //! The two ends of a connection: the agent's link task and the engine's socket task, with the real
 //! codec between them. Keep it like `terminal_agent::link` and `engine::agent_link::socket`.
 
-use engine::owner::terminal::{TerminalInput, VerifiedHello};
 use protocol::id::IncarnationId;
 use protocol::link::{
-    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, Refused,
-    RefusedReason, SILENCE_MS_MAX, ToAgent, ToEngine, VERSION, VERSION_MIN, decode, encode,
+    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, SILENCE_MS_MAX,
+    ToEngine, VERSION, VERSION_MIN, encode,
 };
 use terminal_agent::machine::agent::Input;
 
-use super::engine::Mail;
 use super::event::Event;
-use super::sabotage::Sabotage;
 use super::world::World;
 
 /// How long each step of the handshake may take.

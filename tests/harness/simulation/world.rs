@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::domain::idempotency::{ClaimKey, StoredAnswer};
 use engine::domain::time::Timestamp;
-use engine::owner::merchant::{Limits, MerchantInput};
+use engine::owner::merchant::Limits;
 use engine::store::MemoryStore;
 use protocol::id::PartnerId;
 
