@@ -11,6 +11,7 @@ use terminal_agent::machine::agent::Input;
 
 use super::engine::Mail;
 use super::event::Event;
+use super::fault::Fault;
 use super::sabotage::Sabotage;
 use super::world::World;
 
@@ -63,6 +64,11 @@ impl World {
         }
         self.forget_connections();
         let socket = self.engine.is_up.then(|| self.connect(number));
+        if let Some(socket) = socket
+            && self.plan.strikes(Fault::LinkOverlap, 15, &mut self.random)
+        {
+            self.delay_hello(socket);
+        }
         let now_ms = self.tills[number].local_ms(self.now_ms);
         let Some(process) = &mut self.tills[number].process else {
             return;

@@ -645,7 +645,10 @@ fn a_late_copy_of_the_last_card_pays_nothing() {
     bench.hear_vector(TAP, 1);
     assert_eq!(bench.take_events().len(), 1);
     bench.start();
-    assert_eq!(bench.take_events(), [Event::Progress(Progress::PresentCard)]);
+    assert_eq!(
+        bench.take_events(),
+        [Event::Progress(Progress::PresentCard)]
+    );
     bench.hear_vector(TAP, 1);
     assert_eq!(bench.take_events(), []);
     assert!(bench.conversation.is_busy(), "a card is still waited for");
