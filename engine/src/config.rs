@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -16,6 +17,7 @@ use crate::domain::tip::TipLimits;
 use crate::domain::token::Secret;
 use crate::id_source::{RandomFault, SystemIds};
 use crate::observe::LogFormat;
+use crate::store::StoreConfig;
 
 /// Where the engine listens unless told otherwise.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7437);
@@ -31,7 +33,7 @@ pub struct ConfigArgs {
     #[arg(long, env = "TILLWAY_CONFIG")]
     pub config: Option<PathBuf>,
     /// Directory of the database, created if absent.
-    #[arg(long, env = "TILLWAY_DATA_DIR")]
+    #[arg(long, visible_alias = "data", env = "TILLWAY_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// Address to listen on; loopback only.
     #[arg(long, env = "TILLWAY_LISTEN")]
@@ -126,6 +128,35 @@ impl SandboxSection {
     }
 }
 
+/// How the database uses the disk. The defaults suit a server; a small disk wants less.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSection {
+    /// Length of a log segment, in bytes.
+    pub segment_bytes: Option<u64>,
+    /// Log space that only concluding work may use, in bytes; less than a segment.
+    pub reserve_bytes: Option<u64>,
+    /// Free space of the file system below which new work is refused, in bytes.
+    pub free_bytes_min: Option<u64>,
+    /// Longest time between checkpoints while there is work, in milliseconds.
+    pub checkpoint_every_ms: Option<u64>,
+}
+
+impl StoreSection {
+    /// Puts what the file says over a store's defaults.
+    pub fn over(self, defaults: StoreConfig) -> StoreConfig {
+        StoreConfig {
+            segment_bytes: self.segment_bytes.unwrap_or(defaults.segment_bytes),
+            reserve_bytes: self.reserve_bytes.unwrap_or(defaults.reserve_bytes),
+            free_bytes_min: self.free_bytes_min.unwrap_or(defaults.free_bytes_min),
+            checkpoint_every: self
+                .checkpoint_every_ms
+                .map_or(defaults.checkpoint_every, Duration::from_millis),
+            ..defaults
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FileForm {
@@ -136,6 +167,7 @@ struct FileForm {
     limits: Limits,
     tips: TipSection,
     sandbox: SandboxSection,
+    store: StoreSection,
 }
 
 /// The engine's configuration.
@@ -155,6 +187,8 @@ pub struct Config {
     pub tips: TipLimits,
     /// Whether faults can be asked for.
     pub sandbox: Policy,
+    /// How the database uses the disk.
+    pub store: StoreSection,
 }
 
 /// Why the engine cannot start with this configuration.
@@ -276,6 +310,7 @@ impl Config {
                 changes_max: form.tips.changes_max,
             },
             sandbox: form.sandbox.policy(),
+            store: form.store,
         })
     }
 }
@@ -297,31 +332,42 @@ pub fn prepare_data_dir(data_dir: &Path) -> Result<(), ConfigError> {
 /// # Errors
 /// [`ConfigError`]; also when others could have read the file.
 pub fn operator_token(data_dir: &Path, ids: SystemIds) -> Result<Secret, ConfigError> {
-    let path = data_dir.join(OPERATOR_TOKEN_FILE);
-    match fs::metadata(&path) {
-        Ok(metadata) => {
-            let mode = metadata.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                return Err(ConfigError::TokenExposed { path, mode });
-            }
-            let text = Secret::new(fs::read_to_string(&path).map_err(ConfigError::file(&path))?);
-            let token = text.expose().trim_end();
-            let is_token = token
-                .strip_prefix(OPERATOR_TOKEN_PREFIX)
-                .is_some_and(|secret| secret.len() == 64 && secret.is_ascii());
-            if !is_token {
-                return Err(ConfigError::TokenMalformed(path));
-            }
-            Ok(Secret::new(token.to_owned()))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+    match read_operator_token(data_dir) {
+        Err(ConfigError::File { error, path }) if error.kind() == io::ErrorKind::NotFound => {
             let secret = ids.secret()?;
             let token = Secret::new(format!("{OPERATOR_TOKEN_PREFIX}{}", secret.expose()));
             write_private(data_dir, &path, &token).map_err(ConfigError::file(&path))?;
             Ok(token)
         }
-        Err(error) => Err(ConfigError::File { path, error }),
+        read => read,
     }
+}
+
+/// Whether the operator's token can be used as it is.
+///
+/// # Errors
+/// [`ConfigError`]; also when there is none.
+pub fn check_operator_token(data_dir: &Path) -> Result<(), ConfigError> {
+    read_operator_token(data_dir).map(drop)
+}
+
+fn read_operator_token(data_dir: &Path) -> Result<Secret, ConfigError> {
+    let path = data_dir.join(OPERATOR_TOKEN_FILE);
+    let metadata = fs::metadata(&path).map_err(ConfigError::file(&path))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(ConfigError::TokenExposed { path, mode });
+    }
+    let text = Secret::new(fs::read_to_string(&path).map_err(ConfigError::file(&path))?);
+    let token = text.expose().trim_end();
+    let is_digit = |letter: u8| letter.is_ascii_digit() || (b'a'..=b'f').contains(&letter);
+    let is_token = token
+        .strip_prefix(OPERATOR_TOKEN_PREFIX)
+        .is_some_and(|secret| secret.len() == 64 && secret.bytes().all(is_digit));
+    if !is_token {
+        return Err(ConfigError::TokenMalformed(path));
+    }
+    Ok(Secret::new(token.to_owned()))
 }
 
 /// Written beside and renamed: a crash leaves no half token.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use engine::config::{Config, ConfigArgs};
-use engine::{observe, server, store};
+use engine::{observe, offline, server};
 
 /// Tillway's payment transaction engine.
 #[derive(Debug, Parser)]
@@ -18,8 +18,14 @@ struct Arguments {
 enum Command {
     /// Serves the API and the terminals until SIGTERM.
     Run(ConfigArgs),
-    /// Checks the log of a stopped engine; changes nothing. Exits with 1 when something is wrong.
-    Fsck(ConfigArgs),
+    /// Checks the database of a stopped engine; changes nothing. Exits with 1 when something is wrong.
+    Fsck {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Prints the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -41,13 +47,14 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
             server::run(&config)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Fsck(arguments) => {
-            let config = Config::load(&arguments)?;
-            let problems = store::verify(&config.data_dir.join("store"));
-            for problem in &problems {
-                println!("{} at {}: {}", problem.file, problem.offset, problem.what);
+        Command::Fsck { config, json } => {
+            let report = offline::fsck(&Config::load(&config)?.data_dir);
+            if json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            } else {
+                println!("{report}");
             }
-            Ok(if problems.is_empty() {
+            Ok(if report.is_clean() {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::FAILURE

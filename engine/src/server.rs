@@ -78,10 +78,8 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     let operator = config::operator_token(&config.data_dir, SystemIds)?;
     let operator = SecretHash::of(operator.expose().as_bytes());
     let incarnation = IncarnationId::from_uuid(SystemIds.uuid());
-    let store = DiskStore::open(
-        StoreConfig::new(config.data_dir.join("store"), incarnation),
-        Box::new(end_at_once),
-    )?;
+    let store_config = StoreConfig::new(config.data_dir.join("store"), incarnation);
+    let store = DiskStore::open(config.store.over(store_config), Box::new(end_at_once))?;
     tracing::warn!(
         "the acquirer is a simulator and reader keys descend from a published test key: no real card may be read"
     );

@@ -4,6 +4,7 @@
 //! atomic and, once its [`Done`] has been called with `Ok`, on stable storage; its rows are
 //! readable by then. Nothing here knows what the bytes mean.
 
+mod audit;
 mod checkpoint;
 mod committer;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use audit::{Audit, audit};
 pub use committer::Fatal;
 pub use disk_store::{DiskStore, StoreConfig, StoreStats};
 pub use memory::MemoryStore;

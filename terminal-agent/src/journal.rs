@@ -3,11 +3,12 @@
 //! # Format
 //! A file of frames: length of the payload (4 bytes, little endian), CRC-32C over length and
 //! payload (4 bytes, little endian), payload (one [`JournalEntry`] as MessagePack). The first
-//! entry is the header.
+//! entry is the header. The highest bit of the length marks a *loose* frame: what is in front of
+//! it was not on stable storage when it was written, so that a disk may keep it and lose that.
 //!
 //! # Opening
-//! A tail that is no frame and has no frame behind it was being written when the power went: it
-//! is cut off. Anything else that is no frame is corruption: the file is moved aside
+//! A tail that is no frame and has none but loose frames behind it was being written when the
+//! power went: it is cut off. Anything else that is no frame is corruption: the file is moved aside
 //! (`journal.broken-N`) and a new journal begins under a new id, by which the engine knows that
 //! it has to undo what was open. Every start writes the file anew (new file, sync, rename, sync
 //! of the directory) with the next boot number, and with no more entries than the state needs.
@@ -22,7 +23,9 @@ use protocol::id::JournalId;
 
 use crate::machine::record::{JournalEntry, JournalState};
 
-pub use frame::{FRAME_PAYLOAD_MAX, FrameError, ReadBack, encode_frame, read_back};
+pub use frame::{
+    FRAME_PAYLOAD_MAX, FrameError, ReadBack, encode_frame, encode_loose_frame, read_back,
+};
 
 /// Size above which a quiet journal is written anew.
 const COMPACT_ABOVE_BYTES: u64 = 512 * 1024;
@@ -72,6 +75,8 @@ pub struct Journal {
     directory: PathBuf,
     file: File,
     bytes: u64,
+    /// Whether something was written and not synced.
+    is_loose: bool,
     state: JournalState,
     _lock: StateLock,
 }
@@ -136,6 +141,7 @@ impl Journal {
             directory: directory.to_owned(),
             file,
             bytes,
+            is_loose: false,
             state,
             _lock: lock,
         };
@@ -155,14 +161,20 @@ impl Journal {
     pub fn append(&mut self, entries: &[JournalEntry]) -> Result<(), JournalError> {
         let mut frames = Vec::new();
         for entry in entries {
-            encode_frame(entry, &mut frames)?;
+            if self.is_loose || !frames.is_empty() {
+                encode_loose_frame(entry, &mut frames)?;
+            } else {
+                encode_frame(entry, &mut frames)?;
+            }
         }
         let path = path_of(&self.directory);
         self.file
             .write_all(&frames)
             .map_err(at("write to", &path))?;
+        self.is_loose |= !frames.is_empty();
         if entries.iter().any(JournalEntry::needs_sync) {
             self.file.sync_data().map_err(at("sync", &path))?;
+            self.is_loose = false;
         }
         for entry in entries {
             self.state.apply(entry);
@@ -172,6 +184,7 @@ impl Journal {
             .saturating_add(u64::try_from(frames.len()).unwrap_or(u64::MAX));
         if self.bytes > COMPACT_ABOVE_BYTES && self.state.is_quiet() {
             (self.file, self.bytes) = write_anew(&self.directory, &self.state)?;
+            self.is_loose = false;
         }
         Ok(())
     }
@@ -319,6 +332,7 @@ mod tests {
                 attempt_id: att(1),
                 chip: ChipOutcome::Agreed,
                 data: vec![0x9F, 0x26, 0x00],
+                cause: None,
             }),
             JournalEntry::Requested {
                 request_id: protocol::id::RequestId::from_uuid(Uuid::from_u128(9)),
@@ -438,6 +452,7 @@ mod tests {
             attempt_id: att(1),
             chip: ChipOutcome::Refused,
             data: vec![7; 60_000],
+            cause: None,
         });
         for _ in 0..12 {
             journal.append(std::slice::from_ref(&noise)).unwrap();

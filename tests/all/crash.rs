@@ -12,7 +12,7 @@
 //! terminals, `TILLWAY_SEED` the seed.
 
 #[path = "crash/agreement.rs"]
-mod agreement;
+pub(crate) mod agreement;
 #[path = "crash/client.rs"]
 mod client;
 #[path = "crash/ledger.rs"]

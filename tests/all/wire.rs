@@ -230,6 +230,8 @@ fn is_optional(sample: &Sample, path: &str, field: &str) -> bool {
             path == "/attempt_ended"
                 || path.starts_with("/hello/open/") && !path.ends_with("completed")
         }
+        "cause" => path == "/completed",
+        "known" => path == "/print",
         "current" => sample.name.starts_with("to_engine.status"),
         _ => false,
     }

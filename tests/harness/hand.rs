@@ -365,6 +365,7 @@ pub fn completion(grant: &Grant, chip: ChipOutcome) -> Completion {
         attempt_id: grant.attempt_id,
         chip,
         data: Vec::new(),
+        cause: None,
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod hand;
+pub mod power;
 pub mod programs;
 pub mod raw;
 pub mod reaper;

@@ -1,5 +1,6 @@
 //! The real programs as child processes: built once, logged to files, gone when dropped.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -83,10 +84,23 @@ impl Program {
         filter: Option<&str>,
     ) -> io::Result<Self> {
         let filter = filter.map(|filter| [("RUST_LOG", filter), ("TILLWAY_LOG", filter)]);
+        Self::start_in(name, arguments, log, filter.into_iter().flatten())
+    }
+
+    /// Starts a program with more in its environment.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_in<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+        name: &'static str,
+        arguments: &[&str],
+        log: &Path,
+        environment: impl IntoIterator<Item = (K, V)>,
+    ) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(log)?;
         let child = Command::new(bin_dir().join(name))
             .args(arguments)
-            .envs(filter.into_iter().flatten())
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -116,6 +130,13 @@ impl Program {
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until it has ended; its exit code.
+    pub fn end(&mut self) -> Option<i32> {
+        let ended = until("program to end", || self.child.try_wait().ok().flatten());
+        self.kill();
+        ended.and_then(|status| status.code())
     }
 
     /// Ends it as a power cut would.

@@ -29,6 +29,9 @@ pub const POS_SCOPES: [&str; 12] = [
     "sandbox:manage",
 ];
 
+/// What a process finds in its environment besides the usual.
+pub type Environment = Vec<(String, String)>;
+
 /// The engine as a process.
 #[derive(Debug)]
 pub struct Engine {
@@ -36,6 +39,7 @@ pub struct Engine {
     pub dir: PathBuf,
     /// The operator's client.
     pub operator: Api,
+    environment: Environment,
     program: Program,
     listen: String,
 }
@@ -48,7 +52,15 @@ impl Engine {
     /// When it does not start; its log says why.
     pub fn start(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        Self::start_at(dir, "127.0.0.1:0")
+        Self::start_in(dir, Environment::new())
+    }
+
+    /// As [`Engine::start`], with this in its environment, also whenever it is started again.
+    ///
+    /// # Errors
+    /// When it does not start; its log says why.
+    pub fn start_in(dir: &Path, environment: Environment) -> io::Result<Self> {
+        Self::start_at(dir, "127.0.0.1:0", environment)
     }
 
     /// As [`Engine::start`], with this text as its configuration file.
@@ -72,7 +84,7 @@ impl Engine {
         }
     }
 
-    fn start_at(dir: &Path, listen: &str) -> io::Result<Self> {
+    fn start_at(dir: &Path, listen: &str, environment: Environment) -> io::Result<Self> {
         let data = dir.join("data").display().to_string();
         let config = dir.join("engine.toml");
         let config_path = config.display().to_string();
@@ -80,7 +92,9 @@ impl Engine {
         if config.exists() {
             arguments.extend(["--config", &config_path]);
         }
-        let mut program = Program::start("engine", &arguments, &dir.join("engine.log"))?;
+        let log = dir.join("engine.log");
+        let variables = environment.iter().map(|(name, value)| (name, value));
+        let mut program = Program::start_in("engine", &arguments, &log, variables)?;
         let line = program.first_line()?;
         let base = line.rsplit(' ').next().unwrap_or_default().to_owned();
         let token = fs::read_to_string(dir.join("data").join("operator-token"))?;
@@ -89,6 +103,7 @@ impl Engine {
         Ok(Self {
             dir: dir.to_path_buf(),
             operator,
+            environment,
             program,
             listen,
         })
@@ -104,6 +119,24 @@ impl Engine {
         self.program.stop()
     }
 
+    /// Waits until it has ended by itself.
+    pub fn wait_for_end(&mut self) -> bool {
+        until("the engine to end", || {
+            (!self.program.is_running()).then_some(())
+        })
+        .is_some()
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub fn end(&mut self) -> Option<i32> {
+        self.program.end()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.program.is_running()
+    }
+
     /// Starts it again on the same database and address.
     ///
     /// # Errors
@@ -111,7 +144,8 @@ impl Engine {
     pub fn restart(&mut self) -> io::Result<()> {
         self.program.kill();
         let (dir, listen) = (self.dir.clone(), self.listen.clone());
-        *self = Self::start_at(&dir, &listen)?;
+        let environment = std::mem::take(&mut self.environment);
+        *self = Self::start_at(&dir, &listen, environment)?;
         Ok(())
     }
 
@@ -271,6 +305,8 @@ pub struct Till {
     pub dir: PathBuf,
     /// What it logs; the usual when absent.
     pub log_filter: Option<String>,
+    /// What its processes find in their environment besides the usual.
+    pub environment: Environment,
     program: Option<Program>,
 }
 
@@ -293,6 +329,7 @@ impl Till {
         Ok(Self {
             dir: dir.to_path_buf(),
             log_filter: None,
+            environment: Environment::new(),
             program: None,
         })
     }
@@ -311,7 +348,8 @@ impl Till {
         command
             .arg("--config")
             .arg(self.dir.join("agent.toml"))
-            .args(arguments);
+            .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -324,11 +362,15 @@ impl Till {
         let log = self.dir.join("agent.log");
         let arguments = ["--config", &config, "run"];
         let filter = self.log_filter.as_deref();
-        self.program = Some(Program::start_logging(
+        let filter = filter.map(|filter| [("RUST_LOG", filter), ("TILLWAY_LOG", filter)]);
+        let more = self.environment.iter();
+        let more = more.map(|(name, value)| (name.as_str(), value.as_str()));
+        let environment = filter.into_iter().flatten().chain(more);
+        self.program = Some(Program::start_in(
             "terminal-agent",
             &arguments,
             &log,
-            filter,
+            environment,
         )?);
         Ok(())
     }
@@ -338,6 +380,16 @@ impl Till {
         if let Some(program) = &mut self.program {
             program.kill();
         }
+    }
+
+    /// Whether the agent runs.
+    pub fn is_running(&mut self) -> bool {
+        self.program.as_mut().is_some_and(Program::is_running)
+    }
+
+    /// Waits until the agent has ended by itself; its exit code.
+    pub fn end(&mut self) -> Option<i32> {
+        self.program.as_mut().and_then(Program::end)
     }
 
     /// Asks the agent to end; true when it did so cleanly.

@@ -18,9 +18,9 @@ use protocol::dukpt::BaseDerivationKey;
 
 pub use book_file::{BookFileError, read_book};
 
-use book_file::BookFile;
+use book_file::{AppendError, BookFile};
 
-use super::host::{Host, ResponseCode, TEST_BASE_KEY, parse_base_key};
+use super::host::{BookEntry, Host, ResponseCode, TEST_BASE_KEY, parse_base_key};
 use super::line::{Fault, FaultPlan, HELD_MS, Line, Ticket};
 use super::{Acquirer, AcquirerAnswer, AcquirerRequest, Answered};
 use crate::domain::sandbox::HostFault;
@@ -100,6 +100,7 @@ impl SimulatedAcquirer {
             clock: Box::new(clock),
             callers: BTreeMap::new(),
             ticket_next: 0,
+            unwritten: Vec::new(),
         };
         let thread = thread::Builder::new()
             .name("acquirer".to_owned())
@@ -222,6 +223,8 @@ struct Worker {
     /// Who waits, and what they are told when the book fails.
     callers: BTreeMap<Ticket, (Answered, AcquirerAnswer)>,
     ticket_next: u64,
+    /// What the disk had no space for; nothing is answered before it is in the book.
+    unwritten: Vec<BookEntry>,
 }
 
 impl Worker {
@@ -266,7 +269,8 @@ impl Worker {
     }
 
     fn submit(&mut self, request: AcquirerRequest, fault: Option<Fault>, answered: Answered) {
-        if self.file.is_none() {
+        // A host that cannot write its book takes nothing on.
+        if !self.write_book() {
             answered(request.action.not_sent());
             return;
         }
@@ -279,21 +283,38 @@ impl Worker {
 
     /// Makes the book durable, then passes answers on.
     fn answer(&mut self) {
-        let changes = self.line.take_changes();
-        if !changes.is_empty()
-            && let Some(file) = &mut self.file
-            && let Err(error) = file.append(&changes)
-        {
-            tracing::error!(%error, "the simulated acquirer's book cannot be written");
-            self.file = None;
-        }
+        self.unwritten.extend(self.line.take_changes());
+        let is_kept = self.write_book();
         while let Some(delivery) = self.line.poll_answer() {
             let Some((answered, unknown)) = self.callers.remove(&delivery.ticket) else {
                 continue;
             };
-            let is_kept = self.file.is_some();
             answered(if is_kept { delivery.answer } else { unknown });
         }
+    }
+
+    /// Appends what is not in the book yet; whether the book says everything that happened.
+    fn write_book(&mut self) -> bool {
+        let Some(file) = &mut self.file else {
+            return false;
+        };
+        if self.unwritten.is_empty() {
+            return true;
+        }
+        match file.append(&self.unwritten) {
+            Ok(()) => {
+                self.unwritten.clear();
+                return true;
+            }
+            Err(AppendError::NoSpace(error)) => {
+                tracing::warn!(%error, "no space for the simulated acquirer's book");
+            }
+            Err(AppendError::Broken(error)) => {
+                tracing::error!(%error, "the simulated acquirer's book cannot be written");
+                self.file = None;
+            }
+        }
+        false
     }
 }
 

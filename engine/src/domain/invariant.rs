@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use protocol::id::{
-    ApiKeyId, MerchantId, PairingCodeId, PartnerId, PosTransactionId, PrintJobId, TerminalId,
-    TransactionId,
+    ApiKeyId, FaultId, MerchantId, PairingCodeId, PartnerId, PosTransactionId, PrintJobId,
+    TerminalId, TransactionId,
 };
 use protocol::receipt::Copy;
 
@@ -23,6 +23,7 @@ use super::merchant::{Merchant, Partner, Terminal};
 use super::pairing::PairingCode;
 use super::pos::PosTransaction;
 use super::print::PrintJob;
+use super::sandbox::Fault;
 use super::token::ApiKey;
 use super::transaction::Transaction;
 
@@ -63,6 +64,8 @@ pub enum OpenWork {
     Transaction(TransactionId),
     /// A print job without an end.
     Print(PrintJobId),
+    /// A fault that will still happen.
+    Fault(FaultId),
 }
 
 impl fmt::Display for OpenWork {
@@ -71,6 +74,7 @@ impl fmt::Display for OpenWork {
             Self::Pos(id) => id.fmt(formatter),
             Self::Transaction(id) => id.fmt(formatter),
             Self::Print(id) => id.fmt(formatter),
+            Self::Fault(id) => id.fmt(formatter),
         }
     }
 }
@@ -103,6 +107,8 @@ pub struct Holdings {
     pub transactions: BTreeMap<TransactionId, Transaction>,
     /// Its print jobs.
     pub print_jobs: BTreeMap<PrintJobId, PrintJob>,
+    /// Faults that were asked for in test mode.
+    pub faults: BTreeMap<FaultId, Fault>,
     /// Idempotency keys that are claimed.
     pub claims: BTreeMap<ClaimKey, Claim>,
     /// Receipts that were made before.

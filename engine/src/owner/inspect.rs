@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::id::{MerchantId, PartnerId, PosTransactionId, TransactionId};
+use protocol::id::{FaultId, MerchantId, PartnerId, PosTransactionId, PrintJobId, TransactionId};
 use protocol::receipt::Copy;
 
 use super::key;
@@ -17,6 +17,7 @@ use crate::domain::merchant::{Merchant, Partner, Terminal};
 use crate::domain::pairing::PairingCode;
 use crate::domain::pos::PosTransaction;
 use crate::domain::print::PrintJob;
+use crate::domain::sandbox::Fault;
 use crate::domain::token::ApiKey;
 use crate::domain::transaction::Transaction;
 
@@ -170,6 +171,11 @@ impl Gather for Holdings {
                 is_key(row_key, &key::print_job(job.merchant_id, job.id))?;
                 self.print_jobs.insert(job.id, job);
             }
+            key::FAULT => {
+                let fault: Fault = decode(value)?;
+                is_key(row_key, &key::fault(fault.merchant_id, fault.id))?;
+                self.faults.insert(fault.id, fault);
+            }
             key::CLAIM => {
                 let claim: Claim = decode(value)?;
                 let claim_key = id.try_into().map_err(|_| "is no idempotency key")?;
@@ -208,7 +214,8 @@ fn open_work(id: &[u8]) -> Result<OpenWork, String> {
     match *space {
         key::POS => Ok(OpenWork::Pos(PosTransactionId::from_bytes(id))),
         key::TRANSACTION => Ok(OpenWork::Transaction(TransactionId::from_bytes(id))),
-        key::PRINT_JOB => Ok(OpenWork::Print(protocol::id::PrintJobId::from_bytes(id))),
+        key::PRINT_JOB => Ok(OpenWork::Print(PrintJobId::from_bytes(id))),
+        key::FAULT => Ok(OpenWork::Fault(FaultId::from_bytes(id))),
         _ => Err("marks something that cannot be open".to_owned()),
     }
 }

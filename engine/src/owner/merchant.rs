@@ -210,6 +210,9 @@ pub struct MerchantOwner {
     pending: BTreeMap<TransactionId, Transaction>,
     prints: BTreeMap<PrintJobId, PrintJob>,
     links: BTreeSet<TerminalId>,
+    /// Ends of print jobs that this link has reported and was not told to forget; the next hello
+    /// says them again.
+    prints_reported: BTreeMap<TerminalId, BTreeSet<PrintJobId>>,
     waiters: Vec<Waiter>,
     sandbox: Sandbox,
 }
@@ -240,6 +243,7 @@ impl MerchantOwner {
             pending: BTreeMap::new(),
             prints: BTreeMap::new(),
             links: BTreeSet::new(),
+            prints_reported: BTreeMap::new(),
             waiters: Vec::new(),
             sandbox: Sandbox::new(limits.sandbox),
         };
@@ -402,6 +406,7 @@ impl MerchantOwner {
                 } => self.link_up(work, terminal_id, journal_id, open, prints),
                 TerminalEvent::Down => {
                     self.links.remove(&terminal_id);
+                    self.prints_reported.remove(&terminal_id);
                     Ok(())
                 }
                 TerminalEvent::Said(message) => self.terminal_said(work, terminal_id, message),

@@ -129,11 +129,21 @@ impl Committer {
                 self.refuse(&mut taken);
                 continue;
             }
-            if let Err(reason) = self.turn(&mut taken) {
+            let turn = self.turn(&mut taken).and_then(|()| self.rest(queue));
+            if let Err(reason) = turn {
                 poison.spread(reason);
                 self.refuse(&mut taken);
             }
         }
+    }
+
+    /// Marks the end of the log when nobody waits.
+    fn rest(&mut self, queue: &Queue) -> Result<(), String> {
+        if !queue.is_empty() {
+            return Ok(());
+        }
+        let marked = self.end.mark_end(&mut self.batch);
+        marked.map_err(|error| error.to_string())
     }
 
     fn refuse(&mut self, taken: &mut VecDeque<Pending>) {

@@ -26,6 +26,8 @@ use super::{
     Commit, Done, KeyValue, Logged, OpenError, Position, ReadFault, Rows, Store, StreamId,
 };
 
+/// Held by who has the store open.
+const LOCK_FILE: &str = "lock";
 const MIB: u64 = 1024 * 1024;
 
 /// How a store is opened.
@@ -320,8 +322,26 @@ fn spawn<T: Send + 'static>(
 }
 
 fn lock(directory: &Path) -> Result<File, OpenError> {
-    let failed = |error: std::io::Error| OpenError::io("lock", &error);
-    let file = File::create(directory.join("lock")).map_err(failed)?;
+    let failed = |error: std::io::Error| OpenError::io(LOCK_FILE, &error);
+    let file = File::create(directory.join(LOCK_FILE)).map_err(failed)?;
+    take(file, directory)
+}
+
+/// Takes the lock of an existing store without changing anything; `None` when no engine has ever
+/// opened it.
+///
+/// # Errors
+/// [`OpenError::Locked`] when an engine has it open.
+pub(crate) fn lock_read_only(directory: &Path) -> Result<Option<File>, OpenError> {
+    match File::open(directory.join(LOCK_FILE)) {
+        Ok(file) => take(file, directory).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(OpenError::io(LOCK_FILE, &error)),
+    }
+}
+
+fn take(file: File, directory: &Path) -> Result<File, OpenError> {
+    let failed = |error: std::io::Error| OpenError::io(LOCK_FILE, &error);
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked {

@@ -308,3 +308,43 @@ fn incarnations_are_kept_until_a_copy_gets_a_new_one() {
     }
     assert_filled(subject.store.as_ref().unwrap(), 1, 15);
 }
+
+#[test]
+fn damage_to_the_last_batch_is_not_taken_for_a_torn_one() {
+    // Neither checkpoint nor state know of the last batch, as after a kill.
+    let mut subject = OnDisk::new(|config| config.checkpoint_bytes = u64::MAX);
+    let root = subject.config.directory.clone();
+    let before = tempfile::tempdir().unwrap();
+    subject.reopen();
+    super::audit::copy_tree(&root.join("sled"), before.path()).unwrap();
+    fill(subject.store.as_ref().unwrap(), 1, 1);
+    let path = root.join("log/0000000000000001.log");
+    // The mark is written behind the answer.
+    let intact = (0..1_000)
+        .map(|_| std::fs::read(&path).unwrap())
+        .find(|bytes| frames_in(bytes) >= 4)
+        .expect("no mark behind the last batch");
+    subject.store = None;
+    std::fs::remove_file(root.join("checkpoint")).unwrap();
+    std::fs::remove_dir_all(root.join("sled")).unwrap();
+    super::audit::copy_tree(before.path(), &root.join("sled")).unwrap();
+    let last = (0..intact.len())
+        .step_by(8)
+        .filter(|at| intact[*at..].starts_with(b"TWLB"))
+        .nth_back(1)
+        .unwrap();
+    let mut damaged = intact.clone();
+    damaged[last + 50] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    assert_eq!(verify(&root)[0].offset, u64::try_from(last).unwrap());
+    let refused = DiskStore::open(subject.config.clone(), Box::new(unexpected)).unwrap_err();
+    assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused}");
+    std::fs::write(&path, &intact).unwrap();
+    assert_filled(&open(subject.config.clone()), 1, 1);
+}
+
+/// How many batches begin in a segment, those without records too.
+fn frames_in(bytes: &[u8]) -> usize {
+    let heads = bytes.chunks(8).filter(|chunk| chunk.starts_with(b"TWLB"));
+    heads.count()
+}

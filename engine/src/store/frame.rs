@@ -11,7 +11,7 @@
 //! ```
 //! Integers are little-endian. The checksum covers the log's id (which is not stored in the frame),
 //! the header without the checksum, and the body: a frame of another log is never valid here.
-//! A frame without records marks the beginning of an epoch.
+//! A frame without records marks the beginning of an epoch, or the end of the log while it rests.
 
 use crc::{CRC_32_ISCSI, Crc, Table};
 
@@ -45,7 +45,7 @@ pub(crate) struct Header {
     pub(crate) generation: u64,
     /// Position of the first record, or of the next one when there are none.
     pub(crate) first_position: u64,
-    /// Records in the body; 0 marks the beginning of an epoch.
+    /// Records in the body; 0 marks the beginning of an epoch, or the end of a resting log.
     pub(crate) record_count: u32,
     body_length: u32,
 }

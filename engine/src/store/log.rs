@@ -284,6 +284,22 @@ impl LogEnd {
         true
     }
 
+    /// Says behind the last batch that it was synced: an empty batch, which the next one overwrites.
+    /// Damage to the last batch is then told from a torn one, which nothing follows. Not synced: it
+    /// promises nothing, and a kill leaves it in place.
+    ///
+    /// # Errors
+    /// After one the log must not be used any more.
+    pub(crate) fn mark_end(&mut self, empty: &mut FrameWriter) -> io::Result<()> {
+        let place = self.place;
+        empty.clear();
+        let bytes = empty.finish(self.log, place.epoch, place.generation, place.position + 1);
+        if u64::try_from(bytes.len()).is_ok_and(|length| length <= self.remaining()) {
+            self.file.write_at(bytes, place.offset)?;
+        }
+        Ok(())
+    }
+
     /// Writes a batch, which fits into the segment, and syncs it: one write, one sync. Returns its
     /// length.
     ///

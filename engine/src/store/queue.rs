@@ -46,6 +46,11 @@ impl Queue {
         }
     }
 
+    /// Whether nothing waits at the moment.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
     /// Takes all that waits; blocks while nothing does. False when closed and empty.
     pub(crate) fn take(&self, taken: &mut VecDeque<Pending>) -> bool {
         let mut inner = self.lock();

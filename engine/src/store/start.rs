@@ -182,7 +182,10 @@ fn find(disk: &dyn Disk, log: LogId, applied: Option<u64>) -> Result<Found, Open
     let segments = segments(disk).map_err(io_error(LOG))?;
     // A damaged checkpoint costs time, not data: everything is read and applied again.
     let checkpoint = read_checkpoint(disk, log).or_else(|error| match error.kind() {
-        io::ErrorKind::InvalidData => Ok(None),
+        io::ErrorKind::InvalidData => {
+            tracing::error!(%error, "checkpoint is damaged; the log is read from its beginning");
+            Ok(None)
+        }
         _ => Err(OpenError::io(super::checkpoint::FILE, &error)),
     })?;
     let usable = checkpoint.filter(|place| applied.is_some_and(|one| one >= place.position));

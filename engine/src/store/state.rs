@@ -78,7 +78,8 @@ pub(crate) struct SledHome {
     flush_every_ms: Option<u64>,
 }
 
-const DIRECTORY: &str = "sled";
+/// Name of the directory in the store's.
+pub(crate) const SLED_DIRECTORY: &str = "sled";
 /// sled's threads hold its file's lock for a moment after it was closed, so a store that is opened
 /// again in the same process tries for about a second (arbitrary, bounded).
 const LOCK_ATTEMPTS: u32 = 100;
@@ -95,7 +96,7 @@ impl SledHome {
     }
 
     fn directory(&self) -> PathBuf {
-        self.root.join(DIRECTORY)
+        self.root.join(SLED_DIRECTORY)
     }
 
     /// sled takes a half-written snapshot for the newest one and then does not open (spacejam/sled
@@ -168,7 +169,7 @@ impl StateHome for SledHome {
     }
 
     fn set_aside(&self) -> io::Result<String> {
-        let names = (1..).map(|number: u32| format!("{DIRECTORY}.broken.{number}"));
+        let names = (1..).map(|number: u32| format!("{SLED_DIRECTORY}.broken.{number}"));
         for name in names {
             if !self.root.join(&name).try_exists()? {
                 std::fs::rename(self.directory(), self.root.join(&name))?;

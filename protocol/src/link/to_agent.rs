@@ -167,6 +167,10 @@ pub struct PrintCommand {
     pub receipt: Receipt,
     /// Whether the drawer opens first.
     pub open_drawer: bool,
+    /// Print jobs whose reports of their end arrived: the agent may forget them. What a link
+    /// reports is thus forgotten with the next job; the rest with the next welcome.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<PrintJobId>,
 }
 
 /// What came of a till's request.

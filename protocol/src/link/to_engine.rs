@@ -125,7 +125,7 @@ impl fmt::Debug for CardReport {
     }
 }
 
-/// How an attempt ended without card data. A closed list.
+/// How an attempt ended without card data, or without the chip's word. A closed list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptEnd {
@@ -161,6 +161,9 @@ pub struct Completion {
     /// The reader's final TLVs (cryptogram, results); empty when the chip had no more to say.
     #[serde(with = "serde_bytes")]
     pub data: Vec<u8>,
+    /// Why the chip's word is missing, with [`ChipOutcome::Aborted`]; older agents do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<AttemptEnd>,
 }
 
 impl fmt::Debug for Completion {
@@ -171,6 +174,7 @@ impl fmt::Debug for Completion {
             .field("attempt_id", &self.attempt_id)
             .field("chip", &self.chip)
             .field("data_bytes", &self.data.len())
+            .field("cause", &self.cause)
             .finish()
     }
 }
@@ -183,7 +187,8 @@ pub enum ChipOutcome {
     Agreed,
     /// The chip refuses, or was told a decline.
     Refused,
-    /// The chip's word is missing: pulled card, reader fault, cancel, restart.
+    /// The chip's word is missing: pulled card, reader fault, cancel, restart. The completion
+    /// names the cause.
     Aborted,
 }
 

@@ -2,13 +2,17 @@
 
 use crc::{CRC_32_ISCSI, Crc, Table};
 
-use crate::machine::record::{JOURNAL_FORMAT, JournalEntry};
+use crate::machine::record::{JOURNAL_FORMAT, JOURNAL_FORMAT_MIN, JournalEntry};
 
 /// The largest entry. A completion's data comes in one frame of the link, which is smaller.
 pub const FRAME_PAYLOAD_MAX: usize = 128 * 1024;
 
 /// Length and checksum.
 const HEAD_BYTES: usize = 8;
+
+/// Set in the length of a frame that was written while something before it was not on stable
+/// storage yet.
+const LOOSE: u32 = 1 << 31;
 
 /// CRC-32C (Castagnoli, RFC 3720 B.4) as the `crc` catalogue names it.
 const CRC_32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
@@ -34,24 +38,38 @@ pub enum ReadBack {
         /// Bytes behind the last entry.
         torn: usize,
     },
-    /// Not a frame here, although there are frames behind it; or a frame of an unknown kind.
+    /// Not a frame here, although a frame behind it says that it was durable; or a frame of an
+    /// unknown kind.
     Corrupt {
         /// Offset.
         at: usize,
     },
 }
 
-/// Appends the frame of an entry.
+/// Appends the frame of an entry that is written when everything before it is on stable storage.
 ///
 /// # Errors
 /// [`FrameError`].
 pub fn encode_frame(entry: &JournalEntry, bytes: &mut Vec<u8>) -> Result<(), FrameError> {
+    encode(entry, 0, bytes)
+}
+
+/// Appends the frame of an entry that may reach the disk before what is in front of it does: then
+/// a power cut in between leaves it behind a gap, and both are a torn tail.
+///
+/// # Errors
+/// [`FrameError`].
+pub fn encode_loose_frame(entry: &JournalEntry, bytes: &mut Vec<u8>) -> Result<(), FrameError> {
+    encode(entry, LOOSE, bytes)
+}
+
+fn encode(entry: &JournalEntry, mark: u32, bytes: &mut Vec<u8>) -> Result<(), FrameError> {
     let payload = rmp_serde::to_vec_named(entry).map_err(|_| FrameError::NotEncodable)?;
     if payload.len() > FRAME_PAYLOAD_MAX {
         return Err(FrameError::TooLarge);
     }
     let length = u32::try_from(payload.len()).map_err(|_| FrameError::TooLarge)?;
-    let length = length.to_le_bytes();
+    let length = (length | mark).to_le_bytes();
     bytes.extend_from_slice(&length);
     bytes.extend_from_slice(&checksum(length, &payload).to_le_bytes());
     bytes.extend_from_slice(&payload);
@@ -62,7 +80,7 @@ pub fn encode_frame(entry: &JournalEntry, bytes: &mut Vec<u8>) -> Result<(), Fra
 pub fn read_back(bytes: &[u8]) -> ReadBack {
     let mut entries = Vec::new();
     let mut rest = bytes;
-    while let Some((payload, next)) = split_frame(rest) {
+    while let Some((payload, _, next)) = split_frame(rest) {
         let at = bytes.len().saturating_sub(rest.len());
         match decode_entry(payload) {
             Some(entry) if entries.is_empty() != is_header(&entry) => {
@@ -74,7 +92,7 @@ pub fn read_back(bytes: &[u8]) -> ReadBack {
         }
         rest = next;
     }
-    if has_frame_inside(rest) {
+    if has_settled_frame_inside(rest) {
         return ReadBack::Corrupt {
             at: bytes.len().saturating_sub(rest.len()),
         };
@@ -87,28 +105,36 @@ pub fn read_back(bytes: &[u8]) -> ReadBack {
 
 /// Every known kind of header begins a journal, and nothing else does.
 const fn is_header(entry: &JournalEntry) -> bool {
-    matches!(entry, JournalEntry::Header { format, .. } if *format == JOURNAL_FORMAT)
+    matches!(
+        entry,
+        JournalEntry::Header { format, .. }
+            if JOURNAL_FORMAT_MIN <= *format && *format <= JOURNAL_FORMAT
+    )
 }
 
-fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The payload of the frame that begins here, whether it is a loose one, and what follows.
+fn split_frame(bytes: &[u8]) -> Option<(&[u8], bool, &[u8])> {
     let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
     let [a, b, c, d, e, f, g, h] = *head;
     let length = [a, b, c, d];
-    let size = usize::try_from(u32::from_le_bytes(length)).ok()?;
+    let word = u32::from_le_bytes(length);
+    let size = usize::try_from(word & !LOOSE).ok()?;
     if size == 0 || size > FRAME_PAYLOAD_MAX {
         return None;
     }
     let (payload, rest) = rest.split_at_checked(size)?;
-    (checksum(length, payload) == u32::from_le_bytes([e, f, g, h])).then_some((payload, rest))
+    let is_whole = checksum(length, payload) == u32::from_le_bytes([e, f, g, h]);
+    is_whole.then_some((payload, word & LOOSE != 0, rest))
 }
 
-/// Whether a whole frame begins at any later place: then the damage is not a torn tail.
-fn has_frame_inside(bytes: &[u8]) -> bool {
+/// Whether a whole frame begins at any later place that was written after everything before it was
+/// durable: then the damage is not a torn tail.
+fn has_settled_frame_inside(bytes: &[u8]) -> bool {
     (1..bytes.len()).any(|at| {
         bytes
             .get(at..)
             .and_then(split_frame)
-            .is_some_and(|(payload, _)| decode_entry(payload).is_some())
+            .is_some_and(|(payload, is_loose, _)| !is_loose && decode_entry(payload).is_some())
     })
 }
 
@@ -180,6 +206,33 @@ mod tests {
         };
         encode_frame(&header, &mut newer).unwrap();
         assert_eq!(read_back(&newer), ReadBack::Corrupt { at: 0 });
+    }
+
+    #[test]
+    fn a_gap_is_a_torn_tail_until_something_says_that_it_was_durable() {
+        let (entries, whole) = sample();
+        let gap = whole.len()..whole.len() + 20;
+        let mut bytes = whole.clone();
+        encode_frame(&entries[2], &mut bytes).unwrap();
+        encode_loose_frame(&entries[3], &mut bytes).unwrap();
+        bytes[gap].fill(0);
+        let torn = bytes.len() - whole.len();
+        let expected = ReadBack::Entries { entries, torn };
+        assert_eq!(read_back(&bytes), expected);
+        encode_frame(&JournalEntry::Boot { number: 2 }, &mut bytes).unwrap();
+        assert_eq!(read_back(&bytes), ReadBack::Corrupt { at: whole.len() });
+    }
+
+    #[test]
+    fn the_first_format_is_read() {
+        let mut bytes = Vec::new();
+        let header = JournalEntry::Header {
+            format: 1,
+            journal_id: JournalId::from_uuid(Uuid::from_u128(1)),
+        };
+        encode_frame(&header, &mut bytes).unwrap();
+        let entries = vec![header];
+        assert_eq!(read_back(&bytes), ReadBack::Entries { entries, torn: 0 });
     }
 
     proptest! {

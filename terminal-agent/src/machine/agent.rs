@@ -137,6 +137,11 @@ impl Agent {
             Input::PersistFailed => self.persist_failed(out),
             // A timer that fires while the journal is busy is asked for again afterwards.
             Input::Deadline if self.persisting.is_some() => {}
+            // What the reader says while it works for nobody must not meet the attempt that waits
+            // for the journal: it is about an earlier one.
+            Input::Reader(event) if self.persisting.is_some() && self.is_of_nobody(&event) => {
+                self.decide(now_ms, Input::Reader(event));
+            }
             other if self.persisting.is_some() => self.queue.push_back((now_ms, other)),
             other => self.decide(now_ms, other),
         }

@@ -22,7 +22,9 @@ use protocol::link::{
 use serde::{Deserialize, Serialize};
 
 /// The version of the entries below; a journal of a newer one is not read.
-pub const JOURNAL_FORMAT: u16 = 1;
+pub const JOURNAL_FORMAT: u16 = 2;
+/// The oldest version that is read: its frames all say that what is before them is durable.
+pub const JOURNAL_FORMAT_MIN: u16 = 1;
 /// How many ended print jobs are remembered. Arbitrary, bounded: the engine repeats a job only
 /// until its end has arrived, which takes one reconnect.
 pub const PRINTS_MAX: usize = 1_024;

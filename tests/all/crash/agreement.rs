@@ -10,17 +10,17 @@ use serde_json::Value;
 
 /// Everything that the engine says about a merchant's money.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct State {
+pub(crate) struct State {
     /// POS transactions by id.
-    pub(super) pos: BTreeMap<String, Value>,
+    pub(crate) pos: BTreeMap<String, Value>,
     /// Transactions by id.
-    pub(super) transactions: BTreeMap<String, Value>,
+    pub(crate) transactions: BTreeMap<String, Value>,
     is_complete: bool,
 }
 
 impl State {
     /// Reads every page of both lists.
-    pub(super) fn read(api: &Api) -> Self {
+    pub(crate) fn read(api: &Api) -> Self {
         let pos = list(api, "/v1/pos/transactions");
         let transactions = list(api, "/v1/transactions");
         let is_complete = pos.is_some() && transactions.is_some();
@@ -32,12 +32,12 @@ impl State {
     }
 
     /// Whether nothing is under way.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.is_complete && self.moving().is_empty()
     }
 
     /// What is under way.
-    pub(super) fn moving(&self) -> Vec<&Value> {
+    pub(crate) fn moving(&self) -> Vec<&Value> {
         let is_open = |pos: &&Value| matches!(word(pos, "status"), "in_progress" | "in_doubt");
         let is_pending = |transaction: &&Value| {
             let status = word(transaction, "status");
@@ -74,7 +74,7 @@ fn list(api: &Api, path: &str) -> Option<BTreeMap<String, Value>> {
 }
 
 /// Fails unless book and engine agree.
-pub(super) fn check(what: &str, state: &State, book: &Path) {
+pub(crate) fn check(what: &str, state: &State, book: &Path) {
     let problems = disagreements(state, &read_book(book).unwrap());
     assert!(problems.is_empty(), "{what}: {problems:#?}");
 }

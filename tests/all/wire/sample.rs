@@ -144,6 +144,7 @@ fn completion(chip: ChipOutcome) -> Completion {
         attempt_id: ATTEMPT,
         chip,
         data: vec![0x9F, 0x27, 0x01, 0x40],
+        cause: None,
     }
 }
 
@@ -266,6 +267,13 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
             },
         ),
         ("", ToAgent::Print(Box::new(print_command()))),
+        (
+            "knows",
+            ToAgent::Print(Box::new(PrintCommand {
+                known: vec![JOB],
+                ..print_command()
+            })),
+        ),
         ("", ToAgent::Simulate(simulator_command())),
         ("", ToAgent::Ping),
         ("", ToAgent::Pong),
@@ -388,6 +396,7 @@ fn print_command() -> PrintCommand {
         align,
     };
     PrintCommand {
+        known: Vec::new(),
         job_id: JOB,
         receipt: Receipt {
             copy: Copy::Customer,
@@ -483,6 +492,14 @@ fn to_engine() -> Vec<(&'static str, ToEngine)> {
         (
             "aborted",
             ToEngine::Completed(completion(ChipOutcome::Aborted)),
+        ),
+        (
+            "canceled_at_till",
+            ToEngine::Completed(Completion {
+                data: Vec::new(),
+                cause: Some(AttemptEnd::CashierCanceled),
+                ..completion(ChipOutcome::Aborted)
+            }),
         ),
         (
             "done",

@@ -60,6 +60,7 @@ impl World {
         self.engine.up_since_ms = Some(self.now_ms);
         self.engine.clock = Some((self.now_ms, Slewed::at(self.wall_now().0)));
         self.check(self.check_start());
+        self.inspect();
         self.load_access();
         for merchant in 0..self.engine.merchants.len() {
             self.load(merchant);
@@ -136,10 +137,7 @@ impl World {
     pub(super) fn discard(&mut self, merchant: usize) {
         self.turn_away(merchant);
         let owner = self.engine.merchants[merchant].owner.take();
-        let waiting = owner.into_iter().flat_map(Owner::into_waiting);
-        let kept = waiting
-            .filter(|input| matches!(input, MerchantInput::Acquirer { .. }))
-            .collect();
+        let kept = owner.into_iter().flat_map(Owner::into_kept).collect();
         for terminal in 0..self.engine.terminals.len() {
             if self.tills[terminal].merchant == merchant {
                 let reset = Box::new(TerminalInput::Reset { is_renewed: false });

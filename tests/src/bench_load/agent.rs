@@ -210,6 +210,7 @@ impl Agent {
                 attempt_id: answer.attempt_id,
                 chip: ChipOutcome::Agreed,
                 data: Vec::new(),
+                cause: None,
             })),
             ToAgent::Print(print) => {
                 self.counts.prints.fetch_add(1, Ordering::Relaxed);

@@ -43,11 +43,22 @@ pub enum BookFileError {
     },
 }
 
+/// Why a group was not appended.
+#[derive(Debug)]
+pub(super) enum AppendError {
+    /// The disk is full, and the book is as it was: the group can be appended later.
+    NoSpace(io::Error),
+    /// What the file holds is not known: it must not be written again.
+    Broken(io::Error),
+}
+
 /// A book that is open for writing.
 #[derive(Debug)]
 pub(super) struct BookFile {
     file: File,
     is_durable: bool,
+    /// Where the last whole group ends.
+    length: u64,
 }
 
 impl BookFile {
@@ -74,7 +85,12 @@ impl BookFile {
             let directory = path.parent().filter(|path| !path.as_os_str().is_empty());
             File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
         }
-        Ok((Self { file, is_durable }, book))
+        let opened = Self {
+            file,
+            is_durable,
+            length,
+        };
+        Ok((opened, book))
     }
 
     /// A file that refuses to be written.
@@ -83,25 +99,46 @@ impl BookFile {
         Self {
             file: File::open(path).unwrap(),
             is_durable: true,
+            length: 0,
         }
     }
 
     /// Appends entries as one group; durable on return when the file was opened so.
-    pub(super) fn append(&mut self, entries: &[BookEntry]) -> io::Result<()> {
-        let forms: Vec<EntryForm> = entries.iter().map(EntryForm::of).collect();
-        let payload = rmp_serde::to_vec_named(&forms).map_err(io::Error::other)?;
-        let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
-        let mut group = Vec::with_capacity(payload.len().saturating_add(12));
-        group.extend(MARKER);
-        group.extend(length.to_le_bytes());
-        group.extend(CHECKSUM.checksum(&payload).to_le_bytes());
-        group.extend(payload);
-        self.file.write_all(&group)?;
-        if self.is_durable {
-            self.file.sync_data()?;
+    pub(super) fn append(&mut self, entries: &[BookEntry]) -> Result<(), AppendError> {
+        let group = encode(entries).map_err(AppendError::Broken)?;
+        if let Err(error) = self.file.write_all(&group) {
+            return Err(match (error.kind(), self.cut_back()) {
+                (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, Ok(())) => {
+                    AppendError::NoSpace(error)
+                }
+                _ => AppendError::Broken(error),
+            });
         }
+        if self.is_durable {
+            self.file.sync_data().map_err(AppendError::Broken)?;
+        }
+        self.length += u64::try_from(group.len()).unwrap_or(u64::MAX);
         Ok(())
     }
+
+    /// Removes what a failed write has left behind the last whole group.
+    fn cut_back(&mut self) -> io::Result<()> {
+        self.file.set_len(self.length)?;
+        self.file.seek(SeekFrom::Start(self.length)).map(drop)
+    }
+}
+
+/// Entries as one group.
+fn encode(entries: &[BookEntry]) -> io::Result<Vec<u8>> {
+    let forms: Vec<EntryForm> = entries.iter().map(EntryForm::of).collect();
+    let payload = rmp_serde::to_vec_named(&forms).map_err(io::Error::other)?;
+    let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
+    let mut group = Vec::with_capacity(payload.len().saturating_add(12));
+    group.extend(MARKER);
+    group.extend(length.to_le_bytes());
+    group.extend(CHECKSUM.checksum(&payload).to_le_bytes());
+    group.extend(payload);
+    Ok(group)
 }
 
 /// Reads a book offline, for tests and inspection; by terminal, trace number and time. A torn tail

@@ -222,6 +222,7 @@ fn a_book_that_cannot_be_written_ends_the_approvals() {
         clock: Box::new(|| NOW),
         callers: BTreeMap::new(),
         ticket_next: 0,
+        unwritten: Vec::new(),
     };
     let (answer, answers) = channel();
     for (request, expected) in [

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::id::{
-    ApiKeyId, MerchantId, PairingCodeId, PosTransactionId, PrintJobId, TerminalId, TransactionId,
+    ApiKeyId, FaultId, MerchantId, PairingCodeId, PosTransactionId, PrintJobId, TerminalId,
+    TransactionId,
 };
 
 use super::{Holdings, Violation};
@@ -149,12 +150,14 @@ fn exists(merchant_id: MerchantId, holdings: &Holdings, text: &str) -> Option<bo
     let terminal = |id| holdings.terminals.contains_key(&id);
     let code = |id| holdings.pairing_codes.contains_key(&id);
     let api_key = |id| holdings.api_keys.contains_key(&id);
+    let fault = |id| holdings.faults.contains_key(&id);
     let one = text.parse::<PosTransactionId>().map(pos);
     one.or_else(|_| text.parse::<TransactionId>().map(transaction))
         .or_else(|_| text.parse::<PrintJobId>().map(job))
         .or_else(|_| text.parse::<TerminalId>().map(terminal))
         .or_else(|_| text.parse::<PairingCodeId>().map(code))
         .or_else(|_| text.parse::<ApiKeyId>().map(api_key))
+        .or_else(|_| text.parse::<FaultId>().map(fault))
         .or_else(|_| text.parse::<MerchantId>().map(|id| id == merchant_id))
         .ok()
 }

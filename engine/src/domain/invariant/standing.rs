@@ -163,7 +163,14 @@ fn is_stage_of(
             PosStatus::Approved => {
                 attempt == Some(A::Approved) && matches!(transaction, Some(T::Approved | T::Voided))
             }
-            PosStatus::Declined => attempt == Some(A::Declined) && transaction == Some(T::Declined),
+            // The last card that anybody decided about was declined.
+            PosStatus::Declined => match attempt {
+                Some(A::Declined) => transaction == Some(T::Declined),
+                Some(A::Ended(_)) => {
+                    transaction.is_none() && pos.attempts.iter().any(|one| one.state == A::Declined)
+                }
+                _ => false,
+            },
             // An approval that comes late is reversed once more.
             PosStatus::Reversed => {
                 matches!(attempt, Some(A::Reversed(_)))
@@ -202,21 +209,26 @@ pub(super) fn transaction_is_consistent(
         };
         let is_approved = matches!(transaction.state, T::Confirming | T::Approved | T::Voided);
         let is_undone = matches!(transaction.state, T::Reversing | T::Reversed);
-        if is_approved && (transaction.authorized.is_none() || transaction.host.is_none()) {
+        // A person may know better than the acquirer's words.
+        let is_resolved = transaction.resolution.is_some();
+        if is_approved && transaction.authorized.is_none() {
+            report("holds no approved amount");
+        }
+        if is_approved && transaction.host.is_none() && !is_resolved {
             report("holds no approval");
         }
-        if !is_approved && !is_undone && transaction.authorized.is_some() {
+        if !is_approved && !is_undone && transaction.authorized.is_some() && !is_resolved {
             report("holds an approval");
         }
-        if !is_undone && transaction.reversal.is_some() {
+        if !is_undone && transaction.reversal.is_some() && !is_resolved {
             report("holds a reversal");
         }
-        if transaction.state == T::Reversed
-            && transaction
-                .reversal
-                .is_none_or(|reversal| reversal.done_at.is_none())
-        {
+        let is_done = transaction.reversal.map(|one| one.done_at.is_some());
+        if transaction.state == T::Reversed && is_done != Some(true) {
             report("its reversal was never acknowledged");
+        }
+        if is_resolved && transaction.state != T::Reversing && is_done == Some(false) {
+            report("was resolved and its reversal goes on");
         }
         if transaction.intent.is_some() && transaction.state != T::Approved {
             report("something else is asked of the acquirer");

@@ -43,6 +43,7 @@ pub(super) fn open_work_is_marked(_: MerchantId, holdings: &Holdings, found: &mu
     let pos = pos.filter(|pos| pos.stage != Stage::Closed);
     let transactions = holdings.transactions.values();
     let jobs = holdings.print_jobs.values();
+    let faults = holdings.faults.values();
     let open: BTreeSet<OpenWork> = pos
         .map(|pos| OpenWork::Pos(pos.id))
         .chain(
@@ -53,6 +54,11 @@ pub(super) fn open_work_is_marked(_: MerchantId, holdings: &Holdings, found: &mu
         .chain(
             jobs.filter(|job| !job.state.is_final())
                 .map(|job| OpenWork::Print(job.id)),
+        )
+        .chain(
+            faults
+                .filter(|fault| fault.is_armed())
+                .map(|fault| OpenWork::Fault(fault.id)),
         )
         .collect();
     for work in open.difference(&holdings.open) {
@@ -158,8 +164,10 @@ pub(super) fn cancel_has_true_verdict(
             Some(Verdict::Canceled) => matches!(status, PosStatus::Canceled | PosStatus::Failed),
             Some(Verdict::TooLateApproved) => status == PosStatus::Approved,
             Some(Verdict::TooLateDeclined) => status == PosStatus::Declined,
+            // What a person says may differ from what the engine had decided to do.
             Some(Verdict::TooLateReversed) => {
                 matches!(status, PosStatus::Reversed | PosStatus::InDoubt)
+                    || transaction.is_some_and(|one| one.resolution.is_some())
             }
             Some(Verdict::TooLateVoided) => {
                 transaction.is_some_and(|one| one.state == TransactionState::Voided)

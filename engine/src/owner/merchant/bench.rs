@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use protocol::id::{AttemptId, JournalId, MerchantId, PosTransactionId, TerminalId};
-use protocol::link::{CardReport, ChipOutcome, Completion, PosKind, ToAgent, ToEngine};
+use protocol::link::{AttemptEnd, CardReport, ChipOutcome, Completion, PosKind, ToAgent, ToEngine};
 use protocol::money::Money;
 use uuid::Uuid;
 
@@ -286,12 +286,22 @@ impl Bench {
     }
 
     pub(super) fn completed(&mut self, pos_id: PosTransactionId, chip: ChipOutcome) {
+        self.completed_for(pos_id, chip, None);
+    }
+
+    pub(super) fn completed_for(
+        &mut self,
+        pos_id: PosTransactionId,
+        chip: ChipOutcome,
+        cause: Option<AttemptEnd>,
+    ) {
         let attempt_id = self.attempt(pos_id);
         let completion = Completion {
             pos_id,
             attempt_id,
             chip,
             data: Vec::new(),
+            cause,
         };
         self.said(ToEngine::Completed(completion));
     }

@@ -43,6 +43,8 @@ impl MerchantOwner {
         for report in &prints {
             self.print_reported(work, terminal_id, report)?;
         }
+        // The welcome has acknowledged these, and what was on the former link is in the hello.
+        self.prints_reported.remove(&terminal_id);
         let known: BTreeSet<PosTransactionId> = open.iter().map(|digest| digest.pos_id).collect();
         for digest in open {
             self.reconcile(work, terminal_id, digest)?;

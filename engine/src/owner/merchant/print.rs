@@ -16,6 +16,13 @@ use super::{Decided, MerchantOwner, MerchantWork};
 use crate::owner::key;
 use crate::owner::request::{Answer, PrintReceipt};
 
+/// Ends of jobs that one command acknowledges. Arbitrary, bounded: a frame holds many times that.
+const KNOWN_PER_COMMAND_MAX: usize = 64;
+
+/// Ends that one link has reported and that are yet to be acknowledged. Arbitrary, bounded: a till
+/// has a few; what does not fit is acknowledged by the next welcome.
+const REPORTED_MAX: usize = 1_024;
+
 impl MerchantOwner {
     pub(super) fn print_receipt(
         &mut self,
@@ -133,12 +140,17 @@ impl MerchantOwner {
         key::copy_mark(self.id(), transaction.pos_id, &version)
     }
 
-    pub(super) fn send_print(&self, work: &mut MerchantWork<'_>, job: &PrintJob) {
+    pub(super) fn send_print(&mut self, work: &mut MerchantWork<'_>, job: &PrintJob) {
         if let Some(receipt) = job.receipt.clone() {
+            let reported = self.prints_reported.entry(job.terminal_id).or_default();
+            let known: Vec<PrintJobId> = std::iter::from_fn(|| reported.pop_first())
+                .take(KNOWN_PER_COMMAND_MAX)
+                .collect();
             let command = PrintCommand {
                 job_id: job.id,
                 receipt,
                 open_drawer: false,
+                known,
             };
             self.send(work, job.terminal_id, ToAgent::Print(Box::new(command)));
         }
@@ -169,6 +181,13 @@ impl MerchantOwner {
         terminal_id: TerminalId,
         report: &PrintReport,
     ) -> Decided {
+        if report.state.is_final() {
+            // Said with the next job, once the commit of this report is durable.
+            let reported = self.prints_reported.entry(terminal_id).or_default();
+            if reported.len() < REPORTED_MAX {
+                reported.insert(report.job_id);
+            }
+        }
         let Some(mut job) = self.prints.get(&report.job_id).cloned() else {
             return Ok(());
         };

@@ -36,6 +36,11 @@ impl MerchantOwner {
             let state = "in_doubt after its POS transaction ended without it";
             return Ok(Rejection::TransactionState { id, state }.into());
         }
+        if transaction.authorized.is_some() && resolve.outcome == ResolutionOutcome::NeverAuthorized
+        {
+            let state = "in_doubt after an approval";
+            return Ok(Rejection::TransactionState { id, state }.into());
+        }
         tracing::warn!(
             transaction_id = %transaction.id,
             outcome = resolve.outcome.code(),
@@ -77,6 +82,10 @@ impl MerchantOwner {
         outcome: ResolutionOutcome,
     ) {
         let reason = Reason::OperatorResolved;
+        // What a cancel was told while nobody knew is replaced by what has come true.
+        if let Some(cancel) = &mut pos.cancel {
+            cancel.verdict = None;
+        }
         let status = match outcome {
             ResolutionOutcome::ReversedByAcquirer => PosStatus::Reversed,
             ResolutionOutcome::Stands => {

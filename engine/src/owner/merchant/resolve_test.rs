@@ -181,6 +181,27 @@ fn only_what_is_in_doubt_can_be_resolved() {
 }
 
 #[test]
+fn what_was_approved_was_not_never_authorized() {
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.tap(pos_id);
+    bench.host(pos_id, approval());
+    bench.completed(pos_id, ChipOutcome::Aborted);
+    let transaction_id = bench.transaction_of(pos_id).id;
+    let refused = bench.ask(None, resolve(transaction_id, O::NeverAuthorized));
+    assert!(matches!(
+        refused,
+        Some(Err(Rejection::TransactionState { .. }))
+    ));
+    bench
+        .ask(None, resolve(transaction_id, O::Stands))
+        .unwrap()
+        .unwrap();
+    assert_eq!(bench.pos(pos_id).status(), PosStatus::Approved);
+}
+
+#[test]
 fn a_word_against_it_is_shown_and_never_applied() {
     let approved = || AcquirerAnswer::Authorization(approval());
     let declined = || AcquirerAnswer::Authorization(decline());

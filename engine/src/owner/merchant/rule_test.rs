@@ -1,7 +1,10 @@
 //! Rules of a merchant's owner that the table of transitions does not show.
 
-use protocol::id::{JournalId, PairingCodeId};
-use protocol::link::{AttemptEnd, ChipOutcome, Digest, DigestState, PosStatus, ToAgent, ToEngine};
+use protocol::id::{JournalId, PairingCodeId, PrintJobId};
+use protocol::link::{
+    AttemptEnd, ChipOutcome, Digest, DigestState, PosStatus, PrintReport, PrintState, ToAgent,
+    ToEngine,
+};
 use uuid::Uuid;
 
 use super::bench::{Bench, LATEST, T0, approval, decline, euros};
@@ -492,6 +495,43 @@ fn a_cancel_during_authorization_gets_the_verdict_of_the_outcome() {
 }
 
 #[test]
+fn who_breaks_off_a_card_that_was_sent_is_told_apart() {
+    for (cause, reason) in [
+        (None, Reason::CardRemoved),
+        (Some(AttemptEnd::CardRemoved), Reason::CardRemoved),
+        (Some(AttemptEnd::CashierCanceled), Reason::CashierCanceled),
+        (Some(AttemptEnd::Stopped), Reason::CashierCanceled),
+        (Some(AttemptEnd::ReaderFault), Reason::ReaderFault),
+        (Some(AttemptEnd::CustomerTimeout), Reason::NotConfirmed),
+        (Some(AttemptEnd::AgentRestarted), Reason::TerminalRestarted),
+        (Some(AttemptEnd::LinkLost), Reason::TerminalUnreachable),
+    ] {
+        for is_approved in [false, true] {
+            let mut bench = Bench::new();
+            let pos_id = bench.start(false);
+            bench.said(ToEngine::Accept { pos_id });
+            bench.tap(pos_id);
+            if is_approved {
+                bench.host(pos_id, approval());
+            }
+            bench.completed_for(pos_id, ChipOutcome::Aborted, cause);
+            assert_eq!(bench.pos(pos_id).status(), PosStatus::InDoubt);
+            let transaction_id = bench.transaction_of(pos_id).id;
+            bench.input(MerchantInput::Acquirer {
+                transaction_id,
+                sending: LATEST,
+                answer: AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
+            });
+            let pos = bench.pos(pos_id);
+            assert_eq!(
+                (pos.status(), pos.reason()),
+                (PosStatus::Reversed, Some(reason))
+            );
+        }
+    }
+}
+
+#[test]
 fn a_cancel_after_approval_can_void() {
     let mut bench = Bench::new();
     let pos_id = bench.approved();
@@ -731,6 +771,45 @@ fn receipts_print_after_approval_and_reprints_say_duplicate() {
             .all(|(duplicate, text)| *duplicate && text.contains("DUPLICATE"))
     );
     assert_eq!(again.len(), 1);
+}
+
+/// A link of weeks: what the till must remember of past prints does not grow.
+#[test]
+fn ends_of_prints_are_acknowledged_with_the_next_job() {
+    let mut bench = Bench::new();
+    let jobs = |bench: &Bench| -> Vec<(PrintJobId, Vec<PrintJobId>)> {
+        let command = |message| match message {
+            ToAgent::Print(command) => Some((command.job_id, command.known)),
+            _ => None,
+        };
+        bench.sent().into_iter().filter_map(command).collect()
+    };
+    let printed = |bench: &mut Bench, job_id| {
+        bench.said(ToEngine::Print(PrintReport {
+            job_id,
+            state: PrintState::Printed,
+        }));
+    };
+    bench.approved();
+    let first = jobs(&bench);
+    assert!(first.iter().all(|(_, known)| known.is_empty()));
+    bench.effects.clear();
+    // Said twice by a till that was not sure, and once about a job of nobody.
+    for (job_id, _) in &first {
+        printed(&mut bench, *job_id);
+    }
+    printed(&mut bench, first[0].0);
+    bench.approved();
+    let second = jobs(&bench);
+    let acknowledged: Vec<PrintJobId> =
+        second.iter().flat_map(|(_, known)| known.clone()).collect();
+    assert_eq!(acknowledged, [first[0].0, first[1].0]);
+    // A new link: its welcome acknowledges what its hello says, and nothing is said twice.
+    printed(&mut bench, second[0].0);
+    bench.effects.clear();
+    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    bench.approved();
+    assert!(jobs(&bench).iter().all(|(_, known)| known.is_empty()));
 }
 
 #[test]

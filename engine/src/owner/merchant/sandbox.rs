@@ -24,8 +24,12 @@ use crate::owner::request::Answer;
 /// Why a fault is refused that only the operator of the engine can allow.
 const RESTART_NOT_ALLOWED: &str = "engine_restart_not_allowed";
 
-/// The simulated reader's words for waiting for a card.
-const WAITING_PHASES: [&str; 2] = ["polling", "inserting"];
+/// Why a fault is refused that happens at a till or on its link.
+const TERMINAL_OFFLINE: &str = "terminal_offline";
+
+/// The simulated reader's word for waiting for any card. While it looks only into the slot, for a
+/// card that was left there, a card that comes would be taken for that one.
+const WAITING_PHASE: &str = "polling";
 
 /// Something that goes wrong on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,8 +126,13 @@ impl MerchantOwner {
                 pos_id: None,
                 transaction_id: None,
             };
-            fault = self.fire(work, fault, met);
-            self.cause(work, &fault, met);
+            fault = match self.impediment(&fault, terminal_id) {
+                Some(why) => self.refuse(work, fault, why),
+                None => {
+                    self.cause(work, &fault, met);
+                    self.fire(work, fault, met)
+                }
+            };
         }
         let resource = fault.id.to_string();
         Ok(Outcome::Done(Answer::FaultArmed(Box::new(fault)), resource))
@@ -229,8 +238,8 @@ impl MerchantOwner {
             .collect();
         let mut effect = Some(effect);
         for fault in due {
-            if self.sandbox.may(&fault.kind).is_err() {
-                self.refuse_restart(work, fault);
+            if let Some(why) = self.impediment(&fault, met.terminal_id) {
+                self.refuse(work, fault, why);
                 continue;
             }
             // A terminal that is told to read a card must hear of it before the card comes.
@@ -286,10 +295,23 @@ impl MerchantOwner {
         fault
     }
 
-    /// The operator has forbidden meanwhile what was allowed when the fault was armed.
-    fn refuse_restart(&mut self, work: &mut MerchantWork<'_>, mut fault: Fault) {
-        fault.end(State::Refused(RESTART_NOT_ALLOWED.to_owned()), work.now);
-        self.save_fault(work, "sandbox_fault.refused", fault);
+    fn refuse(&mut self, work: &mut MerchantWork<'_>, mut fault: Fault, why: &str) -> Fault {
+        fault.end(State::Refused(why.to_owned()), work.now);
+        self.save_fault(work, "sandbox_fault.refused", fault.clone());
+        fault
+    }
+
+    /// Why a fault cannot happen now, if it cannot: the operator has forbidden meanwhile what was
+    /// allowed when it was armed, or there is no link to cut and no till to ask.
+    fn impediment(&self, fault: &Fault, terminal_id: TerminalId) -> Option<&'static str> {
+        let needs_link = matches!(fault.kind, Kind::LinkCut { .. } | Kind::Device(_));
+        if self.sandbox.may(&fault.kind).is_err() {
+            Some(RESTART_NOT_ALLOWED)
+        } else if needs_link && !self.links.contains(&terminal_id) {
+            Some(TERMINAL_OFFLINE)
+        } else {
+            None
+        }
     }
 
     fn save_fault(&mut self, work: &mut MerchantWork<'_>, event: &str, fault: Fault) {
@@ -397,13 +419,15 @@ fn command(fault_id: FaultId, act: &DeviceAct, moment: Moment) -> SimulatorComma
     };
     let is_card = matches!(act, DeviceAct::CardPresented { .. });
     let waits = device == "reader" && (is_card || moment == Moment::AwaitingCard);
-    let phases: &[&str] = if waits { &WAITING_PHASES } else { &[] };
     SimulatorCommand {
         fault_id,
         device: device.to_owned(),
         command: command.to_owned(),
         arguments,
-        wait_for: phases.iter().map(|&phase| phase.to_owned()).collect(),
+        wait_for: waits
+            .then(|| WAITING_PHASE.to_owned())
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -67,6 +67,7 @@ fn pull(bench: &mut Bench, pos_id: PosTransactionId, trigger: Trigger) {
         attempt_id,
         chip,
         data: Vec::new(),
+        cause: None,
     };
     let end = |end| ToEngine::AttemptEnded {
         pos_id,

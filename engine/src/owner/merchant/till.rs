@@ -308,7 +308,8 @@ impl MerchantOwner {
                 self.reverse_confirming(work, pos, Reason::ChipDeclined, &completion.data)
             }
             (Stage::Confirming | Stage::Authorizing, _, ChipOutcome::Aborted) => {
-                self.reverse_confirming(work, pos, Reason::CardRemoved, &completion.data)
+                let reason = abort_reason(completion.cause);
+                self.reverse_confirming(work, pos, reason, &completion.data)
             }
             (Stage::AwaitingCard, AttemptState::Declined, _) => {
                 if self.may_try_again(&pos, work.now) {
@@ -413,6 +414,18 @@ const fn reason_of(end: AttemptEnd) -> Reason {
         AttemptEnd::OfflineNotAllowed => Reason::OfflineNotAllowed,
         AttemptEnd::AgentRestarted => Reason::TerminalRestarted,
         AttemptEnd::LinkLost => Reason::TerminalUnreachable,
+    }
+}
+
+/// Why the chip's word is missing. Agents that do not say were mostly left by the card.
+const fn abort_reason(cause: Option<AttemptEnd>) -> Reason {
+    match cause {
+        None => Reason::CardRemoved,
+        // What the engine stops has been decided before: somebody canceled at the reader itself.
+        Some(AttemptEnd::Stopped) => Reason::CashierCanceled,
+        // The reader gave up waiting for a card that was there.
+        Some(AttemptEnd::CustomerTimeout) => Reason::NotConfirmed,
+        Some(end) => reason_of(end),
     }
 }
 

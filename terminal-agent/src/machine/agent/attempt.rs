@@ -181,6 +181,15 @@ impl Agent {
         }
     }
 
+    /// Whether the event ends or answers a card read that nobody waits for.
+    pub(super) const fn is_of_nobody(&self, event: &ReaderEvent) -> bool {
+        let is_of_a_read = matches!(
+            event,
+            ReaderEvent::CardData { .. } | ReaderEvent::ChipFinal { .. } | ReaderEvent::Ended(_)
+        );
+        is_of_a_read && self.reader.holder.is_none()
+    }
+
     fn holder_pos_id(&self) -> Option<PosTransactionId> {
         let holder = self.reader.holder?;
         self.works
@@ -273,7 +282,12 @@ impl Agent {
             }
             // The chip did not wait for the acquirer's answer.
             Phase::Sent { attempt_id, .. } => {
-                self.complete(now_ms, pos_id, attempt_id, ChipOutcome::Aborted, data);
+                let cause = if is_approved {
+                    AttemptEnd::OfflineNotAllowed
+                } else {
+                    AttemptEnd::CardUnusable
+                };
+                self.abort(now_ms, pos_id, attempt_id, cause, data);
             }
             Phase::Waiting | Phase::Tip { .. } | Phase::Starting { .. } | Phase::Agreed => {}
         }
@@ -291,18 +305,12 @@ impl Agent {
             Phase::Reading { grant, .. } => {
                 self.end_attempt(now_ms, pos_id, Some(grant.attempt_id), end);
             }
-            Phase::Sent { attempt_id, .. } => {
-                self.complete(now_ms, pos_id, attempt_id, ChipOutcome::Aborted, Vec::new());
-            }
             Phase::Chip {
                 attempt_id,
-                decision,
-            } => {
-                let chip = match decision {
-                    HostDecision::Declined => ChipOutcome::Refused,
-                    HostDecision::Approved | HostDecision::Unreachable => ChipOutcome::Aborted,
-                };
-                self.complete(now_ms, pos_id, attempt_id, chip, Vec::new());
+                decision: HostDecision::Declined,
+            } => self.complete(now_ms, pos_id, attempt_id, ChipOutcome::Refused, Vec::new()),
+            Phase::Sent { attempt_id, .. } | Phase::Chip { attempt_id, .. } => {
+                self.abort(now_ms, pos_id, attempt_id, end, Vec::new());
             }
             Phase::Waiting | Phase::Tip { .. } | Phase::Starting { .. } | Phase::Agreed => {}
         }
@@ -364,7 +372,8 @@ impl Agent {
         }
         if digest.state == DigestState::Lost {
             let (pos_id, attempt_id) = (answer.pos_id, answer.attempt_id);
-            self.complete(now_ms, pos_id, attempt_id, ChipOutcome::Aborted, Vec::new());
+            let cause = AttemptEnd::AgentRestarted;
+            self.abort(now_ms, pos_id, attempt_id, cause, Vec::new());
         } else {
             self.restate(now_ms, answer.pos_id);
         }
@@ -383,7 +392,7 @@ impl Agent {
                 self.end_attempt(now_ms, pos_id, Some(grant.attempt_id), end);
             }
             Phase::Sent { attempt_id, .. } | Phase::Chip { attempt_id, .. } => {
-                self.complete(now_ms, pos_id, attempt_id, ChipOutcome::Aborted, Vec::new());
+                self.abort(now_ms, pos_id, attempt_id, end, Vec::new());
             }
             Phase::Agreed => {}
         }
@@ -429,6 +438,37 @@ impl Agent {
         chip: ChipOutcome,
         data: Vec<u8>,
     ) {
+        let completion = Completion {
+            pos_id,
+            attempt_id,
+            chip,
+            data,
+            cause: None,
+        };
+        self.completed(now_ms, completion);
+    }
+
+    /// The card side is over without the chip's word.
+    fn abort(
+        &mut self,
+        now_ms: u64,
+        pos_id: PosTransactionId,
+        attempt_id: AttemptId,
+        cause: AttemptEnd,
+        data: Vec<u8>,
+    ) {
+        let completion = Completion {
+            pos_id,
+            attempt_id,
+            chip: ChipOutcome::Aborted,
+            data,
+            cause: Some(cause),
+        };
+        self.completed(now_ms, completion);
+    }
+
+    fn completed(&mut self, now_ms: u64, completion: Completion) {
+        let (pos_id, chip) = (completion.pos_id, completion.chip);
         if let Some(work) = self.works.get_mut(&pos_id) {
             work.last_word_ms = Some(now_ms);
             work.phase = match chip {
@@ -436,12 +476,6 @@ impl Agent {
                 ChipOutcome::Refused | ChipOutcome::Aborted => Phase::Waiting,
             };
         }
-        let completion = Completion {
-            pos_id,
-            attempt_id,
-            chip,
-            data,
-        };
         self.persist(JournalEntry::Completed(completion.clone()));
         self.send(ToEngine::Completed(completion));
         self.show(match chip {

@@ -51,6 +51,7 @@ impl PrintSide {
 impl Agent {
     pub(super) fn print(&mut self, command: PrintCommand) {
         let job_id = command.job_id;
+        self.forget_prints(&command.known);
         if let Some(state) = self.print_state(job_id) {
             self.send(ToEngine::Print(PrintReport { job_id, state }));
             return;
@@ -70,6 +71,15 @@ impl Agent {
             if is_waiting {
                 let state = self.printer.held();
                 self.send(ToEngine::Print(PrintReport { job_id, state }));
+            }
+        }
+    }
+
+    /// The engine has the ends of these jobs durably, and never sends them again.
+    fn forget_prints(&mut self, known: &[PrintJobId]) {
+        for job_id in known {
+            if matches!(self.journal.print(*job_id), Some(PrintRecord::Ended(_))) {
+                self.persist(JournalEntry::PrintKnown { job_id: *job_id });
             }
         }
     }

@@ -207,6 +207,7 @@ impl Till {
                     entries: vec![],
                 },
                 open_drawer: false,
+                known: second.parse().map(job).into_iter().collect(),
             }))),
             "answer" => message(ToAgent::Answer {
                 request_id: req(number),
@@ -322,7 +323,7 @@ fn concluded(number: u128, status: &str) -> Concluded {
 fn name(entry: &JournalEntry) -> String {
     match entry {
         JournalEntry::Ended { end, .. } => format!("ended {end:?}"),
-        JournalEntry::Completed(Completion { chip, .. }) => format!("completed {chip:?}"),
+        JournalEntry::Completed(completion) => format!("completed {}", chip(completion)),
         JournalEntry::PrintEnded { state, .. } => format!("print ended {state:?}"),
         other => {
             let text = format!("{other:?}");
@@ -371,7 +372,7 @@ fn said(message: &ToEngine) -> String {
         ToEngine::TipChosen { choice, .. } => format!("tip {choice:?}"),
         ToEngine::Card(report) => format!("card {}", report.amount.minor()),
         ToEngine::AttemptEnded { end, .. } => format!("ended {end:?}"),
-        ToEngine::Completed(completion) => format!("completed {:?}", completion.chip),
+        ToEngine::Completed(completion) => format!("completed {}", chip(completion)),
         ToEngine::Print(report) => format!("print {:?}", report.state),
         ToEngine::Request { request_id, .. } => {
             format!("request {}", request_id.uuid().as_u128())
@@ -380,6 +381,14 @@ fn said(message: &ToEngine) -> String {
         ToEngine::Ping => "ping".to_owned(),
         ToEngine::Pong => "pong".to_owned(),
         ToEngine::Simulated { .. } => "simulated".to_owned(),
+    }
+}
+
+/// What the chip said, or why it said nothing.
+fn chip(completion: &Completion) -> String {
+    match completion.cause {
+        Some(cause) => format!("{:?} {cause:?}", completion.chip),
+        None => format!("{:?}", completion.chip),
     }
 }
 
@@ -551,7 +560,7 @@ fn a_chip_sale() {
                 (
                     4_000,
                     "reader removed",
-                    "persist completed Aborted; send completed Aborted",
+                    "persist completed Aborted CardRemoved; send completed Aborted CardRemoved",
                 ),
             ],
         ),
@@ -561,9 +570,9 @@ fn a_chip_sale() {
                 (
                     3_000,
                     "reader removed",
-                    "persist completed Aborted; send completed Aborted",
+                    "persist completed Aborted CardRemoved; send completed Aborted CardRemoved",
                 ),
-                (4_000, "host 1 yes", "send completed Aborted"),
+                (4_000, "host 1 yes", "send completed Aborted CardRemoved"),
             ],
         ),
         (
@@ -571,7 +580,7 @@ fn a_chip_sale() {
             vec![(
                 3_000,
                 "unready",
-                "persist completed Aborted; send completed Aborted",
+                "persist completed Aborted ReaderFault; send completed Aborted ReaderFault",
             )],
         ),
         (
@@ -579,7 +588,7 @@ fn a_chip_sale() {
             vec![(
                 3_000,
                 "key cancel",
-                "reader Cancel; persist completed Aborted; send completed Aborted; done",
+                "reader Cancel; persist completed Aborted CashierCanceled; send completed Aborted CashierCanceled; done",
             )],
         ),
         (
@@ -587,7 +596,7 @@ fn a_chip_sale() {
             vec![(
                 3_000,
                 "stop 1",
-                "reader Cancel; persist completed Aborted; send completed Aborted",
+                "reader Cancel; persist completed Aborted Stopped; send completed Aborted Stopped",
             )],
         ),
         (
@@ -860,8 +869,12 @@ fn the_link_breaks() {
         &[
             (3_000, "down", ""),
             (4_000, "connecting", "hello [1 Sent] []"),
-            (4_001, "reader removed", "persist completed Aborted"),
-            (4_002, "welcome", "send completed Aborted"),
+            (
+                4_001,
+                "reader removed",
+                "persist completed Aborted CardRemoved",
+            ),
+            (4_002, "welcome", "send completed Aborted CardRemoved"),
         ],
     );
     check(
@@ -898,7 +911,7 @@ fn the_agent_restarts() {
                 (
                     1,
                     "host 1 yes",
-                    "persist completed Aborted; send completed Aborted",
+                    "persist completed Aborted AgentRestarted; send completed Aborted AgentRestarted",
                 ),
             ],
         ),
@@ -1140,6 +1153,27 @@ fn prints() {
         ],
     );
     check(
+        "an end that the engine knows is forgotten; one that it does not know is not",
+        UP,
+        &[
+            (0, "print 1", given),
+            (1, "begins 1", begins),
+            (2, "print 2 1", r#"send print Queued { held_by: "" }"#),
+            (
+                3,
+                "printed 1",
+                "persist print ended Printed; send print Printed; printer 2; send print Queued { held_by: \"\" }",
+            ),
+            (
+                4,
+                "print 3 1",
+                r#"persist printknown; send print Queued { held_by: "" }"#,
+            ),
+            (5, "print 3 1", r#"send print Queued { held_by: "" }"#),
+            (6, "connecting", "hello [] []"),
+        ],
+    );
+    check(
         "nothing begins while the printer is not there",
         UP,
         &[
@@ -1164,6 +1198,25 @@ fn prints() {
             (2, "begins 1", begins),
         ],
     );
+}
+
+/// Found by `the_rules_hold_in_any_order`.
+#[test]
+fn a_late_word_of_the_reader_does_not_meet_the_next_attempt() {
+    for late in ["final yes", "tap", "reader timeout", "reader canceled"] {
+        check(
+            "it came before the reader was touched",
+            UP,
+            &[
+                (0, "offer 1", "persist accepted; send accept"),
+                (0, "disk slow", ""),
+                (0, "go 1 2", "persist intent"),
+                (0, late, ""),
+                (0, "disk done", "reader start 60000"),
+                (1, "go 1 1", "send reject Busy"),
+            ],
+        );
+    }
 }
 
 #[test]

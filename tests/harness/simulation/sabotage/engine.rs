@@ -328,6 +328,7 @@ impl World {
                     pos_id: answer.pos_id,
                     attempt_id: answer.attempt_id,
                     chip: ChipOutcome::Agreed,
+                    cause: None,
                     data: Vec::new(),
                 };
                 let event = TerminalEvent::Said(ToEngine::Completed(completion));
