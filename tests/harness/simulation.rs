@@ -46,6 +46,7 @@ pub mod rows;
 pub mod sabotage;
 pub mod shrink;
 pub mod staff;
+pub mod summary;
 pub mod till;
 pub mod trouble;
 pub mod twins;
@@ -56,6 +57,7 @@ pub mod world;
 pub use checker::Violation;
 pub use ending::Report;
 pub use sabotage::{CASES, Case, Sabotage};
+pub use summary::Summary;
 pub use world::{Setup, World};
 
 /// Runs one seed to its end.

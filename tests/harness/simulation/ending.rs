@@ -34,6 +34,10 @@ pub struct Report {
     pub authorizations: u64,
     /// Replayed answers.
     pub replays: u64,
+    /// Callers that were turned away at a door.
+    pub turned_away: u64,
+    /// Pieces of paper that came out of printers.
+    pub papers: u64,
     /// Strikes by fault.
     pub faults: BTreeMap<&'static str, u64>,
     /// How many requests and faults there were, also of those that were left out.
@@ -138,6 +142,8 @@ impl World {
             outcomes,
             authorizations: self.authorizations,
             replays: self.replays,
+            turned_away: self.turned_away,
+            papers: self.tills.iter().map(|till| till.printer.papers).sum(),
             faults: faults.collect(),
             choices: self.plan.choices(),
         }

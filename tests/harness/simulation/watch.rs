@@ -141,7 +141,13 @@ impl World {
                 self.is_committed(grant.pos_id, |pos| pos.attempt(grant.attempt_id).is_some())
             }
             ToAgent::HostAnswer(answer) if answer.decision == HostDecision::Approved => {
-                self.is_committed(answer.pos_id, |pos| pos.approved.is_some())
+                // A reversal that was decided together with it takes the approval back.
+                let is_undone = |pos: &PosTransaction| {
+                    matches!(pos.status(), PosStatus::InDoubt | PosStatus::Reversed)
+                };
+                self.is_committed(answer.pos_id, |pos| {
+                    pos.approved.is_some() || is_undone(pos)
+                })
             }
             ToAgent::Concluded(concluded) => {
                 // Before the model, whose word is about the same.
