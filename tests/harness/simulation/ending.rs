@@ -49,7 +49,6 @@ impl World {
     pub(super) fn look(&mut self) {
         self.check_somebody_asks();
         self.check(self.every_request_is_answered());
-        self.inspect();
         match self.open_end() {
             None => {
                 self.is_converged = true;
@@ -63,6 +62,7 @@ impl World {
                     let host = self.acquirer.line.host();
                     self.check(rule(&self.history, host));
                 }
+                self.inspect();
             }
             Some(_) if self.now_ms < HEALING_MS_MAX => {
                 self.queue.push(self.now_ms + 2_000, Event::Looks);
@@ -72,7 +72,7 @@ impl World {
     }
 
     /// Whatever is stored keeps every invariant of the engine.
-    fn inspect(&mut self) {
+    pub(super) fn inspect(&mut self) {
         let store = &self.engine.store;
         let rows = store.scan(&[], None, usize::MAX).unwrap_or_default();
         for broken in inspect(rows) {

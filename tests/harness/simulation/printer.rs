@@ -176,6 +176,7 @@ impl World {
                     self.queue.push(self.now_ms + SERIAL_MS, event);
                 }
                 MachineOutput::JobReport { job_id, state } => {
+                    let state = self.lie_about_print(state);
                     self.note(|| format!("till {number} printer: {job_id} is {state:?}"));
                     let paper = &self.tills[number].printer.paper;
                     self.check(paper.agrees(job_id, state));

@@ -31,6 +31,7 @@ impl World {
         self.engine.up_since_ms = Some(self.now_ms);
         self.engine.clock = Some((self.now_ms, Slewed::at(self.wall_now().0)));
         self.check(self.check_start());
+        self.inspect();
         self.load_access();
         for merchant in 0..self.engine.merchants.len() {
             self.load(merchant);

@@ -9,6 +9,7 @@ use protocol::link::{
 use terminal_agent::machine::agent::Input;
 
 use super::event::Event;
+use super::fault::Fault;
 use super::world::World;
 
 /// How long each step of the handshake may take.
@@ -60,6 +61,11 @@ impl World {
         }
         self.forget_connections();
         let socket = self.engine.is_up.then(|| self.connect(number));
+        if let Some(socket) = socket
+            && self.plan.strikes(Fault::LinkOverlap, 15, &mut self.random)
+        {
+            self.delay_hello(socket);
+        }
         let now_ms = self.tills[number].local_ms(self.now_ms);
         let Some(process) = &mut self.tills[number].process else {
             return;

@@ -99,7 +99,9 @@ impl World {
             ..
         } = *setup;
         let mut random = Random::new(seed);
-        let plan = Plan::draw(&mut random, setup.without.clone());
+        let mut plan = Plan::draw(&mut random, setup.without.clone());
+        let needs = sabotage.map_or(&[][..], Sabotage::needs);
+        plan.switch_on(needs);
         // A short life of attempts makes the last moment frequent.
         let attempt_ms = *random.pick(&[8_000, 20_000, 60_000]);
         let limits = Limits {
