@@ -132,6 +132,8 @@ struct Link {
 #[derive(Debug, Default)]
 pub struct TerminalOwner {
     link: Option<Link>,
+    /// The newest hello, also after its link was lost: journal, boot and connection.
+    newest: Option<(JournalId, u64, u64)>,
     epoch: u64,
     welcomes_owed: u32,
     former: Option<(JournalId, Timestamp)>,
@@ -197,6 +199,7 @@ impl TerminalOwner {
                 if is_renewed {
                     self.is_duplicate = false;
                     self.former = None;
+                    self.newest = None;
                     self.till = None;
                 }
                 self.close_and_lose(now, out);
@@ -246,6 +249,7 @@ impl TerminalOwner {
             return;
         }
         self.close_and_lose(now, out);
+        self.newest = Some((hello.journal_id, hello.boot, hello.connection));
         self.epoch = self.epoch.saturating_add(1);
         self.welcomes_owed = self.welcomes_owed.saturating_add(1);
         self.heard_at = Some(now);
@@ -272,6 +276,13 @@ impl TerminalOwner {
         }
         if self.refuses_until.is_some_and(|until| now < until) {
             return Some(RefusedReason::Busy);
+        }
+        // What a till said on an earlier connection may come late, when the later one is lost again.
+        let is_late = self.newest.is_some_and(|(journal_id, boot, connection)| {
+            (journal_id, boot) == (hello.journal_id, hello.boot) && hello.connection < connection
+        });
+        if is_late {
+            return Some(RefusedReason::Stale);
         }
         let link = self.link.as_ref()?;
         if link.journal_id == hello.journal_id {
@@ -381,5 +392,43 @@ impl TerminalOwner {
             out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Down)));
             out.push(TerminalOutput::Status);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_hello_of_an_earlier_connection_is_refused_when_the_later_one_is_lost() {
+        let mut owner = TerminalOwner::default();
+        let mut hello = |owner: &mut TerminalOwner, connection| {
+            let mut out = Vec::new();
+            let hello = VerifiedHello {
+                socket: connection,
+                journal_id: JournalId::from_uuid(Uuid::from_u128(1)),
+                boot: 1,
+                connection,
+                open: Vec::new(),
+                prints: Vec::new(),
+                has_simulator: false,
+            };
+            owner.handle(
+                Timestamp(0),
+                TerminalInput::Hello(Box::new(hello)),
+                &mut out,
+            );
+            matches!(out.as_slice(), [TerminalOutput::Merchant(_)])
+        };
+        assert!(hello(&mut owner, 7));
+        owner.handle(
+            Timestamp(1),
+            TerminalInput::Closed { socket: 7 },
+            &mut Vec::new(),
+        );
+        assert!(!hello(&mut owner, 6), "said before connection 7");
+        assert!(hello(&mut owner, 8));
     }
 }
