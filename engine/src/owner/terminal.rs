@@ -22,6 +22,10 @@ const NO_SIMULATOR: &str = "not_supported";
 /// Why a device fault cannot be carried out: the terminal has no link.
 const OFFLINE: &str = "terminal_offline";
 
+/// How long an older hello can still be on its way after a newer one: the socket gives a hello up
+/// that does not come within ten seconds of its challenge.
+const HELLO_MS_MAX: u64 = 10_000;
+
 /// A hello whose signature has been verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedHello {
@@ -134,6 +138,8 @@ pub struct TerminalOwner {
     link: Option<Link>,
     epoch: u64,
     welcomes_owed: u32,
+    /// The hello that was taken last, with its boot and connection, and when.
+    newest: Option<(JournalId, (u64, u64), Timestamp)>,
     former: Option<(JournalId, Timestamp)>,
     is_duplicate: bool,
     since: Timestamp,
@@ -197,6 +203,7 @@ impl TerminalOwner {
                 if is_renewed {
                     self.is_duplicate = false;
                     self.former = None;
+                    self.newest = None;
                     self.till = None;
                 }
                 self.close_and_lose(now, out);
@@ -249,6 +256,7 @@ impl TerminalOwner {
         self.epoch = self.epoch.saturating_add(1);
         self.welcomes_owed = self.welcomes_owed.saturating_add(1);
         self.heard_at = Some(now);
+        self.newest = Some((hello.journal_id, (hello.boot, hello.connection), now));
         self.link = Some(Link {
             socket: hello.socket,
             boot: hello.boot,
@@ -273,6 +281,9 @@ impl TerminalOwner {
         if self.refuses_until.is_some_and(|until| now < until) {
             return Some(RefusedReason::Busy);
         }
+        if self.is_overtaken(now, hello) {
+            return Some(RefusedReason::Stale);
+        }
         let link = self.link.as_ref()?;
         if link.journal_id == hello.journal_id {
             let is_newer = (hello.boot, hello.connection) > (link.boot, link.connection);
@@ -284,6 +295,16 @@ impl TerminalOwner {
         self.former = Some((link.journal_id, now));
         self.is_duplicate = is_turn;
         is_turn.then_some(RefusedReason::DuplicateIdentity)
+    }
+
+    /// Whether a newer hello of the same installation came before this one, also when its link is
+    /// gone: what this one says of open work is no longer true.
+    fn is_overtaken(&self, now: Timestamp, hello: &VerifiedHello) -> bool {
+        self.newest.is_some_and(|(journal_id, number, at)| {
+            journal_id == hello.journal_id
+                && (hello.boot, hello.connection) <= number
+                && now.since_ms(at) < HELLO_MS_MAX
+        })
     }
 
     fn welcome(
@@ -381,5 +402,56 @@ impl TerminalOwner {
             out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Down)));
             out.push(TerminalOutput::Status);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const T0: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn hello(owner: &mut TerminalOwner, now: Timestamp, number: u64) -> Vec<TerminalOutput> {
+        let hello = VerifiedHello {
+            socket: number,
+            journal_id: JournalId::from_uuid(Uuid::from_u128(1)),
+            boot: 1,
+            connection: number,
+            has_simulator: false,
+            open: Vec::new(),
+            prints: Vec::new(),
+        };
+        let mut out = Vec::new();
+        owner.handle(now, TerminalInput::Hello(Box::new(hello)), &mut out);
+        out
+    }
+
+    #[test]
+    fn an_older_hello_is_stale_also_when_the_newer_link_is_gone() {
+        let stale = TerminalOutput::Refuse {
+            socket: 6,
+            reason: RefusedReason::Stale,
+        };
+        for closes in [false, true] {
+            let mut owner = TerminalOwner::default();
+            hello(&mut owner, T0, 7);
+            if closes {
+                let closed = TerminalInput::Closed { socket: 7 };
+                owner.handle(T0.plus_ms(1), closed, &mut Vec::new());
+            }
+            let out = hello(&mut owner, T0.plus_ms(HELLO_MS_MAX - 1), 6);
+            assert_eq!(out, [stale.clone()], "closes: {closes}");
+        }
+    }
+
+    #[test]
+    fn a_till_whose_count_began_again_is_heard_when_nothing_older_can_be_on_its_way() {
+        let mut owner = TerminalOwner::default();
+        hello(&mut owner, T0, 7);
+        let closed = TerminalInput::Closed { socket: 7 };
+        owner.handle(T0.plus_ms(1), closed, &mut Vec::new());
+        let out = hello(&mut owner, T0.plus_ms(HELLO_MS_MAX), 6);
+        assert!(matches!(out[..], [TerminalOutput::Merchant(_)]), "{out:?}");
     }
 }

@@ -330,7 +330,6 @@ impl World {
                     chip: ChipOutcome::Agreed,
                     cause: None,
                     data: Vec::new(),
-                    cause: None,
                 };
                 let event = TerminalEvent::Said(ToEngine::Completed(completion));
                 let input = MerchantInput::Terminal { terminal_id, event };
