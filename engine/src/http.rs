@@ -13,7 +13,8 @@ mod dispatch;
 mod envelope;
 mod form;
 pub mod idempotency;
-mod json;
+#[doc(hidden)]
+pub mod json;
 mod limiter;
 mod list;
 mod owners;

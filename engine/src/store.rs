@@ -25,6 +25,8 @@ mod frame;
 mod identity;
 mod log;
 pub mod memory;
+#[doc(hidden)]
+pub mod probe;
 mod queue;
 mod range;
 mod recovery;
@@ -37,6 +39,8 @@ mod verify;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use protocol::id::IncarnationId;
 
 pub use audit::{Audit, audit};
 pub use committer::Fatal;
@@ -270,6 +274,11 @@ pub trait Rows {
     /// # Errors
     /// [`ReadFault`] when the storage cannot be read.
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault>;
+
+    /// The life of this database: another after a restore. `None` where that means nothing.
+    fn incarnation(&self) -> Option<IncarnationId> {
+        None
+    }
 }
 
 /// A store: the log and its rows.

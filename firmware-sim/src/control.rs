@@ -84,7 +84,11 @@ pub async fn serve(stream: UnixStream, asked: mpsc::Sender<Asked>) -> io::Result
     }
 }
 
-fn parse(line: &[u8]) -> Result<ControlRequest, ControlError> {
+/// Reads one line.
+///
+/// # Errors
+/// [`ControlError::Malformed`].
+pub fn parse(line: &[u8]) -> Result<ControlRequest, ControlError> {
     serde_json::from_slice(line).map_err(|error| ControlError::Malformed {
         reason: error.to_string(),
     })

@@ -151,8 +151,8 @@ fn plain(line: &Line, columns: usize) -> String {
             };
             format!("{}{text}", " ".repeat(indent))
         }
-        Line::Qr(content) => format!("[QR] {content}"),
-        Line::Barcode(content) => format!("[BARCODE] {content}"),
+        Line::Qr(content) => format!("[QR] {}", printable(content)),
+        Line::Barcode(content) => format!("[BARCODE] {}", printable(content)),
     }
 }
 
@@ -197,6 +197,7 @@ fn lay_out_entry(entry: &Entry, columns: usize) -> Vec<Line> {
 fn field(label: &str, value: &str, is_bold: bool, columns: usize) -> Vec<Line> {
     let free = columns.saturating_sub(width(label).saturating_add(width(value)));
     if free > 0 {
+        let (label, value) = (printable(label), printable(value));
         return vec![left(format!("{label}{}{value}", " ".repeat(free)), is_bold)];
     }
     let mut lines = Vec::new();
@@ -227,14 +228,17 @@ fn width(text: &str) -> usize {
     text.chars().count()
 }
 
+/// Control characters become spaces: a name in a receipt must neither reach the printer as a
+/// command nor break the line of a text.
+fn printable(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).collect()
+}
+
 /// Breaks at spaces; a word longer than a line is broken where the line ends.
-/// Control characters become spaces: a name in a receipt must not reach the printer as a command.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(1);
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let clean = printable(text);
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in clean.split(' ').filter(|word| !word.is_empty()) {
@@ -301,6 +305,17 @@ mod tests {
         }])
         .text(32);
         assert_eq!(text, "a @b c\n");
+        // Fuzzing found the one-line form of a field and the codes, which let them through.
+        let content = "a\nb".to_owned();
+        let text = receipt(vec![
+            entry_field("a\u{1b}@", "b\nTOTAL"),
+            Entry::Qr {
+                content: content.clone(),
+            },
+            Entry::Barcode { content },
+        ])
+        .text(24);
+        assert_eq!(text, "a @              b TOTAL\n[QR] a b\n[BARCODE] a b\n");
     }
 
     proptest! {

@@ -5,6 +5,7 @@ mod check;
 mod crash;
 mod end_to_end;
 mod fsck;
+mod fuzz;
 mod hostile;
 mod http;
 mod power;

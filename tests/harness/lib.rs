@@ -3,6 +3,7 @@
 #![allow(clippy::missing_panics_doc, reason = "tests may panic")]
 
 pub mod api;
+pub mod fuzz;
 pub mod hand;
 pub mod power;
 pub mod programs;

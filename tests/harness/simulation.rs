@@ -60,6 +60,8 @@ pub use sabotage::{CASES, Case, Sabotage};
 pub use summary::Summary;
 pub use world::{Setup, World};
 
+use ::engine::store::Rows;
+
 /// Runs one seed to its end.
 pub fn run(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Report {
     replay(&Setup {
@@ -67,6 +69,15 @@ pub fn run(seed: u64, sabotage: Option<Sabotage>, is_verbose: bool) -> Report {
         is_verbose,
         ..Setup::new(seed)
     })
+}
+
+/// Values of the rows of one key space that a seed's world leaves in its store, for fuzz targets.
+pub fn rows_left(seed: u64, space: u8) -> Vec<Vec<u8>> {
+    let world = World::new(&Setup::new(seed));
+    let store = std::sync::Arc::clone(&world.engine.store);
+    drop(world.run());
+    let rows = store.scan(&[space], None, 1_000).unwrap_or_default();
+    rows.into_iter().map(|(_, value)| value).collect()
 }
 
 /// Runs a world to its end.

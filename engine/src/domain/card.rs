@@ -237,12 +237,19 @@ fn masked_number(read: &CardRead<'_>) -> Option<String> {
     }
     let text = std::str::from_utf8(swipe(read)?.tracks.get(1)?.masked?).ok()?;
     let number = text.trim_start_matches(';').split('=').next()?;
-    Some(
-        number
-            .chars()
-            .map(|digit| if digit.is_ascii_digit() { digit } else { '*' })
-            .collect(),
-    )
+    Some(masked(number.chars()))
+}
+
+/// Hides what the reader has hidden, and what it should have: no more than the first six and the
+/// last four digits are kept (PCI DSS 4.0, requirement 3.4.1), whatever calls itself masked.
+fn masked(number: impl Iterator<Item = char>) -> String {
+    let number: Vec<char> = number.collect();
+    let last_from = number.len().saturating_sub(4);
+    let show = |(place, digit): (usize, &char)| {
+        let is_shown = digit.is_ascii_digit() && (place < 6 || place >= last_from);
+        if is_shown { *digit } else { '*' }
+    };
+    number.iter().enumerate().map(show).collect()
 }
 
 fn swipe<'a>(read: &CardRead<'a>) -> Option<Swipe<'a>> {
@@ -250,18 +257,15 @@ fn swipe<'a>(read: &CardRead<'a>) -> Option<Swipe<'a>> {
 }
 
 fn masked_nibbles(bytes: &[u8]) -> String {
-    bytes
+    let digits = bytes
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 0x0F])
         .take_while(|nibble| matches!(nibble, 0..=9 | 0x0C))
-        .map(|nibble| {
-            if nibble == 0x0C {
-                '*'
-            } else {
-                char::from(b'0'.saturating_add(nibble))
-            }
-        })
-        .collect()
+        .map(|nibble| match nibble {
+            0x0C => '*',
+            digit => char::from(b'0'.saturating_add(digit)),
+        });
+    masked(digits)
 }
 
 /// Binary-coded decimal digits as a number; `None` when a nibble is not a digit.
@@ -296,6 +300,24 @@ mod tests {
         assert_eq!(card.entry, EntryMode::Contactless);
         assert_eq!(card.application_label().as_deref(), Some("VISA TEST"));
         assert!(!card.emv.contains_key(&0x57) && !card.emv.contains_key(&0x5A));
+    }
+
+    /// Found by fuzzing: a broken or hostile till calls a whole account number masked.
+    #[test]
+    fn a_number_that_is_not_masked_is_masked_here() {
+        let clear = TAP.replace("5AA1084761CCCCCCCC0010", "5AA1084761739001010010");
+        let data = hex::decode(clear).unwrap();
+        let card = CardSummary::read(&data, euros(1234)).unwrap();
+        assert_eq!(card.masked_number.as_deref(), Some("476173******0010"));
+        for (number, expected) in [
+            (";4761739001010010", "476173******0010"),
+            ("4761********0010", "4761********0010"),
+            ("123", "123"),
+            ("", ""),
+        ] {
+            let number = number.trim_start_matches(';');
+            assert_eq!(masked(number.chars()), expected);
+        }
     }
 
     #[test]

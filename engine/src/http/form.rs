@@ -84,9 +84,17 @@ impl FormError {
     }
 }
 
-/// A name that a caller made up may be of any length.
+/// Digits that a name may have and still be shown; an account number has at least twelve.
+const NAME_DIGITS_MAX: usize = 8;
+
+/// A name that a caller made up may be of any length, and may be a card number.
 fn clipped(name: &str) -> String {
-    name.chars().take(64).collect()
+    let is_digit = |c: char| c.is_ascii_digit();
+    let is_shown = name.chars().filter(|c| is_digit(*c)).count() <= NAME_DIGITS_MAX;
+    name.chars()
+        .take(64)
+        .map(|c| if is_digit(c) && !is_shown { '*' } else { c })
+        .collect()
 }
 
 impl fmt::Display for FormError {
@@ -371,6 +379,12 @@ mod tests {
         for (body, field, problem) in [
             (json!({}), "amount", "absent"),
             (json!({"amount": 1, "amuont": 1}), "amuont", "unknown"),
+            // Fuzzing found that a card number in the place of a name came back.
+            (
+                json!({"amount": 1, "a4761739001010010": 1}),
+                "a****************",
+                "unknown",
+            ),
             (json!({"amount": 1.0}), "amount", "unusable"),
             (json!({"amount": 1e3}), "amount", "unusable"),
             (json!({"amount": "1"}), "amount", "unusable"),

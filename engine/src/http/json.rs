@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value};
 ///
 /// # Errors
 /// What is wrong with it, without repeating any of it.
-pub(super) fn parse(text: &[u8]) -> Result<Value, String> {
+pub fn parse(text: &[u8]) -> Result<Value, String> {
     match serde_json::from_slice::<Strict>(text) {
         Ok(Strict(value)) => Ok(value),
         Err(error) => {
@@ -32,7 +32,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, String> {
 
 /// Writes a value in one way only: members sorted, no spaces. Numbers keep the form in which
 /// serde_json writes them, so that `1` and `1.0` differ.
-pub(super) fn canonical(value: &Value, out: &mut Vec<u8>) {
+pub fn canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(members) => {
             let sorted: BTreeMap<&String, &Value> = members.iter().collect();

@@ -13,6 +13,8 @@ use crate::machine::screen::Screen;
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 /// The longest reference, as in the HTTP API.
 const REFERENCE_BYTES_MAX: usize = 128;
+/// Digits of a line that an error may quote; an account number has at least twelve.
+const QUOTED_DIGITS_MAX: usize = 8;
 
 /// A line from a client. Unknown fields and commands are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,7 +153,7 @@ pub fn parse(line: &[u8]) -> Result<Line, BadLine> {
     if line.len() > LINE_BYTES_MAX {
         return Err(bad("line is longer than 64 KiB".to_owned()));
     }
-    let line: Line = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+    let line: Line = serde_json::from_slice(line).map_err(|error| bad(without_numbers(&error)))?;
     match &line {
         Line::Sale {
             reference: Some(reference),
@@ -161,6 +163,20 @@ pub fn parse(line: &[u8]) -> Result<Line, BadLine> {
         }
         _ => Ok(line),
     }
+}
+
+/// What is wrong with a line. The reader's text quotes names and values, and somebody may have typed
+/// a card number into any of them, in groups too.
+fn without_numbers(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = text.rfind(" at line ").unwrap_or(text.len());
+    let (what, place) = text.split_at_checked(place).unwrap_or((&text, ""));
+    let hidden = |c: char| if c.is_ascii_digit() { '*' } else { c };
+    let digits = what.chars().filter(char::is_ascii_digit).count();
+    if digits <= QUOTED_DIGITS_MAX {
+        return text;
+    }
+    what.chars().map(hidden).chain(place.chars()).collect()
 }
 
 impl Line {
@@ -486,6 +502,22 @@ mod tests {
         ] {
             assert_eq!(command(line), expected, "{line}");
         }
+    }
+
+    /// Found by fuzzing.
+    #[test]
+    fn refusals_do_not_repeat_what_may_be_a_card_number() {
+        for line in [
+            r#"{"id":1,"command":"cancel_key","4761739001010010":1}"#,
+            r#"{"id":1,"command":"4761 7390 0101 0010"}"#,
+            r#"{"id":"4761-7390-0101-0010","command":"status"}"#,
+        ] {
+            let message = parse(line.as_bytes()).unwrap_err().message;
+            let digits = message.chars().filter(char::is_ascii_digit).count();
+            assert!(digits < 8, "{message}");
+        }
+        let message = parse(br#"{"id":1,"command":"sela"}"#).unwrap_err().message;
+        assert!(message.contains("`sela`"), "{message}");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use firmware_sim::cards::Way;
 use harness::hand::{Counter, HandLink};
 use protocol::id::{AttemptId, PosTransactionId};
-use protocol::link::{AttemptEnd, CardReport, Grant, PosStatus, ToAgent, ToEngine};
+use protocol::link::{AttemptEnd, CardReport, ChipOutcome, Grant, PosStatus, ToAgent, ToEngine};
 use protocol::money::Money;
+use protocol::reader::tlv::{Form, TlvWriter, Tlvs};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -193,5 +194,66 @@ fn card_data_for_another_amount_or_unreadable_ends_the_sale_unpaid() {
     }
     let grant = scene.granted(&mut link, 3_400);
     scene.finish(&mut link, &grant);
+    scene.close();
+}
+
+/// The card data with the whole account number where the reader puts the masked one.
+fn unmasked(data: &[u8], number: &str) -> Vec<u8> {
+    let digits = hex::decode(number).unwrap();
+    let (attribution, tlvs) = data.split_at(1);
+    let mut writer = TlvWriter::after(attribution);
+    for tlv in Tlvs::new(tlvs).map(Result::unwrap) {
+        writer = match tlv.form {
+            Form::Clear => writer.clear(tlv.tag, tlv.value),
+            Form::Encrypted => writer.encrypted(tlv.tag, tlv.value),
+            Form::Masked => {
+                let rest = tlv.value.get(digits.len()..).unwrap();
+                writer.masked(tlv.tag, &[digits.as_slice(), rest].concat())
+            }
+        };
+    }
+    writer.finish()
+}
+
+/// Fuzzing found that the engine believed what calls itself masked.
+#[test]
+fn a_number_that_only_calls_itself_masked_is_neither_shown_nor_stored() {
+    const VISA: &str = "4761739001010010";
+    let mut scene = Scene::open();
+    let mut link = scene.link();
+    let grant = scene.granted(&mut link, 3_500);
+    let mut report = scene.till.card(&grant, "visa", Way::Tap);
+    let told = unmasked(&report.data, VISA);
+    assert_ne!(told, report.data);
+    report.data = told;
+    assert!(link.send(&ToEngine::Card(report)));
+    link.host_answer();
+    link.complete(&grant, ChipOutcome::Agreed);
+    assert_eq!(concluded(&mut link, grant.pos_id), PosStatus::Approved);
+    scene.sold.push(3_500);
+
+    let shown = scene.counter.read(grant.pos_id).to_string();
+    assert!(!shown.contains(VISA), "{shown}");
+    let mut places = vec![scene.engine.dir.clone()];
+    let mut is_masked_stored = false;
+    while let Some(place) = places.pop() {
+        for entry in std::fs::read_dir(&place).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                places.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            let holds = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+            let name = path.display();
+            assert!(!holds(VISA.as_bytes()), "{name} holds the number");
+            assert!(
+                !holds(&hex::decode(VISA).unwrap()),
+                "{name} holds it packed"
+            );
+            is_masked_stored |= holds(b"476173******0010");
+        }
+    }
+    assert!(is_masked_stored, "the transaction was looked for in vain");
     scene.close();
 }

@@ -105,7 +105,7 @@ impl BookFile {
 
     /// Appends entries as one group; durable on return when the file was opened so.
     pub(super) fn append(&mut self, entries: &[BookEntry]) -> Result<(), AppendError> {
-        let group = encode(entries).map_err(AppendError::Broken)?;
+        let group = encode_group(entries).map_err(AppendError::Broken)?;
         if let Err(error) = self.file.write_all(&group) {
             return Err(match (error.kind(), self.cut_back()) {
                 (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, Ok(())) => {
@@ -128,8 +128,22 @@ impl BookFile {
     }
 }
 
-/// Entries as one group.
-fn encode(entries: &[BookEntry]) -> io::Result<Vec<u8>> {
+/// Reads a book offline, for tests and inspection; by terminal, trace number and time. A torn tail
+/// is left out.
+///
+/// # Errors
+/// [`BookFileError`] when the file cannot be read or is damaged.
+pub fn read_book(path: &Path) -> Result<Vec<BookEntry>, BookFileError> {
+    let (book, _) = replay(&std::fs::read(path)?)?;
+    Ok(book.entries().copied().collect())
+}
+
+/// The bytes of a group of entries; public for fuzz targets.
+///
+/// # Errors
+/// When the group does not fit into the format.
+#[doc(hidden)]
+pub fn encode_group(entries: &[BookEntry]) -> io::Result<Vec<u8>> {
     let forms: Vec<EntryForm> = entries.iter().map(EntryForm::of).collect();
     let payload = rmp_serde::to_vec_named(&forms).map_err(io::Error::other)?;
     let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
@@ -141,14 +155,14 @@ fn encode(entries: &[BookEntry]) -> io::Result<Vec<u8>> {
     Ok(group)
 }
 
-/// Reads a book offline, for tests and inspection; by terminal, trace number and time. A torn tail
-/// is left out.
+/// The entries of a book and how many of its bytes are good; public for fuzz targets.
 ///
 /// # Errors
-/// [`BookFileError`] when the file cannot be read or is damaged.
-pub fn read_book(path: &Path) -> Result<Vec<BookEntry>, BookFileError> {
-    let (book, _) = replay(&std::fs::read(path)?)?;
-    Ok(book.entries().copied().collect())
+/// [`BookFileError::Damaged`].
+#[doc(hidden)]
+pub fn decode_book(bytes: &[u8]) -> Result<(Vec<BookEntry>, usize), BookFileError> {
+    let (book, length) = replay(bytes)?;
+    Ok((book.entries().copied().collect(), length))
 }
 
 /// The book in `bytes`, and how many of them are good.

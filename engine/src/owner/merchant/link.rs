@@ -90,13 +90,7 @@ impl MerchantOwner {
             .pos(work, digest.pos_id)?
             .filter(|pos| pos.terminal_id == terminal_id);
         let Some(pos) = found else {
-            self.send(
-                work,
-                terminal_id,
-                ToAgent::Stop {
-                    pos_id: digest.pos_id,
-                },
-            );
+            self.conclude_unknown(work, terminal_id, digest.pos_id, Some(&digest.state));
             return Ok(());
         };
         if !pos.stage.occupies_terminal() {
