@@ -1,10 +1,14 @@
 //! The engine's command line.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use engine::clock::{Clock as _, SystemClock};
 use engine::config::{Config, ConfigArgs};
+use engine::id_source::SystemIds;
 use engine::{observe, offline, server};
+use protocol::id::IncarnationId;
 
 /// Tillway's payment transaction engine.
 #[derive(Debug, Parser)]
@@ -18,6 +22,24 @@ struct Arguments {
 enum Command {
     /// Serves the API and the terminals until SIGTERM.
     Run(ConfigArgs),
+    /// Copies the database into a directory, while the engine runs or not.
+    Backup {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Where the backup goes; absent or empty.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Makes a database from a backup, as a new incarnation. The engine must know what it lost:
+    /// read docs/operations.md first.
+    Restore {
+        /// The backup.
+        #[arg(long)]
+        from: PathBuf,
+        /// The data directory; holds no database.
+        #[arg(long)]
+        to: PathBuf,
+    },
     /// Checks the database of a stopped engine; changes nothing. Exits with 1 when something is wrong.
     Fsck {
         #[command(flatten)]
@@ -45,6 +67,24 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
             let config = Config::load(&arguments)?;
             observe::init(config.log_format, &config.log_filter)?;
             server::run(&config)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Backup { config, to } => {
+            let data_dir = Config::load(&config)?.data_dir;
+            let made = offline::backup(&data_dir, &to, SystemClock::start().now())?;
+            println!(
+                "backup of log {} up to position {}: {} segments, {} bytes",
+                made.log, made.position, made.segments, made.bytes
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Restore { from, to } => {
+            let incarnation = IncarnationId::from_uuid(SystemIds.uuid());
+            let made = offline::restore(&from, &to, incarnation)?;
+            println!(
+                "restored up to position {} as {}; {} merchants use new trace numbers",
+                made.manifest.position, made.incarnation, made.merchants
+            );
             Ok(ExitCode::SUCCESS)
         }
         Command::Fsck { config, json } => {

@@ -5,6 +5,7 @@
 //! readable by then. Nothing here knows what the bytes mean.
 
 mod audit;
+mod backup;
 mod checkpoint;
 mod committer;
 #[cfg(test)]
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use protocol::id::IncarnationId;
 
 pub use audit::{Audit, audit};
+pub use backup::{LogCopy, copy_log, read_copy};
 pub use committer::Fatal;
 pub use disk_store::{DiskStore, StoreConfig, StoreStats};
 pub use memory::MemoryStore;

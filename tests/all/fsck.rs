@@ -1,7 +1,7 @@
 //! `engine fsck`: a shop that worked is clean, nothing is changed by looking, and no flipped bit
 //! anywhere in the files is served.
 
-mod flip;
+pub(crate) mod flip;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,13 +16,13 @@ use serde_json::Value;
 use crate::check::directory;
 
 /// Runs one command of the engine to its end.
-pub fn engine(arguments: &[&str]) -> Output {
+pub(crate) fn engine(arguments: &[&str]) -> Output {
     let mut command = Command::new(bin_dir().join("engine"));
     command.args(arguments).output().unwrap()
 }
 
 /// The report of `engine fsck --json`, and whether it ended with 0.
-pub fn fsck(data_dir: &Path) -> (Value, bool) {
+pub(crate) fn fsck(data_dir: &Path) -> (Value, bool) {
     let output = engine(&["fsck", "--data", &data_dir.display().to_string(), "--json"]);
     let text = String::from_utf8_lossy(&output.stdout);
     let report = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
@@ -30,7 +30,7 @@ pub fn fsck(data_dir: &Path) -> (Value, bool) {
 }
 
 /// Every file below a directory, as a hash.
-pub fn contents(root: &Path) -> BTreeMap<String, u64> {
+pub(crate) fn contents(root: &Path) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
     let mut directories = vec![root.to_path_buf()];
     while let Some(directory) = directories.pop() {

@@ -1,9 +1,11 @@
 //! Everything that needs more than one crate, in one test program.
 
+mod backup;
 mod canary;
 mod check;
 mod crash;
 mod end_to_end;
+mod fixture;
 mod fsck;
 mod fuzz;
 mod hostile;

@@ -21,6 +21,8 @@ mod wait;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod invariant_test;
+#[cfg(test)]
 mod order_test;
 #[cfg(test)]
 mod resolve_test;
@@ -30,6 +32,8 @@ mod rule_test;
 mod sandbox_test;
 #[cfg(test)]
 mod table_test;
+#[cfg(test)]
+mod unknown_test;
 
 use std::collections::{BTreeMap, BTreeSet};
 

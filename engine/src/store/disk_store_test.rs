@@ -348,3 +348,44 @@ fn frames_in(bytes: &[u8]) -> usize {
     let heads = bytes.chunks(8).filter(|chunk| chunk.starts_with(b"TWLB"));
     heads.count()
 }
+
+#[test]
+fn a_row_that_silently_went_back_ends_the_store_and_is_right_after_the_next_start() {
+    let mut subject = OnDisk::new(|_| ());
+    fill(subject.store.as_ref().unwrap(), 1, 50);
+    let config = subject.config.clone();
+    subject.store = None;
+    let key = [&[1], 7_u64.to_be_bytes().as_slice()].concat();
+    let harms: [&dyn Fn(&sled::Db); 3] = [
+        &|rows| drop(rows.insert(&key, b"older".as_slice()).unwrap()),
+        &|rows| drop(rows.remove(&key).unwrap()),
+        &|rows| {
+            drop(
+                rows.insert(super::state::head_key(stream(1)), &[0; 8])
+                    .unwrap(),
+            )
+        },
+    ];
+    for (number, harm) in harms.into_iter().enumerate() {
+        let rows = sled::open(config.directory.join("sled")).unwrap();
+        harm(&rows);
+        rows.flush().unwrap();
+        drop(rows);
+        let (fatal, told) = mpsc::channel();
+        let store = DiskStore::open(
+            config.clone(),
+            Box::new(move |reason| fatal.send(reason).unwrap()),
+        )
+        .unwrap();
+        // Neither the row itself, nor a scan over it, nor what hangs on it is given out.
+        let read = store.get(&key).and(store.head(stream(1)));
+        assert!(read.is_err(), "harm {number}");
+        let reason = told.try_recv().unwrap();
+        assert!(reason.contains("do not add up"), "{reason}");
+        assert!(store.shutdown().is_err());
+        drop(store);
+        assert_filled(&open(config.clone()), 1, 50);
+        let aside = format!("sled.broken.{}", number + 1);
+        assert!(config.directory.join(aside).exists(), "harm {number}");
+    }
+}

@@ -36,7 +36,7 @@ fn config(data: &Path) -> StoreConfig {
     }
 }
 
-fn open(data: &Path) -> Result<Arc<DiskStore>, String> {
+pub(crate) fn open(data: &Path) -> Result<Arc<DiskStore>, String> {
     let opened = DiskStore::open(config(data), Box::new(|_| ()));
     opened.map_err(|error| error.to_string())
 }
@@ -47,7 +47,7 @@ fn rows(store: &DiskStore) -> Result<Vec<KeyValue>, String> {
 }
 
 /// The log of an engine, written again in small segments.
-fn rewrite(from: &Path, to: &Path) -> Arc<DiskStore> {
+pub(crate) fn rewrite(from: &Path, to: &Path) -> Arc<DiskStore> {
     let incarnation = IncarnationId::from_bytes([1; 16]);
     let source = DiskStore::open(
         StoreConfig::new(from.join("store"), incarnation),
@@ -82,7 +82,7 @@ fn commit(store: &DiskStore, logged: Logged) {
     told.recv().unwrap().unwrap();
 }
 
-pub fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

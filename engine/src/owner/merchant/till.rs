@@ -5,8 +5,8 @@
 
 use protocol::id::{AttemptId, PosTransactionId, TerminalId, TransactionId};
 use protocol::link::{
-    AttemptEnd, CardReport, ChipOutcome, Completion, Concluded, PosStatus, RejectReason, TipChoice,
-    ToAgent, ToEngine,
+    AttemptEnd, CardReport, ChipOutcome, Completion, Concluded, DigestState, PosStatus,
+    RejectReason, TipChoice, ToAgent, ToEngine,
 };
 
 use crate::acquirer::{AcquirerAction, AcquirerRequest, SealedCard, Sending};
@@ -291,7 +291,17 @@ impl MerchantOwner {
         terminal_id: TerminalId,
         completion: Completion,
     ) -> Decided {
-        let Some(pos) = self.open_at(work, terminal_id, completion.pos_id)? else {
+        let pos_id = completion.pos_id;
+        let is_known = self
+            .pos(work, pos_id)?
+            .is_some_and(|pos| pos.terminal_id == terminal_id);
+        if !is_known {
+            // The acquirer was asked, by an engine that knew more than this one.
+            let state = DigestState::Completed(completion);
+            self.conclude_unknown(work, terminal_id, pos_id, Some(&state));
+            return Ok(());
+        }
+        let Some(pos) = self.open_at(work, terminal_id, pos_id)? else {
             return Ok(());
         };
         let Some(attempt) = pos
