@@ -159,9 +159,10 @@ impl World {
         self.queue.push(at_ms, event);
     }
 
-    /// The agent's hello reaches the engine after the agent has given this connection up.
+    /// The agent's hello reaches the engine after the agent has given this connection up, but as
+    /// long as the engine still waits for it.
     pub(super) fn delay_hello(&mut self, number: u64) {
-        let late_ms = self.random.between(1_000, 20_000);
+        let late_ms = self.random.between(1_000, 9_000);
         if let Some(connection) = self.network.connections.get_mut(&number) {
             connection.arrives_ms[usize::from(true)] = self.now_ms + late_ms;
         }
