@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::acquirer::line::HELD_MS;
+use crate::acquirer::simulator::ANSWER_TIMEOUT_MS_DEFAULT;
+use crate::domain::reversal::HOST_DELAY_MS_MAX;
 use crate::domain::sandbox::Policy;
 use crate::domain::tip::TipLimits;
 use crate::domain::token::Secret;
@@ -157,6 +160,41 @@ impl StoreSection {
     }
 }
 
+/// What is known of the acquirer's times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AcquirerSection {
+    /// After this long without an answer the outcome is unknown, in milliseconds.
+    pub answer_timeout_ms: u64,
+    /// Longest time that a request can be on its way to the host, in milliseconds. Until it has
+    /// passed, "original not found" is not taken for an answer.
+    pub longest_delay_ms: u64,
+}
+
+impl Default for AcquirerSection {
+    fn default() -> Self {
+        Self {
+            answer_timeout_ms: ANSWER_TIMEOUT_MS_DEFAULT,
+            longest_delay_ms: HOST_DELAY_MS_MAX,
+        }
+    }
+}
+
+impl AcquirerSection {
+    /// An hour bounds what is added to instants; a shorter longest delay than the timeout and what
+    /// the simulated line holds back would let a reversal overtake what it undoes.
+    const fn check(self) -> Result<Self, ConfigError> {
+        let bound_ms = self.answer_timeout_ms.saturating_add(HELD_MS);
+        if self.answer_timeout_ms == 0 || self.longest_delay_ms > 3_600_000 {
+            Err(ConfigError::AcquirerTimes)
+        } else if self.longest_delay_ms <= bound_ms {
+            Err(ConfigError::AcquirerTimes)
+        } else {
+            Ok(self)
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FileForm {
@@ -168,6 +206,7 @@ struct FileForm {
     tips: TipSection,
     sandbox: SandboxSection,
     store: StoreSection,
+    acquirer: AcquirerSection,
 }
 
 /// The engine's configuration.
@@ -189,6 +228,8 @@ pub struct Config {
     pub sandbox: Policy,
     /// How the database uses the disk.
     pub store: StoreSection,
+    /// What is known of the acquirer's times.
+    pub acquirer: AcquirerSection,
 }
 
 /// Why the engine cannot start with this configuration.
@@ -222,6 +263,12 @@ pub enum ConfigError {
     /// A limit would stop everything.
     #[error("limit {0} must be above zero")]
     ZeroLimit(&'static str),
+    /// The acquirer's times contradict each other.
+    #[error(
+        "acquirer.longest_delay_ms must be above answer_timeout_ms by more than {HELD_MS} ms, and at \
+         most an hour; answer_timeout_ms must be above zero"
+    )]
+    AcquirerTimes,
     /// Others than the owner can use the token file.
     #[error("{} can be used by others (mode {mode:o}); make it 600 and replace the token", path.display())]
     TokenExposed {
@@ -319,6 +366,7 @@ impl Config {
             },
             sandbox: form.sandbox.policy(),
             store: form.store,
+            acquirer: form.acquirer.check()?,
         })
     }
 }

@@ -34,6 +34,9 @@ pub const LINK_PATH: &str = "/v1/agent/link";
 pub const BOOK_FILE: &str = "acquirer.book";
 /// Requests in work get this long at shutdown; links do not end by themselves.
 const SHUTDOWN_S: u64 = 2;
+/// The owner's own limit on an answer of the acquirer is this much above the acquirer's: arbitrary,
+/// so that it is met only when the acquirer's thread has said nothing at all.
+const HOST_GRACE_MS: u64 = 15_000;
 /// Exit code after a failed write or sync of the log: the process must not answer anybody.
 const EXIT_STORAGE: i32 = 74;
 
@@ -86,7 +89,10 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     let hosts_clock = clock.clone();
     let acquirer = Arc::new(SimulatedAcquirer::open(
         &config.data_dir.join(BOOK_FILE),
-        SimulatorConfig::default(),
+        SimulatorConfig {
+            answer_timeout_ms: config.acquirer.answer_timeout_ms,
+            ..SimulatorConfig::default()
+        },
         move || hosts_clock.now(),
     )?);
     let served = serve(config, operator, clock, store.clone(), acquirer.clone());
@@ -145,6 +151,8 @@ fn serve(
         limits: Limits {
             tip: config.tips,
             sandbox: config.sandbox,
+            host_ms: config.acquirer.answer_timeout_ms + HOST_GRACE_MS,
+            host_delay_ms: config.acquirer.longest_delay_ms,
             ..Limits::default()
         },
     };

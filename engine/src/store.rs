@@ -41,6 +41,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use protocol::id::IncarnationId;
+
 pub use audit::{Audit, audit};
 pub use backup::{LogCopy, copy_log, read_copy};
 pub use committer::Fatal;
@@ -274,6 +276,11 @@ pub trait Rows {
     /// # Errors
     /// [`ReadFault`] when the storage cannot be read.
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault>;
+
+    /// The life of this database: another after a restore. `None` where that means nothing.
+    fn incarnation(&self) -> Option<IncarnationId> {
+        None
+    }
 }
 
 /// A store: the log and its rows.

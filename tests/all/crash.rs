@@ -30,14 +30,14 @@ use std::time::Duration;
 
 use harness::api::Api;
 use harness::programs::{Signal, signal};
-use harness::shop::{Devices, Shop};
+use harness::shop::{Devices, QUICK_ACQUIRER, Shop};
 use harness::wait::{until, until_within};
 use ledger::Ledger;
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longest time to converge. An authorization whose request was lost with the engine is looked for
-/// at the acquirer twice, sixty seconds apart, before "not found" counts; the rest is far quicker.
+/// at the acquirer twice, fourteen seconds apart, before "not found" counts; the rest is quicker.
 const CONVERGENCE_BOUND: Duration = Duration::from_secs(150);
 
 /// A shop whose parts are killed, and what its client was told.
@@ -60,6 +60,9 @@ impl Drop for Victim {
 impl Victim {
     fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let engine = dir.path().join("engine");
+        fs::create_dir_all(&engine).unwrap();
+        fs::write(engine.join("engine.toml"), QUICK_ACQUIRER).unwrap();
         let shop = Shop::open(dir.path()).unwrap();
         Self {
             shop,

@@ -3,8 +3,8 @@
 use harness::fuzz::driver::{Failure, Mutations, replay, run};
 use harness::fuzz::{TARGETS, Target, corpus};
 
-/// Mutations of each target: about three seconds for all of them, unoptimized and alone.
-const MUTATIONS: u32 = 250;
+/// Mutations of each target: about two seconds for all of them, unoptimized and alone.
+const MUTATIONS: u32 = 200;
 /// Bytes of the whole corpus; it is part of every checkout.
 const CORPUS_BYTES_MAX: u64 = 1024 * 1024;
 

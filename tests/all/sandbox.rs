@@ -13,7 +13,7 @@ use std::ops::{Deref, DerefMut};
 use engine::acquirer::host::{BookEntry, BookState};
 use engine::acquirer::simulator::read_book;
 use harness::api::Answer;
-use harness::shop::Shop;
+use harness::shop::{QUICK_ACQUIRER, Shop};
 use harness::wait::until;
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ impl Lab {
     fn configured(name: &str, config: &str) -> Self {
         let dir = directory(name);
         fs::create_dir_all(dir.join("engine")).unwrap();
-        fs::write(dir.join("engine").join("engine.toml"), config).unwrap();
+        fs::write(dir.join("engine").join("engine.toml"), format!("{QUICK_ACQUIRER}{config}")).unwrap();
         Self {
             shop: Shop::open(&dir).unwrap(),
         }

@@ -29,6 +29,10 @@ pub const POS_SCOPES: [&str; 12] = [
     "sandbox:manage",
 ];
 
+/// Engine configuration of tests that wait for what became of a lost request: the acquirer is given
+/// seconds rather than the usual minute. More than the simulated host ever takes.
+pub const QUICK_ACQUIRER: &str = "[acquirer]\nanswer_timeout_ms = 8000\nlongest_delay_ms = 14000\n";
+
 /// What a process finds in its environment besides the usual.
 pub type Environment = Vec<(String, String)>;
 

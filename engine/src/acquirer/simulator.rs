@@ -156,7 +156,7 @@ impl SimulatedAcquirer {
 }
 
 impl SimulatedAcquirer {
-    fn order(&self, request: AcquirerRequest, fault: Option<Fault>, answered: Answered) {
+    fn hand_over(&self, request: AcquirerRequest, fault: Option<Fault>, answered: Answered) {
         let request = Box::new(request);
         let order = Order::Submit {
             request,
@@ -175,7 +175,7 @@ impl SimulatedAcquirer {
 impl Acquirer for SimulatedAcquirer {
     fn submit(&self, request: AcquirerRequest, answered: Answered) {
         let fault = self.faults().take(&request.action);
-        self.order(request, fault, answered);
+        self.hand_over(request, fault, answered);
     }
 
     fn misbehave(&self, request: AcquirerRequest, fault: HostFault, answered: Answered) {
@@ -191,7 +191,7 @@ impl Acquirer for SimulatedAcquirer {
             HostFault::Declines { code } => Fault::Decline(ResponseCode::of(code)),
             HostFault::Unreachable => Fault::NotSent,
         };
-        self.order(request, Some(fault), answered);
+        self.hand_over(request, Some(fault), answered);
     }
 
     fn name(&self) -> &'static str {

@@ -7,8 +7,8 @@ use super::time::Timestamp;
 /// short host outage is over within seconds, slow enough not to load a host that is down.
 const PAUSES_MS: [u64; 6] = [1_000, 2_000, 5_000, 10_000, 30_000, 60_000];
 
-/// How long an acquirer may hold a request before it acts on it. "Original not found" counts only
-/// when it is said again after that long: a delayed original could still arrive.
+/// How long an acquirer may hold a request before it acts on it, unless configured. "Original not
+/// found" counts only when it is said again after that long: a delayed original could still arrive.
 pub const HOST_DELAY_MS_MAX: u64 = 60_000;
 
 /// The pause after the `tries`-th sending.
@@ -75,13 +75,20 @@ impl Reversal {
     }
 
     /// Takes the acquirer's word on the sending of `sent_at`; true when the undoing is complete.
-    pub fn answered(&mut self, answer: ReversalAnswer, sent_at: Timestamp, now: Timestamp) -> bool {
+    /// `longest_delay_ms` is how long a request may be on its way to the host.
+    pub fn answered(
+        &mut self,
+        answer: ReversalAnswer,
+        sent_at: Timestamp,
+        now: Timestamp,
+        longest_delay_ms: u64,
+    ) -> bool {
         let is_done = match (answer, self.not_found_counts_at) {
             (ReversalAnswer::Acknowledged, _) => true,
             // An answer may be long under way: what counts is when the host was asked.
             (ReversalAnswer::OriginalNotFound, Some(counts_at)) => sent_at >= counts_at,
             (ReversalAnswer::OriginalNotFound, None) => {
-                let counts_at = now.plus_ms(HOST_DELAY_MS_MAX);
+                let counts_at = now.plus_ms(longest_delay_ms);
                 self.not_found_counts_at = Some(counts_at);
                 false
             }
@@ -107,30 +114,55 @@ mod tests {
     #[test]
     fn original_not_found_is_provisional() {
         let mut reversal = Reversal::begin(Reason::AcquirerUnknown, T0);
-        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0));
+        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0, HOST_DELAY_MS_MAX));
         assert_eq!(reversal.next_at, T0.plus_ms(HOST_DELAY_MS_MAX));
         let early = T0.plus_ms(HOST_DELAY_MS_MAX - 1);
         let due = reversal.next_at;
-        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, early, early));
-        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, early, due));
-        assert!(reversal.answered(ReversalAnswer::OriginalNotFound, due, due));
+        assert!(!reversal.answered(
+            ReversalAnswer::OriginalNotFound,
+            early,
+            early,
+            HOST_DELAY_MS_MAX
+        ));
+        assert!(!reversal.answered(
+            ReversalAnswer::OriginalNotFound,
+            early,
+            due,
+            HOST_DELAY_MS_MAX
+        ));
+        assert!(reversal.answered(
+            ReversalAnswer::OriginalNotFound,
+            due,
+            due,
+            HOST_DELAY_MS_MAX
+        ));
         assert!(reversal.done_at.is_some());
     }
 
     #[test]
     fn an_original_that_turns_up_late_is_undone() {
         let mut reversal = Reversal::begin(Reason::AcquirerUnknown, T0);
-        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0));
-        assert!(reversal.answered(ReversalAnswer::Acknowledged, T0, T0.plus_ms(1)));
+        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0, HOST_DELAY_MS_MAX));
+        assert!(reversal.answered(
+            ReversalAnswer::Acknowledged,
+            T0,
+            T0.plus_ms(1),
+            HOST_DELAY_MS_MAX
+        ));
     }
 
     #[test]
     fn time_that_nobody_measured_does_not_count() {
         let mut reversal = Reversal::begin(Reason::AcquirerUnknown, T0);
-        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0));
+        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, T0, T0, HOST_DELAY_MS_MAX));
         reversal.forget_elapsed();
         let later = T0.plus_ms(3_600_000);
-        assert!(!reversal.answered(ReversalAnswer::OriginalNotFound, later, later));
+        assert!(!reversal.answered(
+            ReversalAnswer::OriginalNotFound,
+            later,
+            later,
+            HOST_DELAY_MS_MAX
+        ));
         assert_eq!(reversal.next_at, later.plus_ms(HOST_DELAY_MS_MAX));
     }
 

@@ -12,6 +12,7 @@ mod link;
 mod money;
 mod print;
 mod resolve;
+mod restore;
 mod sandbox;
 mod start;
 mod till;
@@ -20,7 +21,11 @@ mod wait;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+<<<<<<< HEAD
 mod invariant_test;
+=======
+mod order_test;
+>>>>>>> main
 #[cfg(test)]
 mod resolve_test;
 #[cfg(test)]
@@ -45,6 +50,7 @@ use crate::domain::pos::{PosTransaction, Stage};
 use crate::domain::print::PrintJob;
 use crate::domain::reason::Reason;
 use crate::domain::rejection::Rejection;
+use crate::domain::reversal::HOST_DELAY_MS_MAX;
 use crate::domain::sandbox::{Fault, Policy};
 use crate::domain::time::Timestamp;
 use crate::domain::tip::TipLimits;
@@ -74,6 +80,9 @@ pub struct Limits {
     pub tell_ms: u64,
     /// Until the acquirer must have answered. Above the acquirer's own timeout.
     pub host_ms: u64,
+    /// How long a request may be on its way to the acquirer: "original not found" counts only
+    /// when it is still the answer after that.
+    pub host_delay_ms: u64,
     /// Until a terminal must have confirmed an approval.
     pub confirm_ms: u64,
     /// From the start of a POS transaction until no further card is tried.
@@ -97,6 +106,7 @@ impl Default for Limits {
             attempt_ms: 60_000,
             tell_ms: 20_000,
             host_ms: 30_000,
+            host_delay_ms: HOST_DELAY_MS_MAX,
             confirm_ms: 60_000,
             retry_ms: 180_000,
             reconnect_ms: 30_000,
@@ -210,6 +220,8 @@ pub struct MerchantOwner {
     merchant: Merchant,
     limits: Limits,
     counters: Counters,
+    /// This is a copy whose original went on: found at the start, until it has been dealt with.
+    is_restored: bool,
     open: BTreeMap<PosTransactionId, PosTransaction>,
     pending: BTreeMap<TransactionId, Transaction>,
     prints: BTreeMap<PrintJobId, PrintJob>,
@@ -239,7 +251,9 @@ impl MerchantOwner {
             Some(bytes) => decode(&[key::COUNTERS], &bytes)?,
             None => Counters::default(),
         };
+        let (counters, is_restored) = restore::counted_in(counters, rows.incarnation());
         let mut state = Self {
+            is_restored,
             merchant: decode(&merchant_key, &bytes)?,
             limits,
             counters,
@@ -474,6 +488,7 @@ impl Decider for MerchantOwner {
 
     fn resume(&mut self, work: &mut MerchantWork<'_>) -> Decided {
         let mark = work.effect_mark();
+        self.resume_restored(work)?;
         self.resume_open_work(work)?;
         self.misbehave(work, mark);
         Ok(())

@@ -388,6 +388,10 @@ impl Rows for DiskStore {
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault> {
         read_head(self.state.as_ref(), stream).map_err(|reason| self.fault(reason))
     }
+
+    fn incarnation(&self) -> Option<IncarnationId> {
+        Some(self.incarnation)
+    }
 }
 
 impl Store for DiskStore {

@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use protocol::id::IncarnationId;
+
 use super::range;
 use super::{
     Commit, CommitRefused, Committed, Done, KeyValue, Logged, Position, ReadFault, Rows, Store,
@@ -36,6 +38,7 @@ struct Inner {
     log: Vec<Logged>,
     waiting: VecDeque<Waiting>,
     refusals: VecDeque<CommitRefused>,
+    incarnation: Option<IncarnationId>,
     space: Space,
     closed: bool,
 }
@@ -51,6 +54,11 @@ impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Begins another life, as a restored copy does.
+    pub fn set_incarnation(&self, incarnation: IncarnationId) {
+        self.lock().incarnation = Some(incarnation);
     }
 
     /// Decides the oldest waiting commit and calls its [`Done`]; false when none waits.
@@ -225,6 +233,10 @@ impl Rows for MemoryStore {
 
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault> {
         Ok(self.lock().head(stream))
+    }
+
+    fn incarnation(&self) -> Option<IncarnationId> {
+        self.lock().incarnation
     }
 }
 

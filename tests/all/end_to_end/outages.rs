@@ -46,9 +46,17 @@ fn a_reader_that_is_unplugged_ends_the_sale_and_the_next_one_works_again() {
     assert_eq!(shop.devices.violations(), 0);
 }
 
+fn quick_shop(name: &str) -> Shop {
+    let dir = directory(name);
+    let engine = dir.join("engine");
+    std::fs::create_dir_all(&engine).unwrap();
+    std::fs::write(engine.join("engine.toml"), QUICK_ACQUIRER).unwrap();
+    Shop::open(&dir).unwrap()
+}
+
 #[test]
 fn a_lost_answer_is_in_doubt_and_then_reversed() {
-    let shop = Shop::open(&directory("doubt")).unwrap();
+    let shop = quick_shop("doubt");
     let pos_id = begin_sale(&shop, 80);
     shop.devices.present("visa", "insert").unwrap();
     let seen = until_pos(&shop, &pos_id, "the doubt or the reversal", |pos| {
@@ -90,7 +98,7 @@ fn a_lost_answer_is_in_doubt_and_then_reversed() {
 
 #[test]
 fn a_cancel_that_undoes_beats_an_approval_that_comes_late() {
-    let shop = Shop::open(&directory("late")).unwrap();
+    let shop = quick_shop("late");
     // The acquirer takes five seconds for this amount.
     let pos_id = begin_sale(&shop, 83);
     shop.devices.present("visa", "insert").unwrap();

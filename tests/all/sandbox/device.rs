@@ -3,7 +3,7 @@
 use engine::acquirer::host::BookState;
 use harness::hand::Counter;
 use harness::wait::until;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Lab;
 
@@ -18,10 +18,14 @@ fn a_printer_in_trouble_holds_its_jobs_and_nothing_else() {
         let fault = lab.arm(json!({"kind": trouble}));
         let pos_id = lab.sale(amount, "approved", "approved");
         lab.fired(&fault, "printing", &pos_id);
-        let held = lab.until_jobs(&pos_id, trouble, |job| job["status"] == "queued");
+        let held = until("the jobs to be held", || {
+            let jobs = lab.jobs(&pos_id);
+            let is_held = |job: &Value| job["held_by"].is_string();
+            jobs.iter().any(is_held).then_some(jobs)
+        });
+        let held = held.unwrap();
         assert_eq!(held.len(), 2, "{held:?}");
-        let is_held = |job: &serde_json::Value| job["held_by"].is_string();
-        assert!(held.iter().any(is_held), "{held:?}");
+        assert!(held.iter().all(|job| job["status"] == "queued"), "{held:?}");
         assert_eq!(lab.devices.papers(), before, "{trouble}");
         assert_eq!(lab.booked(amount), [BookState::Authorized]);
         let mended = lab.arm(json!({"kind": remedy, "at": "now"}));

@@ -1,6 +1,7 @@
 //! A store's directory: what the offline walk, which reads as recovery does, makes of it.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -69,11 +70,18 @@ struct Written {
 /// Two segments of batches of any commits.
 fn good_log(choices: &mut Choices<'_>) -> Vec<Written> {
     let mut batches = Vec::new();
+    let mut sequences = BTreeMap::new();
     let mut position = 1;
     for generation in [1, 2] {
         let count = 1 + choices.byte() % 4;
         for number in 1..=count {
-            let commits: Vec<_> = (0..choices.byte() % 3).map(|_| commit(choices)).collect();
+            let mut commits: Vec<_> = (0..choices.byte() % 3).map(|_| commit(choices)).collect();
+            for (commit, first_seq) in &mut commits {
+                // The sequence of a stream has no gaps.
+                let next = sequences.entry(commit.stream).or_insert(1u64);
+                *first_seq = *next;
+                *next += u64::try_from(commit.records.len()).expect("a few");
+            }
             let records: usize = commits.iter().map(|(one, _)| one.records.len()).sum();
             batches.push(Written {
                 bytes: probe::write_batch(LOG, [1, generation, position], &commits),

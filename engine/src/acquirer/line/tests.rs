@@ -71,6 +71,13 @@ fn every_fault_is_answered_once_and_leaves_what_it_says() {
         (1234, delay_answer(5_000), "approved", 1, 1),
         (1234, delay_answer(16_000), "unknown", 1, 1),
         (1234, repeat, "approved", 1, 1),
+        (
+            1234,
+            Some(Fault::Decline(ResponseCode::of(*b"51"))),
+            "declined",
+            0,
+            0,
+        ),
         (80, None, "unknown", 1, 1),
         (81, None, "unknown", 0, 0),
         (83, None, "approved", 1, 1),
@@ -85,6 +92,14 @@ fn every_fault_is_answered_once_and_leaves_what_it_says() {
         match first {
             "approved" => assert!(is_approval(&given), "{case}"),
             "unknown" => assert_eq!(given, [UNKNOWN], "{case}"),
+            "declined" => {
+                let [AcquirerAnswer::Authorization(AuthorizationAnswer::Declined { host, .. })] =
+                    &given[..]
+                else {
+                    panic!("{case}: {given:?}");
+                };
+                assert_eq!(host.response_code, "51", "{case}");
+            }
             _ => assert_eq!(
                 given,
                 [AcquirerAnswer::Authorization(AuthorizationAnswer::NotSent)],
@@ -207,7 +222,7 @@ fn reverse_until_done(line: &mut Line, from_ms: u64, faults: &[Option<Fault>]) {
         let AcquirerAnswer::Reversal(answer) = answer else {
             panic!("{answer:?}");
         };
-        if reversal.answered(answer, sent_at, now) {
+        if reversal.answered(answer, sent_at, now, HOST_DELAY_MS_MAX) {
             return;
         }
         now = now.max(reversal.next_at);

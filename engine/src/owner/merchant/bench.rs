@@ -54,6 +54,8 @@ pub(super) struct Bench {
     pub(super) terminal_id: TerminalId,
     pub(super) merchant_id: MerchantId,
     pub(super) limits: Limits,
+    /// Whether every commit is held against the invariants: slow when a test makes many.
+    pub(super) is_inspected: bool,
     owner: Option<Owner<MerchantOwner>>,
     ids: CountedIds,
     fates: (Sender<Fate>, Receiver<Fate>),
@@ -72,6 +74,7 @@ impl Bench {
             terminal_id,
             merchant_id,
             limits: Limits::default(),
+            is_inspected: true,
             owner: None,
             ids: CountedIds(1_000),
             fates: channel(),
@@ -166,13 +169,25 @@ impl Bench {
     pub(super) fn settle(&mut self) {
         loop {
             self.store.sync();
-            let rows = self.store.scan(&[], None, usize::MAX).unwrap();
-            assert_eq!(inspect(rows), []);
+            if self.is_inspected {
+                self.inspect();
+            }
             let Ok(fate) = self.fates.1.try_recv() else {
                 return;
             };
             self.feed(Input::Committed(fate.unwrap()));
         }
+    }
+
+    /// Holds everything stored against the invariants.
+    pub(super) fn inspect(&self) {
+        let rows = self.store.scan(&[], None, usize::MAX).unwrap();
+        assert_eq!(inspect(rows), []);
+    }
+
+    /// When the owner acts by itself.
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.owner.as_ref().unwrap().poll_deadline()
     }
 
     pub(super) fn input(&mut self, input: MerchantInput) {
@@ -267,7 +282,13 @@ impl Bench {
         &self,
         pos_id: PosTransactionId,
     ) -> crate::domain::transaction::Transaction {
-        let id = self.pos(pos_id).current_transaction().unwrap();
+        self.transaction(self.pos(pos_id).current_transaction().unwrap())
+    }
+
+    pub(super) fn transaction(
+        &self,
+        id: protocol::id::TransactionId,
+    ) -> crate::domain::transaction::Transaction {
         let bytes = self
             .store
             .get(&key::transaction(self.merchant_id, id))

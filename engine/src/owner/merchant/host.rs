@@ -253,7 +253,7 @@ impl MerchantOwner {
         let Some(mut reversal) = transaction.reversal.filter(|one| one.done_at.is_none()) else {
             return Ok(());
         };
-        let is_done = reversal.answered(answer, sending.at, work.now);
+        let is_done = reversal.answered(answer, sending.at, work.now, self.limits.host_delay_ms);
         transaction.reversal = Some(reversal);
         transaction.touch(work.now);
         if !is_done {

@@ -17,6 +17,7 @@ use crate::domain::reason::Reason;
 use crate::domain::tip;
 use crate::domain::transaction::{Trace, Transaction, TransactionState};
 
+use super::restore::TRACE_MAX;
 use super::{Decided, Effect, MerchantOwner, MerchantWork};
 use crate::owner::key;
 
@@ -83,7 +84,11 @@ impl MerchantOwner {
                 Ok(None)
             }
             None => {
+<<<<<<< HEAD
                 self.conclude_unknown(work, terminal_id, pos_id, PosStatus::Failed);
+=======
+                self.conclude_unknown(work, terminal_id, pos_id, None);
+>>>>>>> main
                 Ok(None)
             }
         }
@@ -264,9 +269,9 @@ impl MerchantOwner {
         self.save_transaction(work, "transaction.authorizing", transaction);
     }
 
-    /// Trace numbers run from 1 to 999999 and begin again.
+    /// The number after the last one; after the highest comes the lowest.
     fn next_trace(&mut self) -> u32 {
-        let next = self.counters.trace % 999_999 + 1;
+        let next = self.counters.trace % TRACE_MAX + 1;
         self.counters.trace = next;
         next
     }

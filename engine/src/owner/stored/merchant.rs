@@ -1,6 +1,8 @@
 //! Stored forms of partners, merchants, terminals, credentials and claims.
 
-use protocol::id::{ApiKeyId, JournalId, MerchantId, PairingCodeId, PartnerId, TerminalId};
+use protocol::id::{
+    ApiKeyId, IncarnationId, JournalId, MerchantId, PairingCodeId, PartnerId, TerminalId,
+};
 use protocol::money::Currency;
 use serde::{Deserialize, Serialize};
 
@@ -278,11 +280,15 @@ impl Form for ClaimForm {
 pub struct Counters {
     /// The last systems trace audit number used, 0…999999.
     pub trace: u32,
+    /// The life of the database that these numbers were counted in.
+    pub incarnation: Option<IncarnationId>,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::owner) struct CountersForm {
     trace: u32,
+    #[serde(default)]
+    incarnation: Option<IncarnationId>,
 }
 
 impl Form for CountersForm {
@@ -291,10 +297,14 @@ impl Form for CountersForm {
     fn of(counters: &Counters) -> Self {
         Self {
             trace: counters.trace,
+            incarnation: counters.incarnation,
         }
     }
 
     fn value(self) -> Option<Counters> {
-        Some(Counters { trace: self.trace })
+        Some(Counters {
+            trace: self.trace,
+            incarnation: self.incarnation,
+        })
     }
 }
