@@ -14,7 +14,6 @@ pub mod merchant;
 pub mod platform;
 pub mod quarantine;
 pub mod request;
-pub mod restored;
 pub mod stored;
 pub mod terminal;
 pub mod work;

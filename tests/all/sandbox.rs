@@ -46,7 +46,11 @@ impl Lab {
     fn configured(name: &str, config: &str) -> Self {
         let dir = directory(name);
         fs::create_dir_all(dir.join("engine")).unwrap();
-        fs::write(dir.join("engine").join("engine.toml"), format!("{QUICK_ACQUIRER}{config}")).unwrap();
+        fs::write(
+            dir.join("engine").join("engine.toml"),
+            format!("{QUICK_ACQUIRER}{config}"),
+        )
+        .unwrap();
         Self {
             shop: Shop::open(&dir).unwrap(),
         }

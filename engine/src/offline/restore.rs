@@ -3,20 +3,14 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::mpsc::channel;
 
-use protocol::id::{IncarnationId, MerchantId};
+use protocol::id::IncarnationId;
 
 use super::backup::Manifest;
 use super::{OfflineError, STORE_DIRECTORY};
 use crate::config;
-use crate::domain::time::Timestamp;
-use crate::owner::stored::Counters;
-use crate::owner::work::decode;
-use crate::owner::{key, restored};
-use crate::store::{
-    self, Commit, DiskStore, KeyValue, ReadFault, Rows as _, Store as _, StoreConfig, Urgency,
-};
+use crate::owner::key;
+use crate::store::{self, DiskStore, Rows as _, StoreConfig};
 
 /// Where a database is put together before it gets its place.
 const RESTORING_DIRECTORY: &str = "store.restoring";
@@ -28,13 +22,13 @@ pub struct Restored {
     pub manifest: Manifest,
     /// The new incarnation.
     pub incarnation: IncarnationId,
-    /// Merchants whose trace numbers were moved on.
-    pub merchants: u64,
+    /// Merchants in it.
+    pub merchants: usize,
 }
 
 /// Builds the database of a backup in a data directory that has none, as the incarnation
-/// `incarnation`: log, rows, and trace numbers that nothing lost has used. A run that is cut short
-/// leaves no database, and may be repeated.
+/// `incarnation`: log and rows. By the incarnation each merchant's owner knows that it must not use
+/// what the lost time may have used. A run that is cut short leaves no database, and may be repeated.
 ///
 /// # Errors
 /// [`OfflineError`].
@@ -42,7 +36,6 @@ pub fn restore(
     backup: &Path,
     data_dir: &Path,
     incarnation: IncarnationId,
-    now: Timestamp,
 ) -> Result<Restored, OfflineError> {
     let manifest = Manifest::read(backup)?;
     config::prepare_data_dir(data_dir)?;
@@ -57,7 +50,7 @@ pub fn restore(
     })?;
     config::prepare_data_dir(&building)?;
     store::copy_log(&backup.join(STORE_DIRECTORY), &building)?;
-    let merchants = open_anew(&building, incarnation, now)?;
+    let merchants = open_anew(&building, incarnation)?;
     fs::rename(&building, &target)
         .and_then(|()| File::open(data_dir)?.sync_all())
         .map_err(OfflineError::file(&target))?;
@@ -68,57 +61,16 @@ pub fn restore(
     })
 }
 
-/// Opens the copy for the first time and records what a restore changes.
-fn open_anew(
-    directory: &Path,
-    incarnation: IncarnationId,
-    now: Timestamp,
-) -> Result<u64, OfflineError> {
+/// Opens the copy for the first time: builds the rows, takes the new incarnation, and counts the
+/// merchants.
+fn open_anew(directory: &Path, incarnation: IncarnationId) -> Result<usize, OfflineError> {
     let config = StoreConfig {
         new_incarnation: Some(incarnation),
         ..StoreConfig::new(directory, incarnation)
     };
     let store = DiskStore::open(config, Box::new(|_| ()))?;
-    let unusable = |fault: ReadFault| OfflineError::Unusable(fault.to_string());
-    let mut merchants = 0;
-    let mut from = key::space(key::MERCHANT);
-    while let Some((row_key, _)) = next_merchant(&store, &from).map_err(unusable)? {
-        let id = row_key.get(1..).and_then(|id| id.try_into().ok());
-        let merchant_id = id.map(MerchantId::from_bytes);
-        let merchant_id =
-            merchant_id.ok_or_else(|| OfflineError::Unusable("a merchant has no id".to_owned()))?;
-        jump(&store, merchant_id, now)?;
-        merchants += 1;
-        from = row_key;
-        from.push(0);
-    }
+    let merchants = store.scan(&key::space(key::MERCHANT), None, usize::MAX);
+    let merchants = merchants.map_err(|fault| OfflineError::Unusable(fault.to_string()))?;
     store.shutdown().map_err(OfflineError::Unusable)?;
-    Ok(merchants)
-}
-
-fn next_merchant(store: &DiskStore, from: &[u8]) -> Result<Option<KeyValue>, ReadFault> {
-    let rows = store.scan(&key::space(key::MERCHANT), Some(from), 1)?;
-    Ok(rows.into_iter().next())
-}
-
-fn jump(store: &DiskStore, merchant_id: MerchantId, now: Timestamp) -> Result<(), OfflineError> {
-    let unusable = |fault: ReadFault| OfflineError::Unusable(fault.to_string());
-    let row = store.get(&key::counters(merchant_id)).map_err(unusable)?;
-    let counters = match row {
-        Some(bytes) => decode(&[key::COUNTERS], &bytes).map_err(unusable)?,
-        None => Counters::default(),
-    };
-    let stream = key::merchant_stream(merchant_id);
-    let commit = Commit {
-        stream,
-        expected_seq: store.head(stream).map_err(unusable)?,
-        records: vec![restored::record(merchant_id, counters, now)],
-        urgency: Urgency::Concluding,
-    };
-    let (told, fate) = channel();
-    store.commit(commit, Box::new(move |done| drop(told.send(done))));
-    let fate = fate.recv();
-    let fate = fate.map_err(|_| OfflineError::Unusable("the store has ended".to_owned()))?;
-    fate.map_err(|refused| OfflineError::Unusable(refused.to_string()))?;
-    Ok(())
+    Ok(merchants.len())
 }

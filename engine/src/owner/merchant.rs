@@ -21,11 +21,9 @@ mod wait;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
-<<<<<<< HEAD
 mod invariant_test;
-=======
+#[cfg(test)]
 mod order_test;
->>>>>>> main
 #[cfg(test)]
 mod resolve_test;
 #[cfg(test)]

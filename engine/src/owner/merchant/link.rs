@@ -90,20 +90,7 @@ impl MerchantOwner {
             .pos(work, digest.pos_id)?
             .filter(|pos| pos.terminal_id == terminal_id);
         let Some(pos) = found else {
-<<<<<<< HEAD
-            let status = match digest.state {
-                DigestState::Accepted | DigestState::Reading | DigestState::Ended(_) => {
-                    PosStatus::Failed
-                }
-                // Card data left the till: another engine may have asked the acquirer.
-                DigestState::Sent | DigestState::Completed(_) | DigestState::Lost => {
-                    PosStatus::InDoubt
-                }
-            };
-            self.conclude_unknown(work, terminal_id, digest.pos_id, status);
-=======
             self.conclude_unknown(work, terminal_id, digest.pos_id, Some(&digest.state));
->>>>>>> main
             return Ok(());
         };
         if !pos.stage.occupies_terminal() {

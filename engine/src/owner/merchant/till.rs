@@ -5,10 +5,9 @@
 
 use protocol::id::{AttemptId, PosTransactionId, TerminalId, TransactionId};
 use protocol::link::{
-    AttemptEnd, CardReport, ChipOutcome, Completion, Concluded, PosStatus, RejectReason, TipChoice,
-    ToAgent, ToEngine,
+    AttemptEnd, CardReport, ChipOutcome, Completion, Concluded, DigestState, PosStatus,
+    RejectReason, TipChoice, ToAgent, ToEngine,
 };
-use protocol::money::Money;
 
 use crate::acquirer::{AcquirerAction, AcquirerRequest, SealedCard, Sending};
 use crate::domain::card::{CardError, CardSummary};
@@ -84,38 +83,10 @@ impl MerchantOwner {
                 Ok(None)
             }
             None => {
-<<<<<<< HEAD
-                self.conclude_unknown(work, terminal_id, pos_id, PosStatus::Failed);
-=======
                 self.conclude_unknown(work, terminal_id, pos_id, None);
->>>>>>> main
                 Ok(None)
             }
         }
-    }
-
-    /// Ends something at the till that this engine has never heard of, as after a restore: once and
-    /// for all, or the till would say it again for ever.
-    pub(super) fn conclude_unknown(
-        &self,
-        work: &mut MerchantWork<'_>,
-        terminal_id: TerminalId,
-        pos_id: PosTransactionId,
-        status: PosStatus,
-    ) {
-        tracing::warn!(%terminal_id, %pos_id, ?status, "till has work that is not known here");
-        let Some(currency) = self.merchant.currencies.first() else {
-            return;
-        };
-        let concluded = Concluded {
-            pos_id,
-            status,
-            reason: Reason::UnknownToEngine.code().to_owned(),
-            amount: Money::zero(*currency),
-            tip: None,
-            transaction_id: None,
-        };
-        self.send(work, terminal_id, ToAgent::Concluded(concluded));
     }
 
     fn rejected(&mut self, work: &mut MerchantWork<'_>, pos: PosTransaction, reason: RejectReason) {
@@ -326,7 +297,8 @@ impl MerchantOwner {
             .is_some_and(|pos| pos.terminal_id == terminal_id);
         if !is_known {
             // The acquirer was asked, by an engine that knew more than this one.
-            self.conclude_unknown(work, terminal_id, pos_id, PosStatus::InDoubt);
+            let state = DigestState::Completed(completion);
+            self.conclude_unknown(work, terminal_id, pos_id, Some(&state));
             return Ok(());
         }
         let Some(pos) = self.open_at(work, terminal_id, pos_id)? else {
