@@ -1,7 +1,7 @@
 //! Cables that are pulled, and an acquirer whose answer is lost. In a shop of its own: its till is
 //! out of order for a while.
 
-use harness::shop::{Devices, Shop};
+use harness::shop::{Devices, QUICK_ACQUIRER, Shop};
 use serde_json::{Value, json};
 
 use super::{attempts, begin_sale, pay, transaction, until_pos};
