@@ -104,9 +104,7 @@ fn write(fixture: &Path) {
     let store = rewrite(&data, &work.join("engine"));
     copy(&work.join("engine/store"), &fixture.join("engine/store"));
     store.shutdown().unwrap();
-    for file in ["engine/store/lock"] {
-        fs::remove_file(fixture.join(file)).unwrap();
-    }
+    fs::remove_file(fixture.join("engine/store/lock")).unwrap();
     trim(&fixture.join("engine/store/sled/db"));
     fs::create_dir_all(fixture.join("agent")).unwrap();
     let journal = shop.till.dir.join("state/journal");
