@@ -114,7 +114,11 @@ impl World {
     /// The beginning of a job is on record.
     pub fn begin_print(&mut self, number: usize, job_id: PrintJobId, inputs: &mut VecDeque<Input>) {
         let (times, receipt) = self.tills[number].printer.paper.begin(job_id);
-        self.check(checker::prints_once(job_id, times));
+        // A firmware's paper is counted as it comes off: a port that closes between the record and
+        // the first byte makes the same job begin again, and nothing was printed.
+        if self.tills[number].printer.firmware.is_none() {
+            self.check(checker::prints_once(job_id, times));
+        }
         if let Some(receipt) = receipt {
             self.check_print(number, job_id, &receipt);
         }
