@@ -486,6 +486,12 @@ mod tests {
         assert_eq!(config.tips.hours_max, TipLimits::default().hours_max);
         assert!(toml::from_str::<FileForm>("data_dri = 'x'").is_err());
         assert!(toml::from_str::<FileForm>("[limits]\nin_flight = 1").is_err());
+        let form: FileForm = toml::from_str("[store]\nreserve_bytes = 5").unwrap();
+        let incarnation = protocol::id::IncarnationId::from_uuid(uuid::Uuid::nil());
+        let defaults = StoreConfig::new("/x", incarnation);
+        let store = form.store.over(defaults.clone());
+        assert_eq!(store.reserve_bytes, 5);
+        assert_eq!(store.segment_bytes, defaults.segment_bytes);
         let form: FileForm = toml::from_str("[limits]\nin_flight_max = 0").unwrap();
         assert!(matches!(
             Config::combine(&args("127.0.0.1:8"), form),

@@ -56,10 +56,7 @@ fn scratch() -> TempDir {
 fn recorded() -> Option<&'static Recording> {
     static RECORDED: OnceLock<Option<Recording>> = OnceLock::new();
     let make = || recorder::library().map(|_| recording::record());
-    let begun = std::time::Instant::now();
-    let recorded = RECORDED.get_or_init(make).as_ref();
-    println!("recorded after {:?}", begun.elapsed());
-    recorded
+    RECORDED.get_or_init(make).as_ref()
 }
 
 /// What a check found wrong with one state.
@@ -102,7 +99,6 @@ fn check_all(
 
 /// Fails with the first troubles in full.
 fn expect_none(what: &str, states: usize, troubles: &[Trouble]) {
-    println!("{:?}", std::time::SystemTime::now());
     println!("{what}: {states} states, {} with problems", troubles.len());
     let first: Vec<String> = troubles
         .iter()
@@ -158,6 +154,31 @@ fn no_promise_of_the_agent_is_lost() {
         agent_check::problems(root, cut.instant, recording)
     });
     expect_none("agent", states, &troubles);
+}
+
+/// The start after a cut writes too: what it did may be cut again.
+#[test]
+fn a_start_after_a_cut_may_be_cut_too() {
+    let Some(recording) = recorded() else { return };
+    let states = number("TILLWAY_POWER_STATES", 150);
+    let mut dice = Dice(seed() ^ 2);
+    let times = recording.times();
+    for _ in 0..states.div_ceil(150) {
+        let history = &recording.engine.history;
+        let [first] = instants::choose(history, &times, 1, &mut dice)[..] else {
+            return;
+        };
+        let again = recording::start_again(recording, &first);
+        assert_eq!(again.part.history.gaps(), [""; 0], "{first}");
+        let differences = again.part.history.whole().differences(&again.part.real);
+        assert_eq!(differences, [""; 0], "{first}: trace against files");
+        let history = &again.part.history;
+        let cuts = instants::choose(history, &again.times(), 30, &mut dice);
+        let troubles = check_all(history, &cuts, |root, cut| {
+            engine_check::problems(root, again.told_by(cut.instant))
+        });
+        expect_none(&format!("start after {first}"), cuts.len(), &troubles);
+    }
 }
 
 /// The test of the tests: where `fdatasync` does nothing, answers and promises are lost, and the

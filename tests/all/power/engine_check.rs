@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use engine::acquirer::host::{BookEntry, BookState};
 use engine::acquirer::simulator::{BookFileError, read_book};
 use engine::config::OPERATOR_TOKEN_FILE;
+use engine::domain::pos::Stage;
 use engine::domain::transaction::{IntentKind, Transaction, TransactionState};
+use engine::offline::Finding;
 use engine::owner::inspect::Inspection;
 use engine::server::BOOK_FILE;
 use engine::store::{DiskStore, Logged, Position, Rows, Store, StoreConfig};
+use harness::wait::until;
 use protocol::id::IncarnationId;
 use serde_json::Value;
 use uuid::Uuid;
@@ -59,13 +62,42 @@ pub(super) fn problems(root: &Path, truth: Truth<'_>) -> Vec<String> {
         problems.push(format!("the store does not close: {error}"));
     }
     drop(store);
-    let report = engine::offline::fsck(root);
-    let findings = report.findings.iter();
+    // A process that another test is just starting holds a copy of the lock until it has become
+    // another program.
+    let report = until("the lock to be free", || {
+        let report = engine::offline::fsck(root);
+        let is_in_use = |finding: &Finding| finding.what.ends_with("is in use");
+        (!report.findings.iter().any(is_in_use)).then_some(report)
+    });
+    let findings = report.iter().flat_map(|report| &report.findings);
     problems.extend(findings.map(|finding| format!("fsck: {finding:?}")));
     if is_dead.load(Ordering::Relaxed) {
         problems.push("the store failed".to_owned());
     }
     problems
+}
+
+/// Whether nobody is waited for who may take a minute: a payer, or an acquirer that has not heard
+/// of a request and is asked twice.
+pub(super) fn is_soon_settled(root: &Path) -> bool {
+    let Ok(store) = DiskStore::open(config(root), Box::new(|_| ())) else {
+        return false;
+    };
+    let inspection = Inspection::read(check_log(store.as_ref(), &mut Vec::new()));
+    let book = read_book(&root.join(BOOK_FILE)).unwrap_or_default();
+    let holdings = inspection.merchants.values();
+    let mut pos = holdings.flat_map(|holdings| holdings.pos.values());
+    let is_payer_awaited = |stage| matches!(stage, Stage::SelectingTip | Stage::AwaitingCard);
+    if pos.any(|pos| is_payer_awaited(pos.stage)) {
+        return false;
+    }
+    inspection.transactions().all(|one| {
+        let is_over = !matches!(
+            one.state,
+            TransactionState::Authorizing | TransactionState::Reversing
+        );
+        is_over || book.iter().any(|entry| entry.transaction_id == one.id)
+    })
 }
 
 fn config(root: &Path) -> StoreConfig {

@@ -1,11 +1,13 @@
 //! A day in a shop under the recorder: what the programs did to their disks, and what they said.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use engine::config::{OPERATOR_TOKEN_FILE, StoreSection};
 use harness::api::{Answer, Api};
+use harness::power::cut::Cut;
 use harness::power::history::History;
 use harness::power::image::Image;
 use harness::power::recorder::{Recorder, monotonic_ns};
@@ -82,6 +84,8 @@ pub(super) struct People {
     pub(super) secret: String,
     /// The till as the API sees it.
     pub(super) terminal_id: String,
+    /// Where the engine was.
+    pub(super) base: String,
 }
 
 /// What a state of the engine is held against.
@@ -147,7 +151,6 @@ pub(super) struct Recorded {
     pub(super) operator: Listener,
     pub(super) pos: Listener,
     pub(super) terminal_id: String,
-    pub(super) merchant_id: String,
     pub(super) engine_recorder: Recorder,
     pub(super) agent_recorder: Recorder,
     pub(super) paired_at: u64,
@@ -170,7 +173,7 @@ impl Recorded {
             panic!("the engine starts: {error}: {log}")
         });
         let mut operator = Listener::new(engine.operator.clone());
-        let (merchant_id, mut pos) = board(&mut operator);
+        let mut pos = board(&mut operator);
         let terminal = pos.post("/v1/terminals", &json!({"label": "Lane 1"}));
         let terminal_id = terminal.field("id").to_owned();
         let devices = Devices::start(&root.join("devices"), true).expect("devices");
@@ -191,7 +194,6 @@ impl Recorded {
             operator,
             pos,
             terminal_id,
-            merchant_id,
             engine_recorder,
             agent_recorder,
             paired_at,
@@ -220,33 +222,40 @@ impl Recorded {
 
     /// A sale to its end.
     pub(super) fn pay(&mut self, amount: i64, card: &str, way: &str) -> Value {
-        assert!(self.devices.wait_until_idle());
-        let started = self.start(amount);
-        assert_eq!(started.status, 201, "{}", started.text);
-        assert!(self.devices.wait_for_reader());
-        self.devices.present(card, way).expect("a card");
-        let id = started.field("id").to_owned();
-        let end = self.end_of(&id);
-        self.devices.remove_card();
-        end
+        self.pay_with(amount, &[(card, way)])
     }
 
-    /// A sale with a card that is declined, then with one that is not.
-    fn pay_at_the_second_attempt(&mut self, amount: i64) {
-        assert!(self.devices.wait_until_idle());
-        let started = self.start(amount);
-        let path = format!("/v1/pos/transactions/{}", started.field("id"));
-        for (number, card) in ["declined", "visa"].into_iter().enumerate() {
-            until("another attempt", || {
-                let pos = self.pos.get(&path);
-                let attempt = &pos.data()["attempts"][number];
-                (attempt["state"] == "granted").then_some(())
-            });
-            assert!(self.devices.wait_for_reader());
-            self.devices.present(card, "tap").expect("a card");
-        }
-        let end = self.end_of(started.field("id"));
-        assert_eq!(end["status"], "approved", "{end}");
+    /// A sale to its end; each attempt with the next of these cards, and the last one again.
+    fn pay_with(&mut self, amount: i64, cards: &[(&str, &str)]) -> Value {
+        let started = until("a sale to start", || {
+            let answer = self.start(amount);
+            (answer.status == 201).then_some(answer)
+        });
+        let started = started.expect("a sale starts");
+        self.present_until_over(started.field("id"), cards)
+    }
+
+    /// Presents the next of these cards whenever the reader waits for one, until a sale is over.
+    pub(super) fn present_until_over(&mut self, id: &str, cards: &[(&str, &str)]) -> Value {
+        let path = format!("/v1/pos/transactions/{id}");
+        let mut cards = cards.iter().copied().peekable();
+        let over = until("the end of a sale", || {
+            let answer = self.pos.get(&path);
+            if !matches!(answer.field("status"), "in_progress" | "in_doubt" | "") {
+                return Some(answer.data().clone());
+            }
+            if self.devices.status()["reader"]["phase"] == "polling" {
+                self.devices.remove_card();
+                let (card, way) = cards.peek().copied().unwrap_or(("visa", "tap"));
+                self.devices.present(card, way).expect("a card");
+                if cards.len() > 1 {
+                    cards.next();
+                }
+            }
+            None
+        });
+        self.devices.remove_card();
+        over.expect("a sale ends")
     }
 
     /// Waits for the end of a sale.
@@ -280,10 +289,11 @@ impl Recorded {
         self.till.end();
         self.agent_recorder.relent();
         self.till.run().expect("the agent starts again");
-        self.await_till();
+        // Back in time it is offered the sale again.
         let path = format!("/v1/pos/transactions/{}/cancel", started.field("id"));
         self.pos.post(&path, &json!({}));
         self.end_of(started.field("id"));
+        self.await_till();
     }
 
     fn finish(mut self) -> Recording {
@@ -305,6 +315,7 @@ impl Recorded {
             people: People {
                 secret: self.pos.api.token().to_owned(),
                 terminal_id: self.terminal_id.clone(),
+                base: self.pos.api.base().to_owned(),
             },
         }
     }
@@ -331,20 +342,19 @@ pub(super) fn await_till(pos: &Api, terminal_id: &str) {
     assert!(ready.is_some(), "{}", pos.get(&path).text);
 }
 
-fn board(operator: &mut Listener) -> (String, Listener) {
+fn board(operator: &mut Listener) -> Listener {
     let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
     let merchant = operator.post("/v1/merchants", &merchant_body(partner.field("id")));
-    let merchant_id = merchant.field("id").to_owned();
-    let path = format!("/v1/merchants/{merchant_id}/api-keys");
+    let path = format!("/v1/merchants/{}/api-keys", merchant.field("id"));
     let key = operator.post(&path, &json!({"label": "POS", "scopes": POS_SCOPES}));
     let pos = operator.api.with_token(key.field("secret"));
-    (merchant_id, Listener::new(pos))
+    Listener::new(pos)
 }
 
 /// The office at work while the till is: many small answers, from another connection.
 fn office(mut operator: Listener, rounds: usize) -> Vec<Told> {
     operator.told.clear();
-    let (_, mut pos) = board(&mut operator);
+    let mut pos = board(&mut operator);
     for round in 0..rounds {
         let label = json!({"label": format!("Lane {round}")});
         let terminal = pos.post("/v1/terminals", &label);
@@ -366,8 +376,9 @@ pub(super) fn record() -> Recording {
         shop.pay(1_000 + number, "visa", "tap");
     }
     let mut told = office.join().expect("the office is content");
-    shop.pay_at_the_second_attempt(2_000);
+    shop.pay_with(2_000, &[("declined", "tap"), ("visa", "tap")]);
     let sale = shop.pay(2_001, "mastercard", "insert");
+    assert_eq!(sale["status"], "approved", "{sale}");
     let path = format!(
         "/v1/transactions/{}",
         sale["transaction_id"].as_str().unwrap_or("?")
@@ -392,4 +403,63 @@ pub(super) fn record() -> Recording {
     shop.pay(2_005, "amex", "insert");
     shop.operator.told.append(&mut told);
     shop.finish()
+}
+
+/// A start on the disk that a cut has left, and a little work after it.
+#[derive(Debug)]
+pub(super) struct Again {
+    /// What the start did to the disk.
+    pub(super) part: Part,
+    told: Vec<Told>,
+    /// How much of it had been told before the cut.
+    before: usize,
+    token: String,
+}
+
+impl Again {
+    /// What had been told by `instant`, before the first cut included.
+    pub(super) fn told_by(&self, instant: u64) -> Truth<'_> {
+        let count = self.told.partition_point(|told| told.at <= instant);
+        Truth {
+            told: &self.told[..count.max(self.before)],
+            token: &self.token,
+        }
+    }
+
+    /// When answers were received after the start.
+    pub(super) fn times(&self) -> Vec<u64> {
+        let after = &self.told[self.before..];
+        after.iter().map(|told| told.at).collect()
+    }
+}
+
+/// Starts the engine on what a cut has left.
+pub(super) fn start_again(recording: &Recording, cut: &Cut) -> Again {
+    let dir = super::scratch();
+    let engine_dir = dir.path().join("engine");
+    let recorder = Recorder::new(&engine_dir.join("data"));
+    let image = cut.image(&recording.engine.history);
+    image.write(recorder.root()).expect("an image is written");
+    fs::set_permissions(recorder.root(), fs::Permissions::from_mode(0o700)).expect("a mode");
+    fs::write(engine_dir.join("engine.toml"), config()).expect("a configuration");
+    let base = History::of(recorder.root()).expect("an image is read");
+    let mut told = recording.told_by(cut.instant).told.to_vec();
+    let before = told.len();
+    let mut engine = Engine::start_in(&engine_dir, recorder.environment())
+        .unwrap_or_else(|error| panic!("{cut}: the engine does not start: {error}"));
+    let mut operator = Listener::new(engine.operator.clone());
+    for number in 0..6 {
+        let name = json!({"name": format!("Partner {number}")});
+        let made = operator.post("/v1/partners", &name);
+        assert_eq!(made.status, 201, "{cut}: {}", made.text);
+    }
+    told.append(&mut operator.told);
+    assert!(engine.stop(), "{cut}: the engine ends cleanly");
+    let token = fs::read_to_string(recorder.root().join(OPERATOR_TOKEN_FILE)).expect("a token");
+    Again {
+        part: Part::of(base, &recorder),
+        told,
+        before,
+        token,
+    }
 }

@@ -4,6 +4,8 @@ use harness::api::{Answer, Api, fresh_key};
 use harness::power::recorder::monotonic_ns;
 use serde_json::Value;
 
+use crate::crash::agreement::State;
+
 /// An answer with success.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
@@ -60,5 +62,31 @@ impl Listener {
         let is_money = path.starts_with("/v1/pos/") || path.starts_with("/v1/transactions/");
         self.note(format!("POST {path}"), &answer, is_money);
         answer
+    }
+}
+
+/// Fails unless everything that was told still holds.
+pub(super) fn hold(what: &str, told: &[Told], state: &State) {
+    for told in told {
+        let id = told.data["id"].as_str().unwrap_or_default();
+        let now = match id.split('_').next() {
+            Some("pos") => state.pos.get(id),
+            Some("txn") => state.transactions.get(id),
+            _ => continue,
+        };
+        let now = now.unwrap_or_else(|| panic!("{what}: {id} of {} is gone", told.what));
+        let revisions = [now, &told.data].map(|one| one["revision"].as_u64());
+        assert!(revisions[0] >= revisions[1], "{what}: {id}: {now}");
+        let was = &told.data["status"];
+        let finals = [
+            "approved", "declined", "canceled", "failed", "reversed", "voided",
+        ];
+        if was.as_str().is_some_and(|was| finals.contains(&was)) {
+            let may_follow = was == "approved" && now["status"] == "voided";
+            assert!(
+                &now["status"] == was || may_follow,
+                "{what}: {id} was {was}: {now}"
+            );
+        }
     }
 }

@@ -319,7 +319,7 @@ mod tests {
             assert!(!long.is_empty());
             // A journal shows a new length only with the data that it covers.
             let is_whole = |bytes: &&Vec<u8>| bytes[1_024..].iter().all(|byte| *byte == b'z');
-            assert_eq!(long.iter().all(|one| is_whole(one)), mode == Mode::Ordered);
+            assert_eq!(long.iter().all(is_whole), mode == Mode::Ordered);
         }
     }
 
