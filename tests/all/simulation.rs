@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use harness::simulation::{self, CASES, Sabotage};
+use harness::simulation::fault::Fault;
+use harness::simulation::{self, CASES, Sabotage, Summary};
 
 /// How many seeds run here; `cargo sim` runs as many as wanted.
 const SEEDS: u64 = 200;
@@ -50,6 +51,34 @@ fn a_seed_gives_the_same_trace_again() {
         );
         assert_ne!(first.trace, simulation::run(seed + 1, None, false).trace);
     }
+}
+
+#[test]
+fn a_run_gives_the_same_sum_again() {
+    let run = |from: u64| {
+        let mut sum = Summary::default();
+        for seed in from..from + 12 {
+            sum.add(&simulation::run(seed, None, false));
+        }
+        sum
+    };
+    let first = run(100);
+    assert_eq!(first, run(100));
+    assert_ne!(first.trace, run(101).trace);
+}
+
+/// A fault that never strikes proves nothing.
+#[test]
+fn every_fault_strikes() {
+    let mut sum = Summary::default();
+    for seed in 1..=SEEDS {
+        sum.add(&simulation::run(seed, None, false));
+    }
+    let struck: Vec<_> = sum.faults.keys().copied().collect();
+    let mut every: Vec<_> = Fault::ALL.iter().map(|fault| fault.word()).collect();
+    every.sort_unstable();
+    assert_eq!(struck, every);
+    assert!(sum.papers > 50 && sum.turned_away > 50, "{sum}");
 }
 
 #[test]

@@ -6,17 +6,20 @@
 //! clock, never starts a thread and never draws a random number outside [`random`].
 //!
 //! # Layout
-//! * [`random`], [`queue`]: the seed's numbers and ids; events in order of virtual time.
-//! * [`fault`]: which faults a seed switches on, [`sabotage`]: deliberate bugs.
-//! * [`world`]: the loop over [`event`]s. [`trouble`]: its beginning and the faults that strike at an
-//!   instant. [`ending`]: what is left to do, and the report.
-//! * Inhabitants. The engine: [`engine`], [`mail`], [`commit`], [`rows`]. The tills: [`till`],
-//!   [`reader`], [`printer`], [`journal`]. Between them: [`link`], [`wire`]. The acquirer: [`host`]. People:
-//!   [`client`], [`cashier`].
+//! * [`random`], [`queue`]: the seed's numbers and ids; events in order of virtual time. [`clock`]:
+//!   the clocks of the engine and of the tills.
+//! * [`fault`]: which faults a seed switches on, and the deliberate bugs ([`sabotage::Sabotage`]).
+//! * [`world`]: the loop over [`event`]s; [`happen`]: what each leads to. [`board`]: its beginning.
+//!   [`trouble`], [`hazard`], [`twins`]: faults that strike at an instant, at devices, and about
+//!   tills that are copied or restored. [`ending`]: what is left to do, and the report;
+//!   [`summary`]: the sum of a run; [`shrink`]: smaller worlds that fail alike.
+//! * Inhabitants. The engine: [`engine`], [`process`], [`mail`], [`commit`], [`rows`]. The tills:
+//!   [`till`], [`shell`], [`reader`], [`printer`], [`paper`], [`journal`]. Between them: [`link`],
+//!   [`wire`], [`receive`]. The acquirer: [`host`]. People: [`client`], [`wishes`], [`cashier`],
+//!   [`staff`]. Doors: [`access`].
 //! * [`history`]: what was committed, read from the store's log. [`checker`]: the rules;
 //!   [`answer`]: those about answers. [`model`]: what everybody outside may be told.
 //!   [`watch`]: where the world shows them what happens.
-//! * [`shrink`]: the smallest world that still fails.
 
 pub mod access;
 pub mod answer;
@@ -24,11 +27,13 @@ pub mod board;
 pub mod cashier;
 pub mod checker;
 pub mod client;
+pub mod clock;
 pub mod commit;
 pub mod ending;
 pub mod engine;
 pub mod event;
 pub mod fault;
+pub mod happen;
 pub mod hazard;
 pub mod history;
 pub mod host;
@@ -42,20 +47,25 @@ pub mod process;
 pub mod queue;
 pub mod random;
 pub mod reader;
+pub mod receive;
 pub mod rows;
 pub mod sabotage;
+pub mod shell;
 pub mod shrink;
 pub mod staff;
+pub mod summary;
 pub mod till;
 pub mod trouble;
 pub mod twins;
 pub mod watch;
 pub mod wire;
+pub mod wishes;
 pub mod world;
 
 pub use checker::Violation;
 pub use ending::Report;
 pub use sabotage::{CASES, Case, Sabotage};
+pub use summary::Summary;
 pub use world::{Setup, World};
 
 use ::engine::store::Rows;

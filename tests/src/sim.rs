@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use harness::simulation::{self, CASES, Report, Sabotage, Setup, shrink};
+use harness::simulation::{self, CASES, Report, Sabotage, Setup, Summary, shrink};
 
 /// Worlds tried to make a failing one smaller: some seconds.
 const SHRINK_TRIES: u32 = 300;
@@ -137,8 +137,7 @@ fn save(line: &str) -> std::io::Result<()> {
 fn many(arguments: &Arguments) -> ExitCode {
     let fresh = arguments.from..arguments.from.saturating_add(arguments.seeds);
     let began = Instant::now();
-    let mut total = Report::default();
-    let mut seeds = 0u32;
+    let mut total = Summary::default();
     let mut failures: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
     let saved = simulation::saved_seeds().map(|setup| Setup {
         sabotage: arguments.sabotage,
@@ -146,8 +145,7 @@ fn many(arguments: &Arguments) -> ExitCode {
     });
     for setup in saved.chain(fresh.map(|seed| arguments.setup(seed))) {
         let report = simulation::replay(&setup);
-        seeds += 1;
-        add(&mut total, &report);
+        total.add(&report);
         if let Some(violation) = &report.violation {
             failures.entry(violation.rule).or_default().push(setup.seed);
             failed(&setup, report, arguments);
@@ -156,7 +154,7 @@ fn many(arguments: &Arguments) -> ExitCode {
             }
         }
     }
-    print_total(&total, seeds, began.elapsed().as_secs_f64());
+    print_total(&total, began.elapsed().as_secs_f64());
     for (rule, seeds) in &failures {
         println!("FAILED {rule}: {} seeds, first {}", seeds.len(), seeds[0]);
     }
@@ -208,42 +206,29 @@ fn others(sabotage: Sabotage, seeds: u64) -> BTreeMap<&'static str, u64> {
     rules
 }
 
-fn add(total: &mut Report, report: &Report) {
-    total.virtual_ms += report.virtual_ms;
-    total.events += report.events;
-    total.authorizations += report.authorizations;
-    total.replays += report.replays;
-    for (outcome, times) in &report.outcomes {
-        *total.outcomes.entry(outcome.clone()).or_default() += times;
-    }
-    for (fault, times) in &report.faults {
-        *total.faults.entry(fault).or_default() += times;
-    }
+fn print_total(total: &Summary, wall_s: f64) {
+    let cpu_s = cpu_s().unwrap_or(wall_s);
+    let float = |number: u64| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    let (worlds, transactions) = (total.worlds, total.transactions());
+    println!(
+        "seeds         {worlds} in {wall_s:.1} s, {cpu_s:.1} s of a CPU ({:.0} a CPU second)",
+        float(worlds) / cpu_s
+    );
+    println!(
+        "transactions  {transactions} ({:.0} a CPU minute)",
+        float(transactions) * 60.0 / cpu_s
+    );
+    print!("{total}");
 }
 
-fn print_total(total: &Report, seeds: u32, seconds: f64) {
-    let transactions: u64 = total.outcomes.values().sum();
-    let per_minute = f64::from(u32::try_from(transactions).unwrap_or(u32::MAX)) * 60.0 / seconds;
-    println!(
-        "seeds         {seeds} in {seconds:.1} s ({:.1} a second)",
-        f64::from(seeds) / seconds
-    );
-    println!("transactions  {transactions} ({per_minute:.0} a CPU minute)");
-    println!(
-        "at acquirer   {} authorizations; {} replayed answers",
-        total.authorizations, total.replays
-    );
-    println!(
-        "virtual time  {} h; {} events",
-        total.virtual_ms / 3_600_000,
-        total.events
-    );
-    println!("outcomes");
-    for (outcome, times) in &total.outcomes {
-        println!("  {times:>8}  {outcome}");
-    }
-    println!("faults");
-    for (fault, times) in &total.faults {
-        println!("  {times:>8}  {fault}");
-    }
+/// Processor time of this process so far, in seconds; none where there is no `/proc`.
+fn cpu_s() -> Option<f64> {
+    /// `USER_HZ` of every Linux that this runs on.
+    const TICKS_PER_S: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name in parentheses may hold anything; what follows it does not.
+    let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / TICKS_PER_S)
 }

@@ -10,7 +10,7 @@ use super::backup::Manifest;
 use super::{OfflineError, STORE_DIRECTORY};
 use crate::config;
 use crate::owner::key;
-use crate::store::{self, DiskStore, KeyValue, ReadFault, Rows as _, StoreConfig};
+use crate::store::{self, DiskStore, Rows as _, StoreConfig};
 
 /// Where a database is put together before it gets its place.
 const RESTORING_DIRECTORY: &str = "store.restoring";
@@ -22,13 +22,13 @@ pub struct Restored {
     pub manifest: Manifest,
     /// The new incarnation.
     pub incarnation: IncarnationId,
-    /// Merchants whose trace numbers were moved on.
-    pub merchants: u64,
+    /// Merchants in it.
+    pub merchants: usize,
 }
 
 /// Builds the database of a backup in a data directory that has none, as the incarnation
-/// `incarnation`: log, rows, and trace numbers that nothing lost has used. A run that is cut short
-/// leaves no database, and may be repeated.
+/// `incarnation`: log and rows. By the incarnation each merchant's owner knows that it must not use
+/// what the lost time may have used. A run that is cut short leaves no database, and may be repeated.
 ///
 /// # Errors
 /// [`OfflineError`].
@@ -61,27 +61,16 @@ pub fn restore(
     })
 }
 
-/// Opens the copy for the first time, as another life of the database: whoever owns a part of it
-/// finds that when it is loaded. Counts the merchants.
-fn open_anew(directory: &Path, incarnation: IncarnationId) -> Result<u64, OfflineError> {
+/// Opens the copy for the first time: builds the rows, takes the new incarnation, and counts the
+/// merchants.
+fn open_anew(directory: &Path, incarnation: IncarnationId) -> Result<usize, OfflineError> {
     let config = StoreConfig {
         new_incarnation: Some(incarnation),
         ..StoreConfig::new(directory, incarnation)
     };
     let store = DiskStore::open(config, Box::new(|_| ()))?;
-    let unusable = |fault: ReadFault| OfflineError::Unusable(fault.to_string());
-    let mut merchants = 0;
-    let mut from = key::space(key::MERCHANT);
-    while let Some((row_key, _)) = next_merchant(&store, &from).map_err(unusable)? {
-        merchants += 1;
-        from = row_key;
-        from.push(0);
-    }
+    let merchants = store.scan(&key::space(key::MERCHANT), None, usize::MAX);
+    let merchants = merchants.map_err(|fault| OfflineError::Unusable(fault.to_string()))?;
     store.shutdown().map_err(OfflineError::Unusable)?;
-    Ok(merchants)
-}
-
-fn next_merchant(store: &DiskStore, from: &[u8]) -> Result<Option<KeyValue>, ReadFault> {
-    let rows = store.scan(&key::space(key::MERCHANT), Some(from), 1)?;
-    Ok(rows.into_iter().next())
+    Ok(merchants.len())
 }

@@ -22,6 +22,10 @@ const NO_SIMULATOR: &str = "not_supported";
 /// Why a device fault cannot be carried out: the terminal has no link.
 const OFFLINE: &str = "terminal_offline";
 
+/// How long an older hello can still be on its way after a newer one: the socket gives a hello up
+/// that does not come within ten seconds of its challenge.
+const HELLO_MS_MAX: u64 = 10_000;
+
 /// A hello whose signature has been verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedHello {
@@ -134,6 +138,8 @@ pub struct TerminalOwner {
     link: Option<Link>,
     epoch: u64,
     welcomes_owed: u32,
+    /// The hello that was taken last, with its boot and connection, and when.
+    newest: Option<(JournalId, (u64, u64), Timestamp)>,
     /// The journal of the latest link, whether it is up or not.
     latest: Option<JournalId>,
     /// The journal before that, and when it was replaced.
@@ -200,6 +206,7 @@ impl TerminalOwner {
                 if is_renewed {
                     self.is_duplicate = false;
                     self.latest = None;
+                    self.newest = None;
                     self.former = None;
                     self.till = None;
                 }
@@ -253,6 +260,7 @@ impl TerminalOwner {
         self.epoch = self.epoch.saturating_add(1);
         self.welcomes_owed = self.welcomes_owed.saturating_add(1);
         self.heard_at = Some(now);
+        self.newest = Some((hello.journal_id, (hello.boot, hello.connection), now));
         self.link = Some(Link {
             socket: hello.socket,
             boot: hello.boot,
@@ -277,6 +285,9 @@ impl TerminalOwner {
         if self.refuses_until.is_some_and(|until| now < until) {
             return Some(RefusedReason::Busy);
         }
+        if self.is_overtaken(now, hello) {
+            return Some(RefusedReason::Stale);
+        }
         if let Some(link) = &self.link
             && link.journal_id == hello.journal_id
         {
@@ -291,6 +302,16 @@ impl TerminalOwner {
         self.former = Some((replaced, now));
         self.is_duplicate = is_turn;
         is_turn.then_some(RefusedReason::DuplicateIdentity)
+    }
+
+    /// Whether a newer hello of the same installation came before this one, also when its link is
+    /// gone: what this one says of open work is no longer true.
+    fn is_overtaken(&self, now: Timestamp, hello: &VerifiedHello) -> bool {
+        self.newest.is_some_and(|(journal_id, number, at)| {
+            journal_id == hello.journal_id
+                && (hello.boot, hello.connection) <= number
+                && now.since_ms(at) < HELLO_MS_MAX
+        })
     }
 
     fn welcome(
@@ -488,6 +509,20 @@ mod tests {
         for (socket, number, at_ms) in [(1, 1, 0), (2, 2, 1_000), (3, 1, 2_000 + TURNS_MS)] {
             let seen = step(&mut owner, T0.plus_ms(at_ms), hello(socket, number, socket));
             assert_eq!(seen.last().unwrap(), "up");
+        }
+    }
+
+    /// What was said last counts, also when the link that it was said on is gone; later than that
+    /// nothing older can be on its way, and the till's count has begun again.
+    #[test]
+    fn an_older_hello_is_stale_also_when_the_newer_link_is_gone() {
+        let late = [(HELLO_MS_MAX - 1, "refuse 6 Stale"), (HELLO_MS_MAX, "up")];
+        for (after_ms, expected) in late {
+            let mut owner = TerminalOwner::default();
+            step(&mut owner, T0, hello(7, 1, 7));
+            step(&mut owner, T0, TerminalInput::Closed { socket: 7 });
+            let seen = step(&mut owner, T0.plus_ms(after_ms), hello(6, 1, 6));
+            assert_eq!(seen, [expected]);
         }
     }
 

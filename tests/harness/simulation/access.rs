@@ -25,6 +25,7 @@ use protocol::id::{ApiKeyId, MerchantId, PartnerId, RequestId, TerminalId};
 use protocol::link::{TillRequest, ToAgent};
 
 use super::checker::{Checked, Violation};
+use super::sabotage::Sabotage;
 use super::world::World;
 
 /// The operator's token.
@@ -120,7 +121,9 @@ impl World {
 
     /// A committed change reaches the index.
     pub(super) fn publish(&mut self, change: AccessChange) {
-        self.engine.guard.index().apply(change);
+        if self.sabotage != Some(Sabotage::StaleAccess) {
+            self.engine.guard.index().apply(change);
+        }
     }
 
     /// A client knocks.

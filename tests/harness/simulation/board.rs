@@ -13,12 +13,13 @@ use engine::store::{Commit, MemoryStore, Record, Row, Store as _, StreamId, Urge
 use protocol::id::{ApiKeyId, MerchantId, PartnerId, TerminalId};
 
 use super::client::Client;
+use super::clock::RATE_PPM;
 use super::engine::Engine;
 use super::event::Event;
 use super::fault::Fault;
 use super::printer::Printer;
 use super::staff::device_key;
-use super::till::{RATE_PPM, Till};
+use super::till::Till;
 use super::world::{EPOCH_MS, World};
 
 impl World {

@@ -34,6 +34,10 @@ pub struct Report {
     pub authorizations: u64,
     /// Replayed answers.
     pub replays: u64,
+    /// Callers that were turned away at a door.
+    pub turned_away: u64,
+    /// Pieces of paper that came out of printers.
+    pub papers: u64,
     /// Strikes by fault.
     pub faults: BTreeMap<&'static str, u64>,
     /// How many requests and faults there were, also of those that were left out.
@@ -45,7 +49,6 @@ impl World {
     pub(super) fn look(&mut self) {
         self.check_somebody_asks();
         self.check(self.every_request_is_answered());
-        self.inspect();
         match self.open_end() {
             None => {
                 self.is_converged = true;
@@ -59,6 +62,7 @@ impl World {
                     let host = self.acquirer.line.host();
                     self.check(rule(&self.history, host));
                 }
+                self.inspect();
             }
             Some(_) if self.now_ms < HEALING_MS_MAX => {
                 self.queue.push(self.now_ms + 2_000, Event::Looks);
@@ -68,7 +72,7 @@ impl World {
     }
 
     /// Whatever is stored keeps every invariant of the engine.
-    fn inspect(&mut self) {
+    pub(super) fn inspect(&mut self) {
         let store = &self.engine.store;
         let rows = store.scan(&[], None, usize::MAX).unwrap_or_default();
         for broken in inspect(rows) {
@@ -138,6 +142,8 @@ impl World {
             outcomes,
             authorizations: self.authorizations,
             replays: self.replays,
+            turned_away: self.turned_away,
+            papers: self.tills.iter().map(|till| till.printer.papers).sum(),
             faults: faults.collect(),
             choices: self.plan.choices(),
         }

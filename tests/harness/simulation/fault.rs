@@ -124,6 +124,15 @@ impl Plan {
         plan
     }
 
+    /// Switches faults on beside those that were drawn.
+    pub fn switch_on(&mut self, faults: &[Fault]) {
+        for fault in faults {
+            if self.takes() {
+                self.on.insert(*fault);
+            }
+        }
+    }
+
     /// Gives something that is about to be done its number; false when that is left out.
     pub fn takes(&mut self) -> bool {
         self.choices += 1;

@@ -159,6 +159,21 @@ impl World {
         self.queue.push(at_ms, event);
     }
 
+    /// The agent's hello reaches the engine after the agent has given this connection up, but as
+    /// long as the engine still waits for it.
+    pub(super) fn delay_hello(&mut self, number: u64) {
+        let late_ms = self.random.between(1_000, 9_000);
+        if let Some(connection) = self.network.connections.get_mut(&number) {
+            connection.arrives_ms[usize::from(true)] = self.now_ms + late_ms;
+        }
+        let at_ms = self.now_ms + self.random.between(100, 1_000);
+        let event = Event::Hangup {
+            connection: number,
+            to_engine: false,
+        };
+        self.queue.push(at_ms, event);
+    }
+
     /// Cuts every connection of a process that is no more; its own side has nobody left.
     pub fn cut_all(&mut self, is_of_process: impl Fn(&Connection) -> bool) {
         let numbers: Vec<u64> = self

@@ -122,6 +122,9 @@ impl World {
                     self.check_message(&message);
                     self.say(socket, &*message);
                 }
+                TerminalOutput::Close { socket } if self.hears_old_links() => {
+                    self.note(|| format!("socket {socket} stays open"));
+                }
                 TerminalOutput::Close { socket } => self.hang_up(socket, true),
                 TerminalOutput::Merchant(event) => self.tell_merchant(till, *event),
                 TerminalOutput::Status => {}

@@ -40,6 +40,8 @@ pub struct Printer {
     pub plug: u64,
     /// What was printed.
     pub paper: Paper,
+    /// How many pieces.
+    pub papers: u64,
     /// Strikes during the next print.
     pub is_in_danger: Option<Fault>,
 }
@@ -114,15 +116,16 @@ impl World {
     /// The beginning of a job is on record.
     pub fn begin_print(&mut self, number: usize, job_id: PrintJobId, inputs: &mut VecDeque<Input>) {
         let (times, receipt) = self.tills[number].printer.paper.begin(job_id);
-        self.check(checker::prints_once(job_id, times));
         if let Some(receipt) = receipt {
             self.check_print(number, job_id, &receipt);
         }
         if self.tills[number].printer.firmware.is_some() {
             inputs.extend(self.printer_machine(number, printer::Input::Begin { job_id }));
             self.endanger_print(number);
+            // A job whose port goes before its first byte begins once more: its paper is counted.
             return;
         }
+        self.check(checker::prints_once(job_id, times));
         let life = self.tills[number].life;
         let at_ms = self.now_ms + self.random.between(300, 2_000);
         let event = Event::Prints {
@@ -173,6 +176,7 @@ impl World {
                     self.queue.push(self.now_ms + SERIAL_MS, event);
                 }
                 MachineOutput::JobReport { job_id, state } => {
+                    let state = self.lie_about_print(state);
                     self.note(|| format!("till {number} printer: {job_id} is {state:?}"));
                     let paper = &self.tills[number].printer.paper;
                     self.check(paper.agrees(job_id, state));
@@ -233,7 +237,9 @@ impl World {
                 }
                 FirmwareOutput::Paper(ticket) => {
                     self.note(|| format!("till {number}: {} rows of paper", ticket.rows.len()));
-                    let checked = self.tills[number].printer.paper.came_off(&ticket);
+                    let printer = &mut self.tills[number].printer;
+                    printer.papers += 1;
+                    let checked = printer.paper.came_off(&ticket);
                     self.check(checked);
                 }
                 FirmwareOutput::Violation(what) if !self.has_lost_printer_bytes(number) => {

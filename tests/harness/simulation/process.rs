@@ -3,7 +3,6 @@
 //! Does what the actors around the owners do, and nothing else; keep it like `engine::actor`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::clock::Slewed;
 use engine::domain::rejection::Rejection;
@@ -22,34 +21,6 @@ use super::world::{EPOCH_MS, World};
 const RELOAD_MS: u64 = 100;
 
 impl World {
-    /// The engine's clock.
-    pub fn engine_now(&self) -> Timestamp {
-        match &self.engine.clock {
-            Some((_, clock)) => clock.now(),
-            None => self.wall_now(),
-        }
-    }
-
-    /// What the engine's machine takes for the time.
-    fn wall_now(&self) -> Timestamp {
-        Timestamp(self.true_now().0 + self.clock_skew_ms)
-    }
-
-    /// Time has passed for the engine.
-    pub(super) fn pass_engine_time(&mut self) {
-        let wall = self.wall_now();
-        let now_ms = self.now_ms;
-        if let Some((started_ms, clock)) = &mut self.engine.clock {
-            let elapsed = Duration::from_millis(now_ms.saturating_sub(*started_ms));
-            clock.pass(elapsed, || wall.0);
-        }
-    }
-
-    /// A clock that nobody sets.
-    pub fn true_now(&self) -> Timestamp {
-        Timestamp(i64::try_from(EPOCH_MS + self.now_ms).unwrap_or(i64::MAX))
-    }
-
     /// Starts the process.
     pub fn start_engine(&mut self) {
         if self.engine.is_up {
@@ -60,6 +31,7 @@ impl World {
         self.engine.up_since_ms = Some(self.now_ms);
         self.engine.clock = Some((self.now_ms, Slewed::at(self.wall_now().0)));
         self.check(self.check_start());
+        self.inspect();
         self.load_access();
         for merchant in 0..self.engine.merchants.len() {
             self.load(merchant);

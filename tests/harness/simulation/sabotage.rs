@@ -14,7 +14,7 @@ use ::engine::domain::idempotency::ClaimKey;
 use ::engine::store::Commit;
 use protocol::id::TransactionId;
 
-use super::fault::words;
+use super::fault::{Fault, words};
 
 words! {
     /// A deliberate bug.
@@ -83,6 +83,8 @@ words! {
         ForgetPrints = "forget-prints",
         /// Nobody remembers that a copy was printed before: no DUPLICATE.
         ForgetCopies = "forget-copies",
+        /// A job counts as printed when its bytes are on their way.
+        ReportPrinted = "printed-when-sent",
         /// The hello names no open work.
         ForgetReconcile = "forget-reconcile",
         /// An older hello replaces a newer link.
@@ -91,6 +93,8 @@ words! {
         HearOldLinks = "hear-old-links",
         /// Two tills with one identity may take turns.
         UnnoticedCopy = "duplicate-identity-unnoticed",
+        /// Two tills with one identity are noticed and then forgotten.
+        ForgetCopy = "duplicate-identity-forgotten",
         /// A restarted engine does not load what is open.
         ForgetOpenWork = "forget-open-work",
         /// The till is told of an approval by the acquirer's answer.
@@ -121,6 +125,8 @@ words! {
         WrongStatus = "wrong-status",
         /// A till is told another end than everybody else.
         TellTillOtherwise = "tell-till-otherwise",
+        /// Permission is checked against an index that does not learn of changes.
+        StaleAccess = "stale-access-index",
         /// The final event is published twice.
         FinalEventTwice = "final-event-twice",
         /// An approval for less than asked stands unasked.
@@ -141,80 +147,176 @@ pub struct Case {
     pub rule: &'static str,
     /// Seeds from 1 within which it does.
     pub seeds_max: u64,
+    /// Faults without which it would not show; its worlds have them beside their own.
+    pub needs: &'static [Fault],
 }
 
-const fn case(sabotage: Sabotage, rule: &'static str, seeds_max: u64) -> Case {
+const fn case(
+    sabotage: Sabotage,
+    rule: &'static str,
+    seeds_max: u64,
+    needs: &'static [Fault],
+) -> Case {
     Case {
         sabotage,
         rule,
         seeds_max,
+        needs,
+    }
+}
+
+impl Sabotage {
+    /// Faults without which it would not show.
+    pub fn needs(self) -> &'static [Fault] {
+        let case = CASES.iter().find(|case| case.sabotage == self);
+        case.map_or(&[], |case| case.needs)
     }
 }
 
 /// Every deliberate bug with the rule that it breaks. The bounds are what was measured, doubled and
-/// rounded up.
+/// rounded up: a change of the world makes other worlds of all seeds.
 pub const CASES: &[Case] = &{
+    use Fault as F;
     use Sabotage as S;
     [
-        case(S::AnswerBeforeCommit, "answers_hold", 500),
-        case(S::SendBeforeCommit, "money_moves_only_after_commit", 500),
-        case(S::GrantBeforeCommit, "terminals_are_told_committed", 500),
-        case(S::KeepRefused, "answers_hold", 500),
-        case(S::AckBeforeSync, "answered_is_kept", 500),
-        case(S::FoldBeforeSync, "rows_are_the_log", 500),
-        case(S::LoseRows, "nothing_is_lost", 500),
-        case(S::AuthorizeTwice, "host_is_asked_rightly", 500),
-        case(S::NewTraceOnRepeat, "repeats_are_unchanged", 500),
-        case(S::ReuseTraces, "traces_are_new", 500),
-        case(S::DropAdjustments, "totals_agree", 500),
-        case(S::AdjustByTurns, "books_agree", 500),
-        case(S::ReverseAdjustments, "repeats_are_unchanged", 500),
-        case(S::DropVoids, "voided_means_undone", 500),
-        case(S::VoidEarly, "voided_means_undone", 500),
-        case(S::DropReversals, "told_is_true", 500),
-        case(S::DropReversalsOnRestart, "somebody_keeps_asking", 500),
-        case(S::ReverseOnce, "somebody_keeps_asking", 500),
-        case(S::CountNotFound, "told_is_true", 500),
-        case(S::AcceptLateApproval, "reversal_is_irrevocable", 500),
-        case(S::ForgetKeys, "one_charge", 500),
-        case(S::ClaimNothing, "one_charge", 500),
-        case(S::ClaimFirst, "keys_are_claimed_with_effects", 500),
-        case(S::AnswerOtherBody, "one_body_for_each_key", 500),
-        case(S::ConflictAlways, "keys_conflict_rightly", 500),
-        case(S::BurnKeys, "refusals_burn_no_key", 500),
-        case(S::ChangeReplay, "replay_is_same", 500),
-        case(S::LoseAnswers, "every_request_is_answered", 500),
-        case(S::SkipJournalSync, "till_writes_before_it_acts", 500),
-        case(S::ActBeforeJournal, "till_writes_before_it_acts", 500),
-        case(S::ForgetPrints, "prints_once", 500),
-        case(S::ForgetCopies, "first_print_once", 500),
-        case(S::ForgetReconcile, "converges", 500),
-        case(S::ForgetEpoch, "newest_link_wins", 500),
-        case(S::HearOldLinks, "old_links_are_silent", 500),
-        case(S::UnnoticedCopy, "copies_are_refused", 500),
-        case(S::ForgetOpenWork, "one_attempt_per_terminal", 500),
-        case(S::ApproveEarly, "approved_shown_only_after_commit", 500),
+        case(S::AnswerBeforeCommit, "answers_hold", 10, &[]),
+        case(
+            S::SendBeforeCommit,
+            "money_moves_only_after_commit",
+            10,
+            &[],
+        ),
+        case(
+            S::GrantBeforeCommit,
+            "terminals_are_told_committed",
+            10,
+            &[],
+        ),
+        case(S::KeepRefused, "answers_hold", 20, &[F::CommitRefused]),
+        case(S::AckBeforeSync, "answered_is_kept", 10, &[F::EngineCrash]),
+        case(S::FoldBeforeSync, "rows_are_the_log", 10, &[F::EngineCrash]),
+        case(S::LoseRows, "nothing_is_lost", 10, &[F::EngineCrash]),
+        case(S::AuthorizeTwice, "host_is_asked_rightly", 10, &[]),
+        case(
+            S::NewTraceOnRepeat,
+            "repeats_are_unchanged",
+            10,
+            &[F::HostTrouble],
+        ),
+        case(S::ReuseTraces, "traces_are_new", 10, &[F::EngineCrash]),
+        case(S::DropAdjustments, "totals_agree", 20, &[]),
+        case(S::AdjustByTurns, "books_agree", 100, &[]),
+        case(
+            S::ReverseAdjustments,
+            "repeats_are_unchanged",
+            30,
+            &[F::HostTrouble],
+        ),
+        case(S::DropVoids, "voided_means_undone", 10, &[]),
+        case(S::VoidEarly, "voided_means_undone", 40, &[F::HostTrouble]),
+        case(S::DropReversals, "told_is_true", 10, &[F::HostTrouble]),
+        case(
+            S::DropReversalsOnRestart,
+            "somebody_keeps_asking",
+            10,
+            &[F::EngineCrash, F::HostTrouble],
+        ),
+        case(
+            S::ReverseOnce,
+            "somebody_keeps_asking",
+            10,
+            &[F::HostTrouble],
+        ),
+        case(S::CountNotFound, "told_is_true", 30, &[F::HostTrouble]),
+        case(
+            S::AcceptLateApproval,
+            "reversal_is_irrevocable",
+            100,
+            &[F::HostTrouble],
+        ),
+        case(S::ForgetKeys, "one_charge", 10, &[F::CallerGone]),
+        case(S::ClaimNothing, "one_charge", 10, &[F::CallerGone]),
+        case(
+            S::ClaimFirst,
+            "keys_are_claimed_with_effects",
+            10,
+            &[F::EngineCrash],
+        ),
+        case(
+            S::AnswerOtherBody,
+            "one_body_for_each_key",
+            10,
+            &[F::KeyReused],
+        ),
+        case(
+            S::ConflictAlways,
+            "keys_conflict_rightly",
+            10,
+            &[F::KeyReused],
+        ),
+        case(S::BurnKeys, "refusals_burn_no_key", 10, &[F::CallerGone]),
+        case(S::ChangeReplay, "replay_is_same", 10, &[F::CallerGone]),
+        case(S::LoseAnswers, "every_request_is_answered", 10, &[]),
+        case(S::SkipJournalSync, "till_writes_before_it_acts", 10, &[]),
+        case(S::ActBeforeJournal, "till_writes_before_it_acts", 10, &[]),
+        case(S::ForgetPrints, "prints_once", 40, &[F::AgentKill]),
+        case(S::ForgetCopies, "first_print_once", 10, &[]),
+        case(S::ReportPrinted, "paper_agrees", 10, &[F::PrinterTrouble]),
+        case(S::ForgetReconcile, "converges", 10, &[F::AgentKill]),
+        case(
+            S::ForgetEpoch,
+            "newest_link_wins",
+            10,
+            &[F::LinkOverlap, F::LinkCut],
+        ),
+        case(
+            S::HearOldLinks,
+            "old_links_are_silent",
+            10,
+            &[F::LinkOverlap],
+        ),
+        case(S::UnnoticedCopy, "copies_are_refused", 10, &[F::TillCopied]),
+        case(S::ForgetCopy, "duplicates_stay_out", 10, &[F::TillCopied]),
+        case(
+            S::ForgetOpenWork,
+            "one_attempt_per_terminal",
+            25,
+            &[F::EngineCrash],
+        ),
+        case(S::ApproveEarly, "approved_shown_only_after_commit", 10, &[]),
         case(
             S::ApproveUnacknowledged,
             "approved_shown_only_after_commit",
-            500,
+            10,
+            &[],
         ),
-        case(S::ConfirmForTill, "approved_only_when_confirmed", 500),
-        case(S::AuthorizeUncommitted, "canceled_means_no_charge", 500),
-        case(S::ReadOtherAmount, "only_read_cards_are_charged", 500),
-        case(S::StaleClock, "no_expired_attempt_authorized", 500),
-        case(S::StartLate, "nothing_starts_late", 500),
-        case(S::SameAttempt, "attempts_are_new", 500),
-        case(S::DoubtBlocks, "busy_is_true", 500),
-        case(S::SilentDoubt, "in_doubt_says_when", 500),
-        case(S::CancelLate, "stages_follow_the_table", 500),
-        case(S::WrongVerdict, "verdicts_are_true", 500),
-        case(S::WrongStatus, "statuses_are_true", 500),
-        case(S::TellTillOtherwise, "final_stays_final", 500),
-        case(S::FinalEventTwice, "one_final_event", 500),
-        case(S::KeepPartial, "partial_only_when_accepted", 500),
-        case(S::ChangeAmount, "charged_as_asked", 500),
-        case(S::TipUnlimited, "tip_within_limit", 500),
+        case(S::ConfirmForTill, "approved_only_when_confirmed", 10, &[]),
+        case(
+            S::AuthorizeUncommitted,
+            "canceled_means_no_charge",
+            40,
+            &[F::LinkDelay],
+        ),
+        case(S::ReadOtherAmount, "only_read_cards_are_charged", 10, &[]),
+        case(S::StaleClock, "no_expired_attempt_authorized", 10, &[]),
+        case(S::StartLate, "nothing_starts_late", 10, &[F::LinkDelay]),
+        case(S::SameAttempt, "attempts_are_new", 10, &[F::OddCustomer]),
+        case(S::DoubtBlocks, "busy_is_true", 10, &[F::HostTrouble]),
+        case(S::SilentDoubt, "in_doubt_says_when", 10, &[F::HostTrouble]),
+        case(S::CancelLate, "stages_follow_the_table", 10, &[]),
+        case(S::WrongVerdict, "verdicts_are_true", 10, &[]),
+        case(S::WrongStatus, "statuses_are_true", 10, &[]),
+        case(S::TellTillOtherwise, "final_stays_final", 40, &[]),
+        case(
+            S::StaleAccess,
+            "nobody_does_what_they_may_not",
+            10,
+            &[F::AccessChange],
+        ),
+        case(S::FinalEventTwice, "one_final_event", 10, &[]),
+        case(S::KeepPartial, "partial_only_when_accepted", 60, &[]),
+        case(S::ChangeAmount, "charged_as_asked", 10, &[]),
+        case(S::TipUnlimited, "tip_within_limit", 40, &[]),
     ]
 };
 

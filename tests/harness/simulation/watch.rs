@@ -141,7 +141,13 @@ impl World {
                 self.is_committed(grant.pos_id, |pos| pos.attempt(grant.attempt_id).is_some())
             }
             ToAgent::HostAnswer(answer) if answer.decision == HostDecision::Approved => {
-                self.is_committed(answer.pos_id, |pos| pos.approved.is_some())
+                // A reversal that was decided together with it takes the approval back.
+                let is_undone = |pos: &PosTransaction| {
+                    matches!(pos.status(), PosStatus::InDoubt | PosStatus::Reversed)
+                };
+                self.is_committed(answer.pos_id, |pos| {
+                    pos.approved.is_some() || is_undone(pos)
+                })
             }
             ToAgent::Concluded(concluded) => {
                 // Before the model, whose word is about the same.
@@ -149,8 +155,14 @@ impl World {
                     let pos_id = concluded.pos_id;
                     checker::approved_shown_only_after_commit(&self.history, pos_id)?;
                 }
-                let host = self.acquirer.line.host();
-                self.model.concluded(concluded, host)?;
+                // Somebody else may have been told the end first: a till's mailbox is its own.
+                let known = self.history.pos.get(&concluded.pos_id);
+                let is_overtaken = concluded.status == PosStatus::InDoubt
+                    && known.is_some_and(|pos| pos.status() == PosStatus::Reversed);
+                if !is_overtaken {
+                    let host = self.acquirer.line.host();
+                    self.model.concluded(concluded, host)?;
+                }
                 // Decided together with the acquirer's yes, and before it.
                 let was_in_doubt = |pos: &PosTransaction| {
                     concluded.status == PosStatus::InDoubt && pos.status() == PosStatus::Reversed

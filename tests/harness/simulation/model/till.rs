@@ -18,6 +18,9 @@ const TURNS_MS: u64 = 10 * 60 * 1_000;
 /// The window for a go on the slowest of the tills' clocks.
 const WINDOW_MS_MAX: u64 = GO_WINDOW_MS + GO_WINDOW_MS / 400;
 
+/// How long the engine waits for a hello.
+const HELLO_MS_MAX: u64 = 10_000;
+
 /// What was seen of a till.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -25,8 +28,8 @@ pub(super) struct Seen {
     said_ms: BTreeMap<PosTransactionId, u64>,
     /// When the go for an attempt came, and whether it came in time.
     goes: BTreeMap<(PosTransactionId, u32), (AttemptId, u64, bool)>,
-    /// The newest hello of each journal that was welcomed.
-    welcomed: BTreeMap<JournalId, (u64, u64)>,
+    /// The newest hello of each journal that was welcomed, and when it came.
+    welcomed: BTreeMap<JournalId, (u64, u64, u64)>,
     /// The link that the engine has welcomed last, and its journal.
     link: Option<(u64, JournalId)>,
     /// The journal whose open link was replaced by that of another one, and when.
@@ -36,7 +39,7 @@ pub(super) struct Seen {
     /// Where that came from which the engine has not looked at yet.
     heard_on: VecDeque<u64>,
     /// Hellos that have reached the engine, by socket.
-    hellos: BTreeMap<u64, (JournalId, u64, u64)>,
+    hellos: BTreeMap<u64, (JournalId, u64, u64, u64)>,
 }
 
 impl Model {
@@ -233,7 +236,9 @@ impl Model {
                 seen.copies.insert(socket);
             }
         }
-        seen.hellos.insert(socket, hello);
+        let (journal_id, boot, connection) = hello;
+        seen.hellos
+            .insert(socket, (journal_id, boot, connection, now_ms));
     }
 
     /// The engine welcomes a link: none that is newer was welcomed before.
@@ -242,7 +247,7 @@ impl Model {
     /// `newest_link_wins`, `copies_are_refused`.
     pub fn welcomed(&mut self, till: usize, socket: u64) -> Checked {
         let seen = self.tills.entry(till).or_default();
-        let Some(&(journal_id, boot, connection)) = seen.hellos.get(&socket) else {
+        let Some(&(journal_id, boot, connection, came_ms)) = seen.hellos.get(&socket) else {
             return fail(
                 "newest_link_wins",
                 format!("socket {socket} has said no hello"),
@@ -253,12 +258,16 @@ impl Model {
             return fail("copies_are_refused", what);
         }
         seen.link = Some((socket, journal_id));
-        let newest = seen.welcomed.entry(journal_id).or_default();
-        if (boot, connection) < *newest {
-            let what = format!("till {till}: {:?} after {newest:?}", (boot, connection));
+        let hello = (boot, connection, came_ms);
+        let newest = seen.welcomed.insert(journal_id, hello);
+        // Later than that it was not overtaken: the till's numbers began again.
+        let is_overtaken = |newest: &(u64, u64, u64)| {
+            (boot, connection) < (newest.0, newest.1) && came_ms < newest.2 + HELLO_MS_MAX
+        };
+        if newest.as_ref().is_some_and(is_overtaken) {
+            let what = format!("till {till}: {hello:?} after {newest:?}");
             return fail("newest_link_wins", what);
         }
-        *newest = (boot, connection);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::domain::idempotency::Fingerprint;
+use engine::domain::idempotency::{Fingerprint, StoredAnswer};
 use engine::domain::pos::{Outcome, PosTransaction, Stage, Verdict};
 use engine::domain::reason::Reason;
 use engine::domain::rejection::Rejection;
@@ -22,6 +22,7 @@ use protocol::link::{ChipOutcome, Completion, HostDecision, PosStatus, ToAgent, 
 use super::Sabotage;
 use crate::simulation::commit::{authorized, rows_of};
 use crate::simulation::engine::{Caller, Mail};
+use crate::simulation::rows::render;
 use crate::simulation::world::World;
 
 impl World {
@@ -130,13 +131,7 @@ impl World {
     fn lie_about_pos(&self, pos: &mut PosTransaction) -> bool {
         match self.sabotage {
             Some(Sabotage::SilentDoubt) => pos.next_action_at.take().is_some(),
-            Some(Sabotage::WrongVerdict) => {
-                let cancel = pos.cancel.as_mut();
-                let wrong = cancel.filter(|one| one.verdict == Some(Verdict::TooLateApproved));
-                wrong
-                    .map(|one| one.verdict = Some(Verdict::Canceled))
-                    .is_some()
-            }
+            Some(Sabotage::WrongVerdict) => is_wrong_verdict(pos),
             Some(Sabotage::CancelLate) if pos.reversing_for == Some(Reason::PosCanceled) => {
                 pos.stage = Stage::Closed;
                 pos.outcome = Some(Outcome {
@@ -227,6 +222,11 @@ impl World {
         match (self.sabotage?, request, &mut caller.claim) {
             (Sabotage::ForgetKeys, _, Some(claim)) => {
                 claim.key.0[..8].copy_from_slice(&number.0.to_le_bytes());
+            }
+            (Sabotage::WrongVerdict, Request::CancelPos(cancel), Some(claim))
+                if cancel.asked_by.is_none() =>
+            {
+                claim.render = render_wrong;
             }
             (Sabotage::AnswerOtherBody, _, Some(claim)) => claim.fingerprint = Fingerprint([0; 32]),
             (Sabotage::ConflictAlways, _, Some(claim)) => {
@@ -328,8 +328,8 @@ impl World {
                     pos_id: answer.pos_id,
                     attempt_id: answer.attempt_id,
                     chip: ChipOutcome::Agreed,
-                    data: Vec::new(),
                     cause: None,
+                    data: Vec::new(),
                 };
                 let event = TerminalEvent::Said(ToEngine::Completed(completion));
                 let input = MerchantInput::Terminal { terminal_id, event };
@@ -352,6 +352,24 @@ impl World {
             _ => None,
         }
     }
+}
+
+/// Makes a verdict wrong; true when it was one that can be.
+fn is_wrong_verdict(pos: &mut PosTransaction) -> bool {
+    let cancel = pos.cancel.as_mut();
+    let wrong = cancel.filter(|one| one.verdict == Some(Verdict::TooLateApproved));
+    wrong
+        .map(|one| one.verdict = Some(Verdict::Canceled))
+        .is_some()
+}
+
+/// What a repeat gets, with the same wrong verdict.
+fn render_wrong(answer: &Answer) -> StoredAnswer {
+    let mut answer = answer.clone();
+    if let Answer::Canceled(pos) = &mut answer {
+        is_wrong_verdict(pos);
+    }
+    render(&answer)
 }
 
 fn take_claims(commit: &mut Commit) -> Vec<Row> {

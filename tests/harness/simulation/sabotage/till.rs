@@ -1,11 +1,12 @@
 //! Lies at a till, and on its link.
 
 use engine::domain::pos::PosTransaction;
-use engine::owner::terminal::{TerminalInput, VerifiedHello};
+use engine::owner::terminal::{TerminalInput, TerminalOwner, VerifiedHello};
 use protocol::id::PosTransactionId;
 use protocol::link::{ChipOutcome, Concluded, PosStatus, ToAgent, ToEngine};
 use protocol::money::Money;
 use terminal_agent::machine::agent::{AgentConfig, Input};
+use terminal_agent::machine::printer::JobState;
 use terminal_agent::machine::record::JournalEntry;
 
 use super::Sabotage;
@@ -42,6 +43,9 @@ impl World {
                 let reset = Box::new(TerminalInput::Reset { is_renewed: true });
                 self.engine.post(Mail::Terminal(till, reset));
             }
+            Some(Sabotage::ForgetCopy) if self.duplicates.contains(&till) => {
+                self.engine.terminals[till] = TerminalOwner::default();
+            }
             Some(Sabotage::ForgetEpoch) => {
                 self.lies.hellos += 1;
                 hello.boot = u64::MAX;
@@ -57,6 +61,19 @@ impl World {
             && self.sabotage == Some(Sabotage::ReadOtherAmount)
         {
             grant.amount = Money::new(grant.amount.minor() - 1, grant.amount.currency());
+        }
+    }
+
+    /// Whether old links stay open.
+    pub(in super::super) fn hears_old_links(&self) -> bool {
+        self.sabotage == Some(Sabotage::HearOldLinks)
+    }
+
+    /// What the agent is told of a print job.
+    pub(in super::super) fn lie_about_print(&self, state: JobState) -> JobState {
+        match (self.sabotage, state) {
+            (Some(Sabotage::ReportPrinted), JobState::Printing) => JobState::Printed,
+            _ => state,
         }
     }
 
