@@ -184,13 +184,12 @@ impl AcquirerSection {
     /// An hour bounds what is added to instants; a shorter longest delay than the timeout and what
     /// the simulated line holds back would let a reversal overtake what it undoes.
     const fn check(self) -> Result<Self, ConfigError> {
-        let bound_ms = self.answer_timeout_ms.saturating_add(HELD_MS);
-        if self.answer_timeout_ms == 0 || self.longest_delay_ms > 3_600_000 {
-            Err(ConfigError::AcquirerTimes)
-        } else if self.longest_delay_ms <= bound_ms {
-            Err(ConfigError::AcquirerTimes)
-        } else {
+        let least_ms = self.answer_timeout_ms.saturating_add(HELD_MS);
+        let is_long = least_ms < self.longest_delay_ms && self.longest_delay_ms <= 3_600_000;
+        if self.answer_timeout_ms > 0 && is_long {
             Ok(self)
+        } else {
+            Err(ConfigError::AcquirerTimes)
         }
     }
 }

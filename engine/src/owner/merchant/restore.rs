@@ -6,7 +6,6 @@ use protocol::link::{Concluded, DigestState, PosStatus, PrintReport, PrintState,
 use protocol::money::Money;
 
 use super::{Decided, MerchantOwner, MerchantWork};
-use crate::domain::reason::Reason;
 use crate::owner::key;
 use crate::owner::stored::Counters;
 
@@ -15,6 +14,9 @@ use crate::owner::stored::Counters;
 const TRACE_JUMP: u32 = 100_000;
 /// Trace numbers run from 1 to this and begin again.
 pub(super) const TRACE_MAX: u32 = 999_999;
+
+/// Why a till's transaction ends that the engine does not know. Only tills see it.
+const UNKNOWN_HERE: &str = "unknown_to_engine";
 
 /// The counters as they stand in this life of the database, and whether it is a restored one.
 pub(super) fn counted_in(
@@ -84,7 +86,7 @@ impl MerchantOwner {
             } else {
                 PosStatus::Failed
             },
-            reason: Reason::UnknownToEngine.code().to_owned(),
+            reason: UNKNOWN_HERE.to_owned(),
             amount: Money::new(0, *currency),
             tip: None,
             transaction_id: None,
