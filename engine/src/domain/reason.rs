@@ -70,8 +70,6 @@ reasons! {
     PartialNotAccepted = "partial_not_accepted";
     /// The terminal did not confirm an approval in time.
     NotConfirmed = "not_confirmed";
-    /// The engine does not know the POS transaction: it was restored from a time before it.
-    UnknownToEngine = "unknown_to_engine";
     /// The acquirer approved after the outcome had been decided.
     LateApproval = "late_approval";
     /// A person said what became of it.
