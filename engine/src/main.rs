@@ -82,7 +82,7 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
             let incarnation = IncarnationId::from_uuid(SystemIds.uuid());
             let made = offline::restore(&from, &to, incarnation)?;
             println!(
-                "restored up to position {} as {}, with {} merchants",
+                "restored up to position {} as {}; {} merchants use new trace numbers",
                 made.manifest.position, made.incarnation, made.merchants
             );
             Ok(ExitCode::SUCCESS)
