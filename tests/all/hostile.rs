@@ -21,7 +21,8 @@ use firmware_sim::cards::Way;
 use harness::hand::{Counter, HandLink, HandTill};
 use harness::shop::Engine;
 use protocol::id::PosTransactionId;
-use protocol::link::{ChipOutcome, Grant, PosStatus, ToAgent, ToEngine};
+use protocol::link::{ChipOutcome, Concluded, Grant, PosStatus, ToAgent, ToEngine};
+use protocol::money::Money;
 use tempfile::TempDir;
 
 /// An engine with a merchant and an honest till beside the one that attacks.
@@ -145,4 +146,16 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>)> {
         ("64 KiB and a byte", vec![0x91; 64 * 1024 + 1]),
         ("1 MiB", vec![0xC0; 1024 * 1024]),
     ]
+}
+
+/// What a till is told of a sale that is not its own: neither amount nor how it really stands.
+fn unknown_here(pos_id: PosTransactionId, status: PosStatus) -> ToAgent {
+    ToAgent::Concluded(Concluded {
+        pos_id,
+        status,
+        reason: "unknown_to_engine".to_owned(),
+        amount: Money::zero("USD".parse().unwrap()),
+        tip: None,
+        transaction_id: None,
+    })
 }

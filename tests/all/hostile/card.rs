@@ -9,7 +9,7 @@ use protocol::reader::tlv::{Form, TlvWriter, Tlvs};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Scene, concluded};
+use super::{Scene, concluded, unknown_here};
 
 fn money(minor: i64, currency: &str) -> Money {
     Money::new(minor, currency.parse().unwrap())
@@ -43,11 +43,11 @@ fn card_data_for_what_is_not_this_tills_is_closed() {
     let pos_id = grant.pos_id;
 
     // Another till of the shop, another shop: neither learns how it stands.
-    let stop = vec![ToAgent::Stop { pos_id }];
+    let unknown = [unknown_here(pos_id, PosStatus::Failed)];
     let report = scene.honest.card(&grant, "visa", Way::Tap);
-    assert_eq!(closed(&mut honest_link, report), stop);
+    assert_eq!(closed(&mut honest_link, report), unknown);
     let report = stranger.card(&grant, "visa", Way::Tap);
-    assert_eq!(closed(&mut stranger_link, report), stop);
+    assert_eq!(closed(&mut stranger_link, report), unknown);
 
     let nobodys = PosTransactionId::from_uuid(Uuid::now_v7());
     let report = CardReport {
@@ -56,7 +56,7 @@ fn card_data_for_what_is_not_this_tills_is_closed() {
     };
     assert_eq!(
         closed(&mut link, report),
-        [ToAgent::Stop { pos_id: nobodys }]
+        [unknown_here(nobodys, PosStatus::Failed)]
     );
     let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
     let report = CardReport {

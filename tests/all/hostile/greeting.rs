@@ -315,7 +315,9 @@ fn a_hello_cannot_claim_what_has_not_happened() {
     open.extend((0..100).map(|_| claim(&own)));
     let (mut link, _) = scene.till.link_with(open).expect("the till is welcome");
     for pos_id in [theirs.pos_id, nobodys.pos_id] {
-        assert_eq!(link.next_message(), Some(ToAgent::Stop { pos_id }));
+        // Card data of an unknown sale may have been charged by an engine that knew more.
+        let unknown = super::unknown_here(pos_id, PosStatus::InDoubt);
+        assert_eq!(link.next_message(), Some(unknown));
     }
     assert_eq!(scene.status(own.pos_id).0, "in_progress");
     assert_eq!(scene.status(theirs.pos_id).0, "in_progress");
