@@ -167,6 +167,18 @@ impl Money {
         Ok(Self::new(minor, self.currency))
     }
 
+    /// The largest amount that is not more than a part of this one, in basis points (1/10,000): for
+    /// limits, where rounding up would allow what is above them.
+    ///
+    /// # Errors
+    /// [`MoneyError::OutOfRange`] on overflow or for a negative amount.
+    pub fn basis_points_at_most(self, points: u32) -> Result<Self, MoneyError> {
+        let minor = u64::try_from(self.minor).map_err(|_| MoneyError::OutOfRange)?;
+        let scaled = u128::from(minor) * u128::from(points);
+        let minor = i64::try_from(scaled / 10_000).map_err(|_| MoneyError::OutOfRange)?;
+        Ok(Self::new(minor, self.currency))
+    }
+
     fn combine(self, other: Self, op: fn(i64, i64) -> Option<i64>) -> Result<Self, MoneyError> {
         if self.currency != other.currency {
             return Err(MoneyError::CurrencyMismatch);
@@ -275,6 +287,13 @@ mod tests {
             let exact = i128::from(minor) * i128::from(points);
             let error = i128::from(part) * 10_000 - exact;
             prop_assert!((-4_999..=5_000).contains(&error));
+        }
+
+        #[test]
+        fn basis_points_of_a_limit_are_never_above_it(minor in 0..1_000_000_000i64, points in 0..20_000u32) {
+            let part = money(minor, "USD").basis_points_at_most(points).unwrap().minor();
+            let missing = i128::from(minor) * i128::from(points) - i128::from(part) * 10_000;
+            prop_assert!((0..10_000).contains(&missing));
         }
     }
 }

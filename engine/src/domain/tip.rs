@@ -131,7 +131,7 @@ pub fn adjusted_total(
     let out_of_range = |_| Rejection::invalid("tip_amount", "out of range");
     let limit = transaction
         .base
-        .basis_points(limits.bps_max)
+        .basis_points_at_most(limits.bps_max)
         .map_err(out_of_range)?;
     if tip.minor() > limit.minor() {
         return Err(Rejection::TipLimitExceeded { limit });

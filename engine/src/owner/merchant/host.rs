@@ -357,8 +357,6 @@ impl MerchantOwner {
 
     /// After loading: the acquirer's answers of the former life are lost.
     pub(super) fn resume_open_work(&mut self, work: &mut MerchantWork<'_>) -> Decided {
-        let now = work.now;
-        let grace = now.plus_ms(self.limits.reconnect_ms);
         let owed: Vec<TransactionId> = self.pending.keys().copied().collect();
         let mut fresh = BTreeSet::new();
         for pos in self.open.values().cloned().collect::<Vec<_>>() {
@@ -369,19 +367,7 @@ impl MerchantOwner {
                 fresh.extend(pos.current_transaction());
                 self.reverse(work, pos, Reason::EngineRestarted)?;
             } else {
-                let life_ms = self.limits.life_ms(&pos);
-                if let Some(known) = self.open.get_mut(&pos.id) {
-                    // Terminals need time to come back; nothing changes because of the restart
-                    // itself. The machine's clock may have been set back meanwhile: no deadline is
-                    // further away than it was when it was set.
-                    let bound = grace.max(now.plus_ms(life_ms));
-                    known.deadline = known.deadline.map(|at| at.max(grace).min(bound));
-                    known.retry_until = known.retry_until.min(now.plus_ms(self.limits.retry_ms));
-                    if let Some(attempt) = known.current_attempt_mut() {
-                        let latest = now.plus_ms(self.limits.attempt_ms);
-                        attempt.expires_at = attempt.expires_at.min(latest);
-                    }
-                }
+                self.restate_times(work, &pos);
             }
         }
         for transaction in self.pending.values_mut() {
@@ -393,6 +379,26 @@ impl MerchantOwner {
             self.send_again_if_free(work, transaction_id);
         }
         Ok(())
+    }
+
+    /// After loading: terminals need time to come back. The machine's clock may have been set back
+    /// meanwhile: nothing is further away than it was when it was set. What moved is committed,
+    /// for callers are told these instants.
+    fn restate_times(&mut self, work: &mut MerchantWork<'_>, stored: &PosTransaction) {
+        let now = work.now;
+        let grace = now.plus_ms(self.limits.reconnect_ms);
+        let bound = grace.max(now.plus_ms(self.limits.life_ms(stored)));
+        let mut pos = stored.clone();
+        pos.deadline = pos.deadline.map(|at| at.max(grace).min(bound));
+        pos.retry_until = pos.retry_until.min(now.plus_ms(self.limits.retry_ms));
+        if let Some(attempt) = pos.current_attempt_mut() {
+            let latest = now.plus_ms(self.limits.attempt_ms);
+            attempt.expires_at = attempt.expires_at.min(latest);
+        }
+        if pos != *stored {
+            pos.touch(now);
+            self.save_pos(work, "pos_transaction.times_restated", pos);
+        }
     }
 
     pub(super) fn current_transaction(

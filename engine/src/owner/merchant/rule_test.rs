@@ -432,6 +432,31 @@ fn a_clock_that_was_set_back_at_a_restart_keeps_no_terminal() {
 }
 
 #[test]
+fn what_is_told_after_a_restart_is_what_is_stored() {
+    for clock_ms in [-86_400_000, 0, 4_000] {
+        let mut bench = Bench::new();
+        let pos_id = bench.start(false);
+        bench.said(ToEngine::Accept { pos_id });
+        let before = bench.pos(pos_id);
+        bench.now = Timestamp(bench.now.0 + clock_ms);
+        bench.restart();
+        let wait_until = None;
+        let told = bench.ask(None, Request::ReadPos { pos_id, wait_until });
+        let Some(Ok(Reply::Fresh(Answer::Pos(told)))) = told else {
+            panic!("{told:?}");
+        };
+        let stored = bench.pos(pos_id);
+        assert_eq!(*told, stored, "{clock_ms}");
+        let is_moved = told.deadline != before.deadline;
+        assert_eq!(is_moved, told.revision > before.revision, "{clock_ms}");
+        let latest = bench.now.plus_ms(86_400_000 / 2);
+        assert!(told.deadline.is_some_and(|at| at < latest), "{clock_ms}");
+        bench.restart();
+        assert_eq!(bench.pos(pos_id), stored, "moved once: {clock_ms}");
+    }
+}
+
+#[test]
 fn less_than_asked_is_reversed_unless_accepted() {
     let mut bench = Bench::new();
     let pos_id = bench.start(false);
@@ -566,8 +591,9 @@ fn a_tip_is_bounded_repeated_and_recorded() {
         tip: euros(minor),
         wait_until: bench.now.plus_ms(5_000),
     };
-    let too_much = adjust(&bench, 248);
-    let limit = euros(247);
+    // 20 % of 12.34 are 2.468: what is not above that ends at 2.46.
+    let too_much = adjust(&bench, 247);
+    let limit = euros(246);
     assert_eq!(
         bench.ask(None, too_much),
         Some(Err(Rejection::TipLimitExceeded { limit }))
