@@ -195,7 +195,10 @@ impl World {
                 let at_ms = self.now_ms + self.random.between(1_000, 20_000);
                 self.queue.push(at_ms, Event::Staff { errand });
             }
-            (Errand::Redeem { till, .. }, Ok(_)) => self.paired_anew(till),
+            (
+                Errand::Redeem { till, .. },
+                Ok(Reply::Fresh(Answer::Paired(terminal, _merchant))),
+            ) => self.paired_anew(till, terminal.device_key),
             (Errand::Revoke { .. }, _) | (_, Ok(_)) => {}
             // Open work, a busy engine, a code that is too old.
             (Errand::Redeem { till, .. }, Err(_)) => self.send_technician(till),

@@ -1,6 +1,7 @@
 //! Two tills with one identity: a copied disk, a till of the past, and the technician who sorts it
 //! out.
 
+use engine::domain::merchant::DeviceKey;
 use protocol::id::TerminalId;
 
 use super::event::Event;
@@ -90,11 +91,15 @@ impl World {
         }
     }
 
-    /// The pairing has succeeded: the till signs with its new key.
-    pub(super) fn paired_anew(&mut self, till: usize) {
+    /// The pairing has succeeded: the till signs with the key that it was paired with. Two codes
+    /// that are typed at once pair it with one key, not with two.
+    pub(super) fn paired_anew(&mut self, till: usize, paired: Option<DeviceKey>) {
         let till = &mut self.tills[till];
-        till.installations += 1;
-        till.device_key = device_key(till.installations);
+        let next = device_key(till.installations + 1);
+        if paired == Some(next) {
+            till.installations += 1;
+            till.device_key = next;
+        }
     }
 
     /// Whether a hello is signed with the terminal's key.
