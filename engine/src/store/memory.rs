@@ -119,9 +119,14 @@ impl MemoryStore {
         self.lock().refusals.push_back(refusal);
     }
 
-    /// Changes how much room is left.
-    pub fn set_space(&self, space: Space) {
-        self.lock().space = space;
+    /// Changes how much room is left; returns how much there was.
+    pub fn set_space(&self, space: Space) -> Space {
+        std::mem::replace(&mut self.lock().space, space)
+    }
+
+    /// How much room is left.
+    pub fn space(&self) -> Space {
+        self.lock().space
     }
 
     /// Refuses everything that is decided from now on, as a poisoned or closing store does, until

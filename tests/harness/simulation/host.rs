@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use engine::acquirer::host::{BookState, Host, TEST_BASE_KEY, parse_base_key};
 use engine::acquirer::line::{Fault as LineFault, Line, Ticket};
 use engine::acquirer::{AcquirerAction, AcquirerAnswer, AcquirerRequest, Sending};
+use engine::domain::reversal::ReversalAnswer;
 use engine::domain::transaction::Trace;
 use engine::owner::machine::Input;
 use engine::owner::merchant::MerchantInput;
@@ -45,6 +46,8 @@ pub struct Acquirer {
     tickets: u64,
     /// When it was last asked to undo a transaction, in virtual time.
     undoing_ms: BTreeMap<TransactionId, u64>,
+    /// When a merchant's owner, in its present life, first heard "original not found".
+    not_found_ms: BTreeMap<(usize, TransactionId), u64>,
 }
 
 impl Default for Acquirer {
@@ -57,6 +60,7 @@ impl Default for Acquirer {
             asked: BTreeMap::new(),
             tickets: 0,
             undoing_ms: BTreeMap::new(),
+            not_found_ms: BTreeMap::new(),
         }
     }
 }
@@ -74,9 +78,36 @@ impl Acquirer {
         }
     }
 
-    /// When it was last asked to undo a transaction.
-    pub fn asked_to_undo_ms(&self, id: TransactionId) -> Option<u64> {
-        self.undoing_ms.get(&id).copied()
+    /// An owner is loaded: what it heard before says nothing to it about time.
+    pub(super) fn owner_begins(&mut self, merchant: usize) {
+        self.not_found_ms.retain(|(of, _), _| *of != merchant);
+    }
+
+    /// An owner is told something.
+    pub(super) fn note_heard(
+        &mut self,
+        merchant: usize,
+        input: &Input<MerchantInput>,
+        now_ms: u64,
+    ) {
+        let Input::Outside(MerchantInput::Acquirer {
+            transaction_id,
+            answer: AcquirerAnswer::Reversal(ReversalAnswer::OriginalNotFound),
+            ..
+        }) = input
+        else {
+            return;
+        };
+        let heard = self.not_found_ms.entry((merchant, *transaction_id));
+        heard.or_insert(now_ms);
+    }
+
+    /// From when on the pause before the next asking counts, at the latest: the last asking, or
+    /// the first "original not found", which is asked about again after the longest delay.
+    pub fn pause_began_ms(&self, merchant: usize, id: TransactionId) -> Option<u64> {
+        let asked = self.undoing_ms.get(&id);
+        let doubted = self.not_found_ms.get(&(merchant, id));
+        asked.max(doubted).copied()
     }
 
     /// Whether anything stands for a transaction.

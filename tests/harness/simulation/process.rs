@@ -96,6 +96,7 @@ impl World {
             Ok(Some(owner)) => {
                 side.owner = Some(owner);
                 side.generation += 1;
+                self.acquirer.owner_begins(merchant);
                 self.merchant_hears(merchant, Input::Resume);
             }
             Ok(None) => self.broken(format!("merchant {merchant} has no row")),
@@ -244,6 +245,7 @@ impl World {
         if !self.load(merchant) || !self.engine.is_up {
             return;
         }
+        self.acquirer.note_heard(merchant, &input, self.now_ms);
         let now = self.owner_now(&input);
         let store = Arc::clone(&self.engine.store);
         let rows = self.rows(&store);

@@ -97,7 +97,7 @@ impl World {
                 let space = *self
                     .random
                     .pick(&[Space::Reserve, Space::Reserve, Space::Nothing]);
-                self.engine.store.set_space(space);
+                self.set_space(space);
                 let pause_ms = self.random.between(500, 30_000);
                 self.queue.push(self.now_ms + pause_ms, Event::SpaceReturns);
             }
@@ -125,9 +125,13 @@ impl World {
 
     /// There is room on the engine's disk again.
     pub(super) fn space_returns(&mut self) {
-        self.engine.store.set_space(Space::Ample);
-        if self.engine.is_up {
-            // Without room it could not note that it asks.
+        self.set_space(Space::Ample);
+    }
+
+    fn set_space(&mut self, space: Space) {
+        let before = self.engine.store.set_space(space);
+        if self.engine.is_up && before == Space::Nothing && space != Space::Nothing {
+            // Without any room it could not note that it asks.
             self.engine.up_since_ms = Some(self.now_ms);
         }
     }

@@ -8,6 +8,7 @@ use engine::owner::key;
 use engine::owner::merchant::TerminalEvent;
 use engine::owner::request::{Answer, Reply, Request};
 use engine::owner::terminal::{TerminalInput, TerminalOutput};
+use engine::store::memory::Space;
 use engine::store::{KeyValue, Rows};
 use protocol::id::{PosTransactionId, PrintJobId};
 use protocol::link::{HostDecision, PosStatus, ToAgent, ToEngine};
@@ -17,8 +18,8 @@ use super::checker::{self, Checked, fail};
 use super::engine::Caller;
 use super::world::World;
 
-/// The longest pause between two askings about what is in doubt: "original not found" counts a
-/// minute later, and the longest pause is a minute; the rest is a slow disk and a slow start.
+/// The longest pause between two askings about what is in doubt, or after the first "original not
+/// found", which counts a minute later: a minute. The rest is a slow disk and a slow start.
 const ASKING_MS_MAX: u64 = 75_000;
 
 /// The spaces of rows that owners write.
@@ -230,17 +231,24 @@ impl World {
         self.check(checked);
     }
 
-    /// While the engine runs, it asks again and again about everything in doubt.
+    /// While the engine runs and can note that it asks, it asks again and again about everything
+    /// in doubt.
     pub(super) fn check_somebody_asks(&mut self) {
         let Some(up_ms) = self.engine.up_since_ms.filter(|_| self.engine.is_up) else {
             return;
         };
+        if self.engine.store.space() == Space::Nothing {
+            return;
+        }
         let silent = self.history.pos.values().find(|pos| {
             let is_in_doubt = pos.status() == PosStatus::InDoubt;
-            let asked = pos
-                .current_transaction()
-                .and_then(|id| self.acquirer.asked_to_undo_ms(id));
-            is_in_doubt && self.now_ms > asked.unwrap_or(0).max(up_ms) + ASKING_MS_MAX
+            let merchants = &self.engine.merchants;
+            let merchant = merchants.iter().position(|one| one.id == pos.merchant_id);
+            let began = merchant.zip(pos.current_transaction());
+            let began_ms = began
+                .and_then(|(merchant, id)| self.acquirer.pause_began_ms(merchant, id))
+                .unwrap_or(0);
+            is_in_doubt && self.now_ms > began_ms.max(up_ms) + ASKING_MS_MAX
         });
         if let Some(silent) = silent {
             let checked = fail(
