@@ -13,6 +13,7 @@ use protocol::link::{HandshakeReply, Refused, RefusedReason, ToEngine};
 
 use super::checker::{self, Violation};
 use super::engine::{Caller, Mail, Return};
+use super::till::Till;
 use super::watch::Seen;
 use super::world::World;
 
@@ -54,6 +55,7 @@ impl World {
             }
             Effect::Publish(AccessChange::DropLink(terminal_id)) => {
                 self.tell_terminal(terminal_id, TerminalInput::Reset { is_renewed: true });
+                self.model_learns_of_pairing(terminal_id);
             }
             Effect::Publish(change) => self.publish(change),
             // No policy lets anybody arm a fault here: this world has faults of its own.
@@ -68,6 +70,14 @@ impl World {
             .position(|till| till.terminal_id == terminal_id);
         if let Some(till) = till {
             self.engine.post(Mail::Terminal(till, Box::new(input)));
+        }
+    }
+
+    /// By the committed pairing, not by what a terminal's owner is told: that may be a lie.
+    fn model_learns_of_pairing(&mut self, terminal_id: TerminalId) {
+        let of = |till: &Till| till.terminal_id == terminal_id;
+        if let Some(till) = self.tills.iter().position(of) {
+            self.model.identity_renewed(till);
         }
     }
 
@@ -94,7 +104,6 @@ impl World {
         let seen = Seen::of(&input);
         if matches!(input, TerminalInput::Reset { is_renewed: true }) {
             self.duplicates.remove(&till);
-            self.model.identity_renewed(till);
         }
         self.engine.terminals[till].handle(now, input, &mut out);
         self.check_link(till, &seen, &out);
