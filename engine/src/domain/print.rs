@@ -25,6 +25,9 @@ pub struct PrintJob {
     pub receipt: Option<Receipt>,
     /// Where it stands, as the till last said.
     pub state: PrintState,
+    /// Whether the till has ever said that it printed: from then on paper may have come out, also
+    /// when it waits for a person again.
+    pub has_begun: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last moved.

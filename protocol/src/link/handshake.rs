@@ -51,7 +51,7 @@ pub struct Hello {
     clippy::trivially_copy_pass_by_ref,
     reason = "the form that serde asks for"
 )]
-const fn is_false(value: &bool) -> bool {
+pub(super) const fn is_false(value: &bool) -> bool {
     !*value
 }
 

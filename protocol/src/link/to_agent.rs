@@ -6,6 +6,7 @@ use crate::id::{AttemptId, FaultId, PosTransactionId, PrintJobId, RequestId, Tra
 use crate::money::Money;
 use crate::receipt::Receipt;
 
+use super::handshake::is_false;
 use super::{PosKind, PosStatus};
 
 /// A message to the agent.
@@ -171,6 +172,10 @@ pub struct PrintCommand {
     /// reports is thus forgotten with the next job; the rest with the next welcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<PrintJobId>,
+    /// Whether the till has said before that it printed this. An agent whose journal has nothing
+    /// of that does not print it: its journal is older than the paper.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_begun: bool,
 }
 
 /// What came of a till's request.

@@ -274,6 +274,13 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
                 ..print_command()
             })),
         ),
+        (
+            "begun",
+            ToAgent::Print(Box::new(PrintCommand {
+                has_begun: true,
+                ..print_command()
+            })),
+        ),
         ("", ToAgent::Simulate(simulator_command())),
         ("", ToAgent::Ping),
         ("", ToAgent::Pong),
@@ -397,6 +404,7 @@ fn print_command() -> PrintCommand {
     };
     PrintCommand {
         known: Vec::new(),
+        has_begun: false,
         job_id: JOB,
         receipt: Receipt {
             copy: Copy::Customer,

@@ -15,7 +15,7 @@ use super::history::History;
 
 pub use log::{
     answer_is_committed, approved_shown_only_after_commit, keys_are_claimed_with_effects,
-    nothing_is_lost, one_final_event, prints_once, rows_are_the_log,
+    nothing_is_lost, one_final_event, rows_are_the_log,
 };
 pub use money::{
     money_moves_only_after_commit, no_expired_attempt_authorized, reversal_is_irrevocable,

@@ -9,7 +9,8 @@ use engine::domain::transaction::Transaction;
 use engine::owner::key;
 use engine::owner::work::Stored;
 use engine::store::{MemoryStore, Position, Row, Store as _};
-use protocol::id::{PosTransactionId, TransactionId};
+use protocol::id::{PosTransactionId, PrintJobId, TransactionId};
+use protocol::link::PrintState;
 
 use super::checker::{self, Checked, Violation};
 
@@ -29,6 +30,8 @@ pub struct History {
     pub by_reference: BTreeMap<String, BTreeSet<PosTransactionId>>,
     /// POS transactions that the engine has reached the acquirer for, by transaction.
     pub pos_of: BTreeMap<TransactionId, PosTransactionId>,
+    /// Print jobs of which a till has said that they began.
+    pub printing: BTreeSet<PrintJobId>,
     finals: BTreeMap<String, u32>,
 }
 
@@ -62,9 +65,12 @@ impl History {
         match row.key.first() {
             Some(&key::POS) => self.apply_pos(read(value)?),
             Some(&key::TRANSACTION) => self.apply_transaction(read(value)?),
-            Some(&key::PRINT_JOB) if known.is_none() => {
+            Some(&key::PRINT_JOB) => {
                 let job: PrintJob = read(value)?;
                 self.objects.insert(job.id.to_string());
+                if matches!(job.state, PrintState::Printing | PrintState::Printed) {
+                    self.printing.insert(job.id);
+                }
                 Ok(())
             }
             Some(&key::CLAIM) if known.is_none() => {

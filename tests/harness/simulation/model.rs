@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::domain::idempotency::ClaimKey;
 use engine::owner::request::StartPos;
-use protocol::id::{AttemptId, PosTransactionId, TerminalId, TransactionId};
+use protocol::id::{AttemptId, PosTransactionId, PrintJobId, TerminalId, TransactionId};
 
 /// Everything that was seen.
 #[derive(Debug, Default)]
@@ -29,5 +29,6 @@ pub struct Model {
     traces: BTreeSet<(TerminalId, u32)>,
     keys: BTreeMap<ClaimKey, keys::Key>,
     tills: BTreeMap<usize, till::Seen>,
-    papers: BTreeSet<String>,
+    /// What was printed without DUPLICATE: where, by which job.
+    papers: BTreeMap<String, (usize, PrintJobId)>,
 }

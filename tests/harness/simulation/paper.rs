@@ -14,6 +14,7 @@ use protocol::printer::{Paper as Width, encode_receipt};
 use protocol::receipt::Receipt;
 use terminal_agent::machine::agent::PrinterJob;
 use terminal_agent::machine::printer::JobState;
+use terminal_agent::machine::record::JournalState;
 
 use super::checker::{Checked, Violation};
 
@@ -23,7 +24,22 @@ struct Job {
     rows: Vec<Row>,
     is_duplicate: bool,
     begun: u32,
+    /// The life of the till in which it began last.
+    begun_in: u64,
     printed: u32,
+    /// The till's journal no longer has its beginning.
+    is_lost: bool,
+    /// How often it began again although neither side could know better.
+    forgiven: u32,
+    /// Pieces that had come out when the journal lost it.
+    printed_before: u32,
+}
+
+impl Job {
+    /// Whether it came out by what the till's journal has.
+    const fn came_out(&self) -> bool {
+        self.printed > self.printed_before
+    }
 }
 
 /// The paper of one printer.
@@ -43,16 +59,41 @@ impl Paper {
         self.0.entry(job.job_id).or_default().rows = look(job, columns);
     }
 
-    /// The agent begins a job; says how often it has, and what is on it.
-    pub fn begin(&mut self, job_id: PrintJobId) -> (u32, Option<Receipt>) {
+    /// The agent begins a job in a life of the till; says what is on it. Once more is right only in
+    /// the same life, whose printer had been sent nothing of it (`can_repeat`), or by an older
+    /// journal when the engine had not heard that it began (`is_known`).
+    ///
+    /// # Errors
+    /// When it had begun before.
+    pub fn begin(
+        &mut self,
+        job_id: PrintJobId,
+        life: u64,
+        can_repeat: bool,
+        is_known: bool,
+    ) -> Result<Option<Receipt>, Violation> {
         let job = self.0.entry(job_id).or_default();
+        let is_repeat = can_repeat && job.begun_in == life;
+        let is_forgiven = std::mem::take(&mut job.is_lost) && !is_known;
+        job.forgiven += u32::from(is_forgiven);
         job.begun += 1;
-        (job.begun, job.receipt.take())
+        job.begun_in = life;
+        if job.begun > 1 && !is_repeat && !is_forgiven {
+            let what = format!("{job_id} began {} times", job.begun);
+            return Err(Violation::new("prints_once", what));
+        }
+        Ok(job.receipt.take())
     }
 
-    /// The till's own memory of its jobs is gone for good: what it had begun may come again.
-    pub fn forget(&mut self) {
-        self.0.clear();
+    /// An older journal was put back: what had begun and is not in it may come again, unless the
+    /// engine knows better.
+    pub fn lose(&mut self, journal: &JournalState) {
+        for (job_id, job) in &mut self.0 {
+            if job.begun > 0 && journal.print(*job_id).is_none() {
+                job.is_lost = true;
+                job.printed_before = job.printed;
+            }
+        }
     }
 
     /// A piece of paper came off. What an interrupted job has left on it stands before the rest.
@@ -70,7 +111,7 @@ impl Paper {
             return Ok(());
         };
         job.printed += 1;
-        if job.printed > 1 && !job.is_duplicate {
+        if job.printed > 1 + job.forgiven && !job.is_duplicate {
             let what = format!("{job_id} came out {} times", job.printed);
             return Err(Violation::new("prints_once", what));
         }
@@ -86,8 +127,11 @@ impl Paper {
         let printed = job.map_or(0, |job| job.printed);
         let is_true = match state {
             // Two jobs that look alike are told apart by nobody.
-            JobState::Printed => printed > 0 || job.is_some_and(|job| self.has_twin(job)),
-            JobState::Failed(_) => printed == 0,
+            JobState::Printed => job.is_some_and(|job| job.came_out() || self.has_twin(job)),
+            // What came out by a journal that is no more is not known to this one.
+            JobState::Failed(_) => {
+                printed == 0 || job.is_some_and(|job| job.is_lost || job.forgiven > 0)
+            }
             _ => true,
         };
         if is_true {
@@ -100,7 +144,7 @@ impl Paper {
     fn has_twin(&self, job: &Job) -> bool {
         self.0
             .values()
-            .any(|other| other.rows == job.rows && other.printed > 0)
+            .any(|other| other.rows == job.rows && other.came_out())
     }
 }
 

@@ -18,7 +18,6 @@ use terminal_agent::machine::printer::{
 };
 use terminal_agent::machine::translate;
 
-use super::checker;
 use super::event::Event;
 use super::fault::Fault;
 use super::paper::Paper;
@@ -115,18 +114,21 @@ impl World {
 
     /// The beginning of a job is on record.
     pub fn begin_print(&mut self, number: usize, job_id: PrintJobId, inputs: &mut VecDeque<Input>) {
-        let (times, receipt) = self.tills[number].printer.paper.begin(job_id);
-        if let Some(receipt) = receipt {
-            self.check_print(number, job_id, &receipt);
+        let is_known = self.history.printing.contains(&job_id);
+        let till = &mut self.tills[number];
+        let (life, is_driven) = (till.life, till.printer.firmware.is_some());
+        // A job whose port goes before its first byte begins once more: its paper is counted.
+        let begun = till.printer.paper.begin(job_id, life, is_driven, is_known);
+        match begun {
+            Ok(Some(receipt)) => self.check_print(number, job_id, &receipt),
+            Ok(None) => {}
+            Err(violation) => self.check(Err(violation)),
         }
         if self.tills[number].printer.firmware.is_some() {
             inputs.extend(self.printer_machine(number, printer::Input::Begin { job_id }));
             self.endanger_print(number);
-            // A job whose port goes before its first byte begins once more: its paper is counted.
             return;
         }
-        self.check(checker::prints_once(job_id, times));
-        let life = self.tills[number].life;
         let at_ms = self.now_ms + self.random.between(300, 2_000);
         let event = Event::Prints {
             till: number,

@@ -3,6 +3,7 @@
 
 use engine::domain::merchant::DeviceKey;
 use protocol::id::TerminalId;
+use terminal_agent::machine::record::JournalState;
 
 use super::event::Event;
 use super::fault::Fault;
@@ -53,11 +54,13 @@ impl World {
         false
     }
 
-    /// What was kept is put back. Neither side can know what was printed in between.
+    /// What was kept is put back. Of what was printed in between only the engine can know, and
+    /// only what it had heard.
     pub(super) fn restore_journal(&mut self, number: usize) {
         let till = &mut self.tills[number];
         till.disk.restore();
-        till.printer.paper.forget();
+        let journal = JournalState::from_entries(till.disk.synced());
+        till.printer.paper.lose(&journal);
         let terminal = till.terminal;
         self.model.numbers_begin_again(terminal);
     }

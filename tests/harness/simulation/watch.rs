@@ -227,7 +227,7 @@ impl World {
 
     pub(super) fn check_print(&mut self, number: usize, job_id: PrintJobId, receipt: &Receipt) {
         let synced = self.tills[number].disk.synced();
-        let checked = self.model.prints(job_id, receipt, synced);
+        let checked = self.model.prints(number, job_id, receipt, synced);
         self.check(checked);
     }
 

@@ -91,8 +91,11 @@ impl MerchantOwner {
         let Some(terminal) = self.terminal(work, transaction.terminal_id)? else {
             return Ok(None);
         };
-        let mark = self.copy_mark(transaction, copy);
-        let is_duplicate = work.exists(&mark)?;
+        let mut is_duplicate = false;
+        for tips in versions_alike(transaction) {
+            is_duplicate |= work.exists(&self.copy_mark(transaction, copy, tips))?;
+        }
+        let mark = self.copy_mark(transaction, copy, transaction.tip_revisions.len());
         let source = Source {
             merchant: &self.merchant,
             terminal: &terminal,
@@ -112,6 +115,7 @@ impl MerchantOwner {
             state: PrintState::Queued {
                 held_by: String::new(),
             },
+            has_begun: false,
             created_at: work.now,
             updated_at: work.now,
         };
@@ -121,8 +125,8 @@ impl MerchantOwner {
         Ok(Some(job))
     }
 
-    /// One first print for each copy of each slip at each tip: the rest are duplicates.
-    fn copy_mark(&self, transaction: &Transaction, copy: Copy) -> Vec<u8> {
+    /// One first print for each copy of each slip after so many tip revisions.
+    fn copy_mark(&self, transaction: &Transaction, copy: Copy, tips: usize) -> Vec<u8> {
         let copy = match copy {
             Copy::Merchant => b'm',
             Copy::Customer => b'c',
@@ -134,7 +138,7 @@ impl MerchantOwner {
             Some(Slip::Voided) => b'v',
             None => b'-',
         };
-        let tips = u8::try_from(transaction.tip_revisions.len()).unwrap_or(u8::MAX);
+        let tips = u8::try_from(tips).unwrap_or(u8::MAX);
         let mut version = vec![copy, slip, tips];
         version.extend_from_slice(&transaction.id.bytes());
         key::copy_mark(self.id(), transaction.pos_id, &version)
@@ -151,6 +155,7 @@ impl MerchantOwner {
                 receipt,
                 open_drawer: false,
                 known,
+                has_begun: job.has_begun,
             };
             self.send(work, job.terminal_id, ToAgent::Print(Box::new(command)));
         }
@@ -194,6 +199,7 @@ impl MerchantOwner {
         if job.terminal_id != terminal_id || job.state == report.state {
             return Ok(());
         }
+        job.has_begun |= report.state == PrintState::Printing;
         job.state = report.state.clone();
         job.updated_at = work.now;
         let event = if job.state.is_final() {
@@ -204,4 +210,16 @@ impl MerchantOwner {
         self.save_print(work, event, job);
         Ok(())
     }
+}
+
+/// After how many tip revisions the receipt said what it says now: a tip that is set once more, or
+/// set back, makes no new receipt.
+fn versions_alike(transaction: &Transaction) -> impl Iterator<Item = usize> {
+    let current = transaction.current_tip();
+    let revised = transaction.tip_revisions.iter().map(|one| Some(one.tip));
+    std::iter::once(transaction.tip)
+        .chain(revised)
+        .enumerate()
+        .filter(move |(_, tip)| *tip == current)
+        .map(|(tips, _)| tips)
 }

@@ -799,6 +799,46 @@ fn receipts_print_after_approval_and_reprints_say_duplicate() {
     assert_eq!(again.len(), 1);
 }
 
+/// Found by the simulation: the same tip once more made a receipt without DUPLICATE.
+#[test]
+fn a_receipt_that_says_the_same_again_says_duplicate() {
+    let mut bench = Bench::new();
+    let pos_id = bench.approved();
+    let transaction_id = bench.transaction_of(pos_id).id;
+    let mut adjust_and_print = |minor| {
+        let request = Request::AdjustTip {
+            target: TransactionTarget::OfPos(pos_id),
+            tip: euros(minor),
+            wait_until: bench.now.plus_ms(5_000),
+        };
+        bench.ask(None, request);
+        bench.input(MerchantInput::Acquirer {
+            transaction_id,
+            sending: LATEST,
+            answer: AcquirerAnswer::Intent(IntentAnswer::Acknowledged),
+        });
+        assert_eq!(
+            bench.transaction_of(pos_id).current_tip(),
+            Some(euros(minor))
+        );
+        bench.effects.clear();
+        let reprint = Request::PrintReceipt(crate::owner::request::PrintReceipt {
+            pos_id,
+            copy: protocol::receipt::Copy::Customer,
+            terminal_id: None,
+        });
+        bench.ask(None, reprint);
+        match bench.sent().as_slice() {
+            [ToAgent::Print(command)] => command.receipt.is_duplicate,
+            other => panic!("no receipt: {other:?}"),
+        }
+    };
+    let tips = [(100, false), (100, true), (200, false), (100, true)];
+    for (minor, is_duplicate) in tips {
+        assert_eq!(adjust_and_print(minor), is_duplicate, "tip of {minor}");
+    }
+}
+
 /// Restored from a backup: the till, the acquirer and the paper know more than this engine.
 #[test]
 fn a_restored_engine_jumps_its_trace_numbers_and_prints_nothing_twice() {
@@ -936,4 +976,41 @@ fn a_replaced_installation_prints_nothing_that_may_have_been_printed() {
     bench.effects.clear();
     bench.link_up(JournalId::from_uuid(Uuid::from_u128(99)), Vec::new());
     assert!(!bench.sent().iter().any(is_print));
+}
+
+/// Found by the simulation: a till of which an older journal was put back printed again what had
+/// stopped in the middle.
+#[test]
+fn a_job_that_has_begun_is_told_to_have_begun_when_it_is_sent_again() {
+    let mut bench = Bench::new();
+    bench.approved();
+    let jobs = |bench: &Bench| -> Vec<(PrintJobId, bool)> {
+        let command = |message| match message {
+            ToAgent::Print(command) => Some((command.job_id, command.has_begun)),
+            _ => None,
+        };
+        bench.sent().into_iter().filter_map(command).collect()
+    };
+    let first = jobs(&bench);
+    assert!(first.iter().all(|(_, has_begun)| !has_begun));
+    let held = PrintState::Queued {
+        held_by: "cover_open".to_owned(),
+    };
+    let told = [
+        (first[0].0, PrintState::Printing),
+        (first[0].0, held.clone()),
+        (first[1].0, held),
+    ];
+    for (job_id, state) in told {
+        bench.said(ToEngine::Print(PrintReport { job_id, state }));
+    }
+    for restarts in [false, true] {
+        if restarts {
+            bench.restart();
+        }
+        bench.effects.clear();
+        bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+        let again = [(first[0].0, true), (first[1].0, false)];
+        assert_eq!(jobs(&bench), again, "after a restart: {restarts}");
+    }
 }

@@ -245,6 +245,8 @@ pub(in crate::owner) struct PrintJobForm {
     is_duplicate: bool,
     receipt: Option<Receipt>,
     state: PrintState,
+    #[serde(default)]
+    has_begun: bool,
     created_at: i64,
     updated_at: i64,
 }
@@ -262,6 +264,7 @@ impl Form for PrintJobForm {
             is_duplicate: job.is_duplicate,
             receipt: job.receipt.clone(),
             state: job.state.clone(),
+            has_begun: job.has_begun,
             created_at: job.created_at.0,
             updated_at: job.updated_at.0,
         }
@@ -276,6 +279,8 @@ impl Form for PrintJobForm {
             copy: self.copy,
             is_duplicate: self.is_duplicate,
             receipt: self.receipt,
+            // Rows of before the field say it with their state only.
+            has_begun: self.has_begun || self.state == PrintState::Printing,
             state: self.state,
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),

@@ -56,7 +56,10 @@ impl Agent {
             self.send(ToEngine::Print(PrintReport { job_id, state }));
             return;
         }
-        if !self.config.has_printer {
+        if command.has_begun {
+            // It began by a journal that is no more: an older one was put back since.
+            self.end_print(job_id, PrintState::Unknown);
+        } else if !self.config.has_printer {
             self.end_print(job_id, failed("no_printer"));
         } else if self.printer.waiting.len() >= WAITING_MAX {
             self.end_print(job_id, failed("queue_full"));

@@ -199,7 +199,8 @@ impl Till {
                 attempt_id: att(second.parse().unwrap_or(1)),
             }),
             "concluded" => message(ToAgent::Concluded(concluded(number, second))),
-            "print" => message(ToAgent::Print(Box::new(PrintCommand {
+            "print" | "begun" => message(ToAgent::Print(Box::new(PrintCommand {
+                has_begun: verb == "begun",
                 job_id: job(number),
                 receipt: Receipt {
                     copy: Copy::Customer,
@@ -1241,6 +1242,24 @@ fn prints() {
                 r#"send print Queued { held_by: "printer_absent" }"#,
             ),
             (1, "printer on", given),
+        ],
+    );
+    check(
+        "what it has told to have begun, and its journal does not know, is not begun again",
+        UP,
+        &[
+            (
+                0,
+                "begun 1",
+                "persist print ended Unknown; send print Unknown",
+            ),
+            (1, "print 1", "send print Unknown"),
+            (
+                1,
+                "print 2",
+                r#"printer 2; send print Queued { held_by: "" }"#,
+            ),
+            (2, "begun 2", r#"send print Queued { held_by: "" }"#),
         ],
     );
     check(

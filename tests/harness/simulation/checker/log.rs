@@ -6,7 +6,7 @@ use engine::domain::idempotency::Claim;
 use engine::domain::pos::PosTransaction;
 use engine::owner::event::Event;
 use engine::store::{KeyValue, Record};
-use protocol::id::{PosTransactionId, PrintJobId};
+use protocol::id::PosTransactionId;
 use protocol::link::{PosStatus, decode};
 
 use super::{Checked, fail};
@@ -31,15 +31,6 @@ pub fn answer_is_committed(history: &History, answered: &PosTransaction) -> Chec
             format!("{} was answered in another form", answered.id),
         ),
         Some(_) => Ok(()),
-    }
-}
-
-/// A receipt reaches the printer at most once for each job, and only of a stored job.
-pub fn prints_once(job_id: PrintJobId, times: u32) -> Checked {
-    if times <= 1 {
-        Ok(())
-    } else {
-        fail("prints_once", format!("{job_id} was printed {times} times"))
     }
 }
 

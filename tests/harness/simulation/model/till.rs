@@ -162,6 +162,7 @@ impl Model {
     /// `till_writes_before_it_acts`, `first_print_once`.
     pub fn prints(
         &mut self,
+        till: usize,
         job_id: PrintJobId,
         receipt: &Receipt,
         synced: &[JournalEntry],
@@ -171,7 +172,12 @@ impl Model {
             job_id,
             |entry| matches!(entry, JournalEntry::PrintStarted { job_id: id } if *id == job_id),
         )?;
-        if !receipt.is_duplicate && !self.papers.insert(format!("{receipt:?}")) {
+        if receipt.is_duplicate {
+            return Ok(());
+        }
+        let first = self.papers.entry(format!("{receipt:?}"));
+        // Whether the same job may begin again at its till is for `prints_once` to say.
+        if *first.or_insert((till, job_id)) != (till, job_id) {
             let what = format!("{job_id} prints what was printed before, without DUPLICATE");
             return fail("first_print_once", what);
         }
@@ -181,7 +187,6 @@ impl Model {
     /// A terminal's journal was replaced by an older one: its numbers begin again.
     pub fn numbers_begin_again(&mut self, till: usize) {
         self.tills.entry(till).or_default().welcomed.clear();
-        self.papers.clear();
     }
 
     /// The engine's end of a link closes.
