@@ -499,6 +499,27 @@ mod tests {
     }
 
     #[test]
+    fn a_reversal_cannot_overtake_what_it_undoes() {
+        for (text, is_good) in [
+            ("", true),
+            (
+                "[acquirer]\nanswer_timeout_ms = 8000\nlongest_delay_ms = 14000",
+                true,
+            ),
+            (
+                "[acquirer]\nanswer_timeout_ms = 8000\nlongest_delay_ms = 13000",
+                false,
+            ),
+            ("[acquirer]\nanswer_timeout_ms = 0", false),
+            ("[acquirer]\nlongest_delay_ms = 3600001", false),
+        ] {
+            let form = toml::from_str(text).unwrap();
+            let config = Config::combine(&args("127.0.0.1:1"), form);
+            assert_eq!(config.is_ok(), is_good, "{text}: {config:?}");
+        }
+    }
+
+    #[test]
     fn faults_are_on_in_test_mode_and_ending_the_process_is_not() {
         for (text, policy) in [
             (

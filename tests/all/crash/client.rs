@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use firmware_sim::control;
 use firmware_sim::device::ControlRequest;
@@ -10,8 +11,12 @@ use harness::api::{Answer, Api, fresh_key};
 use harness::wait::until_within;
 use serde_json::{Value, json};
 
+use super::end_of;
 use super::ledger::Ledger;
-use super::{CONVERGENCE_BOUND, end_of};
+
+/// While the engine is killed every second, links hardly come up and every restart gives tills their
+/// grace anew: only the end of the killing bounds a sale.
+const PATIENCE_UNDER_KILLS: Duration = Duration::from_secs(600);
 
 /// SplitMix64: equal seeds, equal choices.
 pub(super) struct Dice(pub(super) u64);
@@ -73,7 +78,7 @@ impl Client {
     fn insist(&mut self, path: &str, body: &Value) -> Answer {
         let key = fresh_key();
         self.count();
-        let answer = until_within("an answer", CONVERGENCE_BOUND, || {
+        let answer = until_within("an answer", PATIENCE_UNDER_KILLS, || {
             let answer = self.pos.post_keyed(path, body, &key);
             let is_passing = matches!(
                 answer.code(),
@@ -128,7 +133,7 @@ impl Client {
             ("chip-refuses", "insert"),
         ];
         let mut stage = String::new();
-        let over = until_within("the end of a sale", CONVERGENCE_BOUND, || {
+        let over = until_within("the end of a sale", PATIENCE_UNDER_KILLS, || {
             let answer = self.pos.get(path);
             if answer.field("stage") != stage {
                 self.count();

@@ -94,6 +94,7 @@ impl World {
         let seen = Seen::of(&input);
         if matches!(input, TerminalInput::Reset { is_renewed: true }) {
             self.duplicates.remove(&till);
+            self.model.identity_renewed(till);
         }
         self.engine.terminals[till].handle(now, input, &mut out);
         self.check_link(till, &seen, &out);

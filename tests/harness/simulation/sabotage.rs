@@ -1,8 +1,8 @@
 //! Deliberate bugs, to prove that each checker can fail: one lie each, told at a seam between the
 //! code that ships and its shell. A sabotage is a value that only tests construct.
 //!
-//! [`engine`]: what the owners decide, read, say and hear. [`acquirer`]: what goes to the host and
-//! comes back. [`till`]: what the agent hears, writes and says.
+//! `engine`: what the owners decide, read, say and hear. `acquirer`: what goes to the host and
+//! comes back. `till`: what the agent hears, writes and says.
 
 mod acquirer;
 mod engine;

@@ -160,7 +160,7 @@ impl World {
             Errand::Redeem { till, code_id } => {
                 let request = Request::RedeemPairingCode(RedeemPairingCode {
                     code_id,
-                    device_key: device_key(self.tills[till].installations + 1),
+                    device_key: self.make_device_key(till),
                     serial_number: None,
                 });
                 (self.tills[till].merchant, request)
@@ -195,7 +195,11 @@ impl World {
                 let at_ms = self.now_ms + self.random.between(1_000, 20_000);
                 self.queue.push(at_ms, Event::Staff { errand });
             }
-            (Errand::Redeem { till, .. }, Ok(_)) => self.paired_anew(till),
+            (Errand::Redeem { till, .. }, Ok(Reply::Fresh(Answer::Paired(terminal, ..)))) => {
+                if let Some(device_key) = terminal.device_key {
+                    self.paired_anew(till, device_key);
+                }
+            }
             (Errand::Revoke { .. }, _) | (_, Ok(_)) => {}
             // Open work, a busy engine, a code that is too old.
             (Errand::Redeem { till, .. }, Err(_)) => self.send_technician(till),

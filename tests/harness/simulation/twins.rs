@@ -1,6 +1,7 @@
 //! Two tills with one identity: a copied disk, a till of the past, and the technician who sorts it
 //! out.
 
+use engine::domain::merchant::DeviceKey;
 use protocol::id::TerminalId;
 
 use super::event::Event;
@@ -90,11 +91,17 @@ impl World {
         }
     }
 
-    /// The pairing has succeeded: the till signs with its new key.
-    pub(super) fn paired_anew(&mut self, till: usize) {
+    /// The till makes a key that it has never had, for one pairing.
+    pub(super) fn make_device_key(&mut self, till: usize) -> DeviceKey {
         let till = &mut self.tills[till];
         till.installations += 1;
-        till.device_key = device_key(till.installations);
+        device_key(till.installations)
+    }
+
+    /// A pairing has succeeded: the till signs with the key that the engine has taken, which is
+    /// that of the last when two technicians were at work.
+    pub(super) fn paired_anew(&mut self, till: usize, device_key: DeviceKey) {
+        self.tills[till].device_key = device_key;
     }
 
     /// Whether a hello is signed with the terminal's key.

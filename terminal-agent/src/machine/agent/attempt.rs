@@ -29,7 +29,7 @@ impl Agent {
             None => RejectReason::TooLate,
             Some(_) if self.is_busy(now_ms, Some(pos_id)) => RejectReason::Busy,
             Some(work) if !matches!(work.phase, Phase::Waiting) => RejectReason::Busy,
-            Some(work) if !work.is_in_window(now_ms, window_ms) => RejectReason::TooLate,
+            Some(work) if !work.is_go_timely(now_ms, window_ms) => RejectReason::TooLate,
             Some(_) if self.reader.state != ReaderState::Ready => RejectReason::ReaderNotReady,
             Some(_) => return true,
         };
@@ -59,6 +59,13 @@ impl Agent {
             self.reject(pos_id, RejectReason::TooLate);
             return;
         }
+        // The go and the cashier's cancel have crossed: the engine takes a cancel only of the
+        // attempt that it has granted last.
+        if self.is_canceled_here(pos_id) {
+            let (attempt_id, end) = (Some(grant.attempt_id), AttemptEnd::CashierCanceled);
+            self.end_attempt(now_ms, pos_id, attempt_id, end);
+            return;
+        }
         if !self.may_go(now_ms, pos_id) {
             return;
         }
@@ -78,6 +85,20 @@ impl Agent {
         };
         self.persist(JournalEntry::Intent { pos_id, attempt_id });
         self.effects.push(Effect::StartReader(pos_id));
+    }
+
+    /// Whether the last that happened here is that the cashier canceled.
+    fn is_canceled_here(&self, pos_id: PosTransactionId) -> bool {
+        let is_waiting = self
+            .works
+            .get(&pos_id)
+            .is_some_and(|work| matches!(work.phase, Phase::Waiting));
+        let end = match self.journal.digest(pos_id).map(|digest| &digest.state) {
+            Some(DigestState::Ended(end)) => Some(*end),
+            Some(DigestState::Completed(completion)) => completion.cause,
+            _ => None,
+        };
+        is_waiting && end == Some(AttemptEnd::CashierCanceled)
     }
 
     /// Touches the reader, unless the journal or an earlier transaction took too long.
@@ -225,7 +246,7 @@ impl Agent {
             self.reader_is_free();
         }
         if let Some(work) = self.works.get_mut(&pos_id) {
-            work.last_word_ms = Some(now_ms);
+            work.speak(now_ms, self.link.is_up);
             work.phase = Phase::Sent {
                 attempt_id,
                 chip_waits,
@@ -415,7 +436,7 @@ impl Agent {
     ) {
         if let Some(work) = self.works.get_mut(&pos_id) {
             work.phase = Phase::Waiting;
-            work.last_word_ms = Some(now_ms);
+            work.speak(now_ms, self.link.is_up);
         }
         self.persist(JournalEntry::Ended {
             pos_id,
@@ -470,7 +491,7 @@ impl Agent {
     fn completed(&mut self, now_ms: u64, completion: Completion) {
         let (pos_id, chip) = (completion.pos_id, completion.chip);
         if let Some(work) = self.works.get_mut(&pos_id) {
-            work.last_word_ms = Some(now_ms);
+            work.speak(now_ms, self.link.is_up);
             work.phase = match chip {
                 ChipOutcome::Agreed => Phase::Agreed,
                 ChipOutcome::Refused | ChipOutcome::Aborted => Phase::Waiting,

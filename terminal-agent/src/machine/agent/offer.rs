@@ -21,7 +21,7 @@ impl Agent {
         let pos_id = offer.pos_id;
         if let Some(work) = self.works.get_mut(&pos_id) {
             if matches!(work.phase, Phase::Waiting) {
-                work.last_word_ms = Some(now_ms);
+                work.speak(now_ms, self.link.is_up);
                 self.send(ToEngine::Accept { pos_id });
             }
             return;
@@ -116,7 +116,7 @@ impl Agent {
             return None;
         }
         let choice = work.tip?;
-        work.last_word_ms = Some(now_ms);
+        work.speak(now_ms, self.link.is_up);
         Some(choice)
     }
 
@@ -167,7 +167,7 @@ impl Agent {
         };
         work.phase = Phase::Waiting;
         work.tip = Some(choice);
-        work.last_word_ms = Some(now_ms);
+        work.speak(now_ms, self.link.is_up);
         self.send(ToEngine::TipChosen { pos_id, choice });
         self.show(Screen::Preparing { pos_id, amount });
     }
@@ -260,7 +260,7 @@ impl Agent {
             DigestState::Reading | DigestState::Sent | DigestState::Lost => return,
         };
         if let Some(work) = self.works.get_mut(&pos_id) {
-            work.last_word_ms = Some(now_ms);
+            work.speak(now_ms, self.link.is_up);
         }
         self.send(message);
     }

@@ -22,7 +22,7 @@ impl Agent {
     pub(super) fn link_connecting(&mut self, now_ms: u64) {
         self.link.is_up = false;
         for work in self.works.values_mut() {
-            work.last_word_ms = Some(now_ms);
+            work.speak(now_ms, true);
         }
         self.emit_hello();
     }

@@ -632,6 +632,21 @@ fn nothing_starts_late() {
         ],
     );
     check(
+        "a word that nobody was told is not what a go answers",
+        CHIP_SENT,
+        &[
+            (3_000, "down", ""),
+            (4_000, "connecting", "hello [1 Sent] []"),
+            (
+                8_000,
+                "reader removed",
+                "persist completed Aborted CardRemoved",
+            ),
+            (8_500, "welcome", "send completed Aborted CardRemoved"),
+            (9_001, "go 1 2", "send reject TooLate"),
+        ],
+    );
+    check(
         "a go for something unknown",
         UP,
         &[(0, "go 1", "send reject TooLate")],
@@ -667,6 +682,48 @@ fn nothing_starts_late() {
         &[
             (0, "sale 1", "persist requested; send request 1"),
             (60_001, "ordered 1", "send reject TooLate"),
+        ],
+    );
+}
+
+/// The engine has granted before it heard of the cancel, and takes it only of that attempt.
+#[test]
+fn the_cashiers_cancel_holds_against_a_go_that_crosses_it() {
+    check(
+        "between accept and go",
+        UP,
+        &[
+            (0, "offer 1", "persist accepted; send accept"),
+            (
+                100,
+                "key cancel",
+                "persist ended CashierCanceled; send ended CashierCanceled; done",
+            ),
+            (
+                101,
+                "go 1",
+                "persist ended CashierCanceled; send ended CashierCanceled",
+            ),
+            (102, "go 1", "send ended CashierCanceled"),
+        ],
+    );
+    check(
+        "between hello and welcome",
+        CHIP_SENT,
+        &[
+            (3_000, "down", ""),
+            (4_000, "connecting", "hello [1 Sent] []"),
+            (
+                4_001,
+                "key cancel",
+                "reader Cancel; persist completed Aborted CashierCanceled; done",
+            ),
+            (4_002, "welcome", "send completed Aborted CashierCanceled"),
+            (
+                4_003,
+                "go 1 2",
+                "persist ended CashierCanceled; send ended CashierCanceled",
+            ),
         ],
     );
 }

@@ -11,6 +11,9 @@ use protocol::money::Money;
 pub(super) struct Work {
     /// When the agent last said something about it; none since the start of the agent.
     pub(super) last_word_ms: Option<u64>,
+    /// When it last said so to the engine: what a go can answer. A word that was found while
+    /// there was no link is kept for later, and no go answers it.
+    pub(super) said_ms: Option<u64>,
     /// How far it is.
     pub(super) phase: Phase,
     /// The payer's choice, repeated when the engine asks again after a lost link.
@@ -82,6 +85,7 @@ impl Work {
     pub(super) const fn accepted(now_ms: u64, request_id: Option<RequestId>) -> Self {
         Self {
             last_word_ms: Some(now_ms),
+            said_ms: Some(now_ms),
             phase: Phase::Waiting,
             tip: None,
             request_id,
@@ -96,6 +100,7 @@ impl Work {
         );
         Self {
             last_word_ms: None,
+            said_ms: None,
             phase: if has_agreed {
                 Phase::Agreed
             } else {
@@ -106,17 +111,24 @@ impl Work {
         }
     }
 
-    /// Whether a go may still come: nothing starts late.
-    pub(super) fn is_in_window(&self, now_ms: u64, window_ms: u64) -> bool {
-        self.last_word_ms
-            .is_some_and(|last_word_ms| now_ms.saturating_sub(last_word_ms) <= window_ms)
+    /// The agent has something new on it, and says so if it can.
+    pub(super) const fn speak(&mut self, now_ms: u64, is_said: bool) {
+        self.last_word_ms = Some(now_ms);
+        if is_said {
+            self.said_ms = Some(now_ms);
+        }
+    }
+
+    /// Whether a go that comes now is obeyed: nothing starts late.
+    pub(super) fn is_go_timely(&self, now_ms: u64, window_ms: u64) -> bool {
+        is_within(self.said_ms, now_ms, window_ms)
     }
 
     /// Whether another POS transaction has to keep away. One that waits for a go which could no
     /// longer be obeyed is dead, and only waits to be concluded.
     pub(super) fn is_live(&self, now_ms: u64, window_ms: u64) -> bool {
         match self.phase {
-            Phase::Waiting => self.is_in_window(now_ms, window_ms),
+            Phase::Waiting => is_within(self.last_word_ms, now_ms, window_ms),
             Phase::Tip { .. }
             | Phase::Starting { .. }
             | Phase::Reading { .. }
@@ -125,6 +137,10 @@ impl Work {
             | Phase::Agreed => true,
         }
     }
+}
+
+fn is_within(word_ms: Option<u64>, now_ms: u64, window_ms: u64) -> bool {
+    word_ms.is_some_and(|word_ms| now_ms.saturating_sub(word_ms) <= window_ms)
 }
 
 /// The reader.

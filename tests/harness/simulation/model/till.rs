@@ -190,6 +190,11 @@ impl Model {
         seen.link = seen.link.filter(|link| link.0 != socket);
     }
 
+    /// A technician has paired the terminal anew: whoever took turns before does so no longer.
+    pub fn identity_renewed(&mut self, till: usize) {
+        self.tills.entry(till).or_default().replaced = None;
+    }
+
     /// The engine's process has ended: what it knew of links is gone.
     pub fn engine_ends(&mut self) {
         for seen in self.tills.values_mut() {
