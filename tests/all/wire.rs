@@ -231,7 +231,7 @@ fn is_optional(sample: &Sample, path: &str, field: &str) -> bool {
                 || path.starts_with("/hello/open/") && !path.ends_with("completed")
         }
         "cause" => path == "/completed",
-        "known" => path == "/print",
+        "known" | "has_begun" => path == "/print",
         "current" => sample.name.starts_with("to_engine.status"),
         _ => false,
     }
