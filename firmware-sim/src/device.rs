@@ -8,7 +8,7 @@ mod printer;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use printer::PrinterDevice;
 use serde::{Deserialize, Serialize};
@@ -151,7 +151,7 @@ impl ReaderDevice {
         let after = self.reader.keys().used();
         if let (true, Some(path)) = (before != after, &self.counter_file) {
             // Written before the answer leaves: a key must not be used twice.
-            if let Err(error) = fs::write(path, after.counter().to_string()) {
+            if let Err(error) = keep_counter(path, after.counter().into()) {
                 tracing::warn!(%error, "key counter could not be kept");
             }
         }
@@ -248,6 +248,14 @@ fn known<T>(
         name,
         value: value.to_owned(),
     })
+}
+
+/// Keeps the counter as a reader's memory does: whoever is killed meanwhile leaves the old one or
+/// the new one.
+fn keep_counter(path: &Path, counter: u64) -> io::Result<()> {
+    let draft = path.with_extension("draft");
+    fs::write(&draft, counter.to_string())?;
+    fs::rename(&draft, path)
 }
 
 #[cfg(test)]
