@@ -164,7 +164,7 @@ impl ReaderDevice {
 ///
 /// # Errors
 /// When the file exists and cannot be read or is not a number.
-pub fn read_counter(path: &std::path::Path) -> io::Result<u32> {
+pub fn read_counter(path: &Path) -> io::Result<u32> {
     match fs::read_to_string(path) {
         Ok(text) => text.trim().parse().map_err(io::Error::other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
