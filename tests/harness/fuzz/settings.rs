@@ -104,9 +104,10 @@ pub(super) fn simulator_script(data: &[u8]) {
         for _ in 0..3 {
             drop(script.next_due(now_ms, phase));
         }
-        now_ms = script
+        let next_ms = script
             .poll_deadline()
-            .map_or(now_ms + 100, |due| due.clamp(now_ms, u64::MAX - 1_000));
+            .map_or(now_ms + 100, |due| due.max(now_ms));
+        now_ms = next_ms.min(u64::MAX - 1_000);
     }
     let _ = script.is_over();
 }
