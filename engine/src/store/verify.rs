@@ -11,7 +11,7 @@ use super::checkpoint;
 use super::disk::{Disk, RealDisk, read_whole};
 use super::frame::{self, Frame, FrameError, LogId, RecordView};
 use super::identity::{self, Identity};
-use super::recovery::{self, Place, SegmentFile};
+use super::recovery::{Place, SegmentFile};
 use super::segment::{self, ARCHIVE, LOG, SEGMENT_BYTES_MAX};
 
 /// Something that is wrong with a store's files.
@@ -153,26 +153,32 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Reads all segments; returns the position before the first record that is left.
     fn read(&mut self, disk: &dyn Disk, segments: &[SegmentFile]) -> u64 {
-        let Some(first) = segments.first() else {
-            return 0;
-        };
-        // Under the retention "recycle" the log begins later than at 1, and that is no problem.
-        let begins = recovery::first_position(disk, *first).ok().flatten();
-        self.place.position = begins.unwrap_or(1).saturating_sub(1);
-        self.reaches_back = self.place.position == 0;
-        let begins_after = self.place.position;
+        let mut begins_after = None;
         for segment in segments {
             let path = segment.path();
             let file = disk.open_read_only(&path);
             match file.and_then(|file| read_whole(file.as_ref(), SEGMENT_BYTES_MAX)) {
-                Ok(bytes) => self.segment(*segment, &bytes),
+                Ok(bytes) => {
+                    begins_after.get_or_insert_with(|| self.begin(&bytes));
+                    self.segment(*segment, &bytes);
+                }
                 Err(error) => {
                     let problem = Problem::new("log_is_intact", &path, error);
                     self.problems.push(problem);
                 }
             }
         }
-        begins_after
+        begins_after.unwrap_or_default()
+    }
+
+    /// Under the retention "recycle" the log begins later than at 1, and that is no problem. Only a
+    /// batch whose checksum matches is believed: a damaged one would say where to look for itself.
+    fn begin(&mut self, bytes: &[u8]) -> u64 {
+        if let Ok(frame) = frame::decode(self.log, bytes) {
+            self.place.position = frame.header.first_position.saturating_sub(1);
+        }
+        self.reaches_back = self.place.position == 0;
+        self.place.position
     }
 
     fn report(&mut self, rule: &'static str, segment: SegmentFile, offset: usize, what: String) {
