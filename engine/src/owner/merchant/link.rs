@@ -2,6 +2,7 @@
 //! work. Nothing is resumed by message number.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use protocol::id::{JournalId, PosTransactionId, PrintJobId, TerminalId};
 use protocol::link::{
@@ -28,7 +29,6 @@ impl MerchantOwner {
         let Some(mut terminal) = self.terminal(work, terminal_id)? else {
             return Ok(());
         };
-        self.links.insert(terminal_id);
         let prints_known: Vec<PrintJobId> = prints.iter().map(|report| report.job_id).collect();
         work.effect(Effect::Welcome {
             terminal_id,
@@ -40,6 +40,7 @@ impl MerchantOwner {
             terminal.journal_id = Some(journal_id);
             self.save_terminal(work, "terminal.linked", &terminal);
         }
+        self.links.insert(terminal_id, Arc::new(terminal));
         for report in &prints {
             self.print_reported(work, terminal_id, report)?;
         }

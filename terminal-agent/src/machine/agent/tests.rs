@@ -4,6 +4,8 @@
 //! at once unless the script says `disk slow`; the order in what the agent does is the order of
 //! its outputs, so `persist intent; reader start` says that the intent was on disk first.
 
+use std::sync::Arc;
+
 use protocol::id::{AttemptId, JournalId, PosTransactionId, PrintJobId, RequestId, TransactionId};
 use protocol::link::{
     AnswerBody, AttemptEnd, Completion, Concluded, Digest, DigestState, Grant, HostAnswer,
@@ -202,11 +204,11 @@ impl Till {
             "print" | "begun" => message(ToAgent::Print(Box::new(PrintCommand {
                 has_begun: verb == "begun",
                 job_id: job(number),
-                receipt: Receipt {
+                receipt: Arc::new(Receipt {
                     copy: Copy::Customer,
                     is_duplicate: false,
                     entries: vec![],
-                },
+                }),
                 open_drawer: false,
                 known: second.parse().map(job).into_iter().collect(),
             }))),
