@@ -9,6 +9,8 @@ mod property;
 mod request;
 mod session;
 
+use std::sync::Arc;
+
 use protocol::id::{AttemptId, JournalId, PosTransactionId, PrintJobId, RequestId, TransactionId};
 use protocol::link::{
     AnswerBody, AttemptEnd, Completion, Concluded, Digest, DigestState, Grant, HostAnswer,
@@ -207,11 +209,11 @@ impl Till {
             "print" | "begun" => message(ToAgent::Print(Box::new(PrintCommand {
                 has_begun: verb == "begun",
                 job_id: job(number),
-                receipt: Receipt {
+                receipt: Arc::new(Receipt {
                     copy: Copy::Customer,
                     is_duplicate: false,
                     entries: vec![],
-                },
+                }),
                 open_drawer: false,
                 known: second.parse().map(job).into_iter().collect(),
             }))),
