@@ -61,6 +61,7 @@ use super::machine::{Decider, Owner};
 use super::quarantine::Identity;
 use super::request::{Ask, CallerId, Reply, Request};
 use super::stored::Counters;
+use super::sweep::ClaimSweep;
 use super::work::{Work, decode};
 
 pub use sandbox::Misbehaviour;
@@ -229,6 +230,7 @@ pub struct MerchantOwner {
     prints_reported: BTreeMap<TerminalId, BTreeSet<PrintJobId>>,
     waiters: Vec<Waiter>,
     sandbox: Sandbox,
+    sweep: ClaimSweep,
 }
 
 impl MerchantOwner {
@@ -262,6 +264,7 @@ impl MerchantOwner {
             prints_reported: BTreeMap::new(),
             waiters: Vec::new(),
             sandbox: Sandbox::new(limits.sandbox),
+            sweep: ClaimSweep::default(),
         };
         for (mark, _) in rows.scan(&key::of_merchant(key::OPEN, merchant_id), None, usize::MAX)? {
             state.load_open(&mark, rows)?;

@@ -1014,3 +1014,29 @@ fn a_job_that_has_begun_is_told_to_have_begun_when_it_is_sent_again() {
         assert_eq!(jobs(&bench), again, "after a restart: {restarts}");
     }
 }
+
+// Owners are dropped when they are idle: what they remember of a sweep is lost with them.
+#[test]
+fn keys_do_not_grow_without_end_although_the_owner_forgets() {
+    use crate::store::Rows as _;
+    let mut bench = Bench::new();
+    bench.is_inspected = false;
+    let space = crate::owner::key::space(crate::owner::key::CLAIM);
+    let mut most = 0;
+    for day in 0..30 {
+        for number in 0..10 {
+            let made = Request::CreatePairingCode {
+                terminal_id: bench.terminal_id,
+                life_s: 60,
+                code: Secret::new(format!("BCDFGHJK{number}")),
+            };
+            let key = format!("{day}/{number}");
+            assert!(bench.ask(Some(&key), made).unwrap().is_ok());
+            bench.restart();
+        }
+        most = most.max(bench.store.scan(&space, None, usize::MAX).unwrap().len());
+        bench.pass(24 * 60 * 60 * 1_000);
+    }
+    // A life brings 70.
+    assert!(most < 140, "{most} keys of 300");
+}
