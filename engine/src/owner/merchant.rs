@@ -92,6 +92,8 @@ pub struct Limits {
     pub attempts_max: u32,
     /// Highest amount in minor units.
     pub amount_max: i64,
+    /// Without anything to do, until an owner is dropped from memory.
+    pub idle_ms: u64,
     /// Limits on tips set later.
     pub tip: TipLimits,
     /// Whether faults may be asked for.
@@ -111,6 +113,7 @@ impl Default for Limits {
             reconnect_ms: 30_000,
             attempts_max: 3,
             amount_max: 99_999_999,
+            idle_ms: 300_000,
             tip: TipLimits::default(),
             sandbox: Policy::Off,
         }
@@ -308,6 +311,19 @@ impl MerchantOwner {
     /// Transactions that the acquirer owes an answer for.
     pub fn pending(&self) -> impl Iterator<Item = &Transaction> {
         self.pending.values()
+    }
+
+    /// Whether nothing is open, nobody waits, and no terminal is linked: then all that is known here
+    /// is what is committed, but for where the sweep of old keys is.
+    pub fn is_at_rest(&self) -> bool {
+        self.open.is_empty()
+            && self.pending.is_empty()
+            && self.prints.is_empty()
+            && self.links.is_empty()
+            && self.prints_reported.values().all(BTreeSet::is_empty)
+            && self.waiters.is_empty()
+            && self.sandbox.is_empty()
+            && !self.is_restored
     }
 
     fn id(&self) -> MerchantId {

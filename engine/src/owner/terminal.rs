@@ -173,6 +173,19 @@ impl TerminalOwner {
         self.till.as_ref()
     }
 
+    /// Whether there is no link, and nothing is remembered that a next one may depend on.
+    pub fn is_at_rest(&self, now: Timestamp) -> bool {
+        let is_past = |at: Timestamp, ms: u64| now.since_ms(at) >= ms;
+        self.link.is_none()
+            && self.welcomes_owed == 0
+            && !self.is_duplicate
+            && self.refuses_until.is_none_or(|until| until <= now)
+            && self.former.is_none_or(|(_, at)| is_past(at, TURNS_MS))
+            && self.newest.is_none_or(|(.., at)| is_past(at, HELLO_MS_MAX))
+            // A till that came in the place of another may have to go back to it.
+            && (self.latest.is_none() || is_past(self.since, TURNS_MS))
+    }
+
     /// When the shell must send [`TerminalInput::Deadline`].
     pub fn poll_deadline(&self) -> Option<Timestamp> {
         self.link.as_ref().map(|link| {
@@ -465,6 +478,31 @@ mod tests {
                 })
             })
             .collect()
+    }
+
+    #[test]
+    fn what_the_next_link_depends_on_is_kept() {
+        let mut owner = TerminalOwner::default();
+        let mut now = T0;
+        assert!(owner.is_at_rest(now));
+        step(&mut owner, now, hello(1, 1, 1));
+        step(&mut owner, now, welcome());
+        assert!(!owner.is_at_rest(now.plus_ms(TURNS_MS)), "linked");
+        step(&mut owner, now, TerminalInput::Closed { socket: 1 });
+        assert!(!owner.is_at_rest(now), "another may come in its place");
+        now = now.plus_ms(TURNS_MS);
+        assert!(owner.is_at_rest(now));
+        let refusal_ms = TURNS_MS;
+        step(&mut owner, now, TerminalInput::Cut { refusal_ms });
+        assert!(!owner.is_at_rest(now), "refuses links");
+        now = now.plus_ms(refusal_ms);
+        assert!(owner.is_at_rest(now));
+        for (socket, number) in [(2, 1), (3, 2), (4, 1)] {
+            step(&mut owner, now, hello(socket, number, socket));
+            step(&mut owner, now, welcome());
+        }
+        step(&mut owner, now, TerminalInput::Closed { socket: 4 });
+        assert!(!owner.is_at_rest(now.plus_ms(10 * TURNS_MS)), "a duplicate");
     }
 
     /// A till is swapped once; a clone takes turns, whether the other one is up or not.

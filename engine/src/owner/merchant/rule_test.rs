@@ -1040,3 +1040,25 @@ fn keys_do_not_grow_without_end_although_the_owner_forgets() {
     // A life brings 70.
     assert!(most < 140, "{most} keys of 300");
 }
+
+#[test]
+fn an_owner_is_at_rest_when_it_has_nothing_that_it_would_not_load() {
+    let mut bench = Bench::new();
+    assert!(!bench.is_at_rest(), "a terminal is linked");
+    bench.terminal_event(super::TerminalEvent::Down);
+    assert!(bench.is_at_rest());
+    bench.link_up(
+        protocol::id::JournalId::from_uuid(uuid::Uuid::from_u128(3)),
+        Vec::new(),
+    );
+    let pos_id = bench.start(false);
+    bench.terminal_event(super::TerminalEvent::Down);
+    assert!(!bench.is_at_rest(), "a sale is open");
+    let waits = Request::ReadPos {
+        pos_id,
+        wait_until: Some(bench.now.plus_ms(1_000_000)),
+    };
+    assert_eq!(bench.ask(None, waits), None);
+    bench.pass(bench.limits.offer_ms);
+    assert!(bench.is_at_rest());
+}
