@@ -153,6 +153,7 @@ fn serve(
             sandbox: config.sandbox,
             host_ms: config.acquirer.answer_timeout_ms + HOST_GRACE_MS,
             host_delay_ms: config.acquirer.longest_delay_ms,
+            idle_ms: u64::from(config.limits.idle_owner_s) * 1_000,
             ..Limits::default()
         },
     };

@@ -94,7 +94,14 @@ pub(crate) fn open(
     };
     let opened = opening.open(found.recovered.as_ref())?;
     // Applied only when the log's end is durable: the state must never be ahead of it.
-    fold(disk.as_ref(), log, state.as_ref(), &found)?;
+    let state = match fold(disk.as_ref(), log, state.as_ref(), &found) {
+        Ok(()) => state,
+        Err(OpenError::State { reason }) => {
+            drop(state);
+            rebuild_if_damaged(disk.as_ref(), log, home, reason)?
+        }
+        Err(error) => return Err(error),
+    };
     Ok(assemble(
         config,
         disk,
@@ -263,6 +270,21 @@ fn rebuild(
         }),
         Err(reason) => Err(OpenError::State { reason }),
     }
+}
+
+/// Replay may meet damage that opening the state did not: then it has a mark of it now.
+fn rebuild_if_damaged(
+    disk: &dyn Disk,
+    log: LogId,
+    home: &dyn StateHome,
+    reason: String,
+) -> Result<Arc<dyn State>, OpenError> {
+    if open_state(home, log)?.is_ok() {
+        return Err(OpenError::State { reason });
+    }
+    let (state, found) = rebuild(disk, log, home, &reason)?;
+    fold(disk, log, state.as_ref(), &found)?;
+    Ok(state)
 }
 
 /// Applies what was found to the state. Rows are full values, so what the state already has may be

@@ -279,9 +279,9 @@ async fn a_pos_transaction_is_shown_whole() {
     let transaction = transaction(TransactionState::Approved);
     let sale = approved(&transaction);
     world.put_pos(&sale);
-    let path = format!("/v1/pos/transactions/{}?wait_s=60", sale.id);
+    let path = format!("/v1/pos/transactions/{}", sale.id);
     let data = world.get(&token, &path).await.data();
-    assert_eq!(world.asked(), 0, "what is final needs no waiting");
+    assert_eq!(world.asked(), 0, "what is committed needs no owner");
     assert_eq!(data["id"], sale.id.to_string());
     assert_eq!(data["status"], "approved");
     assert_eq!(data["stage"], "closed");
@@ -301,10 +301,7 @@ async fn a_pos_transaction_is_shown_whole() {
     doubtful.next_action_at = Some(T0.plus_ms(1_000));
     doubtful.attempts[0].state = AttemptState::Reversed(Reason::AcquirerUnknown);
     world.put_pos(&doubtful);
-    let data = world
-        .get(&token, &format!("/v1/pos/transactions/{}", sale.id))
-        .await
-        .data();
+    let data = world.get(&token, &path).await.data();
     assert_eq!(data["status"], "in_doubt");
     assert_eq!(data["in_doubt"]["who_holds_truth"], "acquirer");
     assert_eq!(
