@@ -197,7 +197,7 @@ impl TerminalOwner {
             } => {
                 self.welcome(now, label, prints_known, out);
             }
-            TerminalInput::Send(message) => self.send(*message, out),
+            TerminalInput::Send(message) => self.send(message, out),
             TerminalInput::Cut { refusal_ms } => {
                 self.refuses_until = Some(now.plus_ms(refusal_ms));
                 self.close_and_lose(now, out);
@@ -217,12 +217,12 @@ impl TerminalOwner {
         }
     }
 
-    fn send(&self, message: ToAgent, out: &mut Vec<TerminalOutput>) {
+    fn send(&self, message: Box<ToAgent>, out: &mut Vec<TerminalOutput>) {
         // While a welcome is owed, this is for a link that is no more.
         let link = self.link.as_ref();
         let link = link.filter(|link| link.is_welcomed && self.welcomes_owed == 0);
         // An agent that knows no simulator closes the link on which it hears of one.
-        if let ToAgent::Simulate(command) = &message
+        if let ToAgent::Simulate(command) = message.as_ref()
             && !link.is_some_and(|link| link.has_simulator)
         {
             let refusal = if link.is_some() {
@@ -240,7 +240,7 @@ impl TerminalOwner {
         } else if let Some(link) = link {
             out.push(TerminalOutput::Send {
                 socket: link.socket,
-                message: Box::new(message),
+                message,
             });
         }
     }

@@ -1,5 +1,7 @@
 //! Same key, same answer; secrets shown once; views of what owners answer.
 
+use std::sync::Arc;
+
 use actix_web::http::Method;
 use protocol::id::{
     ApiKeyId, AttemptId, JournalId, PairingCodeId, PosTransactionId, TransactionId,
@@ -54,7 +56,7 @@ fn transaction(state: TransactionState) -> Transaction {
             brand: "visa".into(),
             masked_number: Some("400000******0002".into()),
             entry: EntryMode::Contact,
-            emv: [(0x84, vec![0xA0, 0, 0, 0, 3, 0x10, 0x10])].into(),
+            emv: Arc::new([(0x84, vec![0xA0, 0, 0, 0, 3, 0x10, 0x10])].into()),
         },
         host: Some(HostResult {
             response_code: "00".into(),
