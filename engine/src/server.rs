@@ -94,6 +94,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
             ..SimulatorConfig::default()
         },
         move || hosts_clock.now(),
+        Box::new(end_at_once),
     )?);
     let served = serve(config, operator, clock, store.clone(), acquirer.clone());
     acquirer.shutdown();
@@ -124,7 +125,10 @@ fn tell(stats: StoreStats) {
 
 /// A failed write or sync: whatever memory says may not be on disk, so nobody gets another answer.
 fn end_at_once(why: String) {
-    tracing::error!(why, "log cannot be written; the process ends");
+    tracing::error!(
+        why,
+        "what must be durable cannot be written; the process ends"
+    );
     std::process::exit(EXIT_STORAGE);
 }
 

@@ -388,7 +388,7 @@ fn assemble(
     let follower = Follower::new(identity.log, Arc::clone(&catalogue));
     let committer = Committer::new(
         end,
-        Arc::clone(&rows),
+        Arc::clone(&state),
         Arc::clone(&progress),
         Arc::clone(&counters),
         config.reserve_bytes,
