@@ -7,7 +7,9 @@ use engine::owner::request::Answer;
 use engine::owner::work::Stored as _;
 use engine::store::{KeyValue, MemoryStore, ReadFault, Rows, StreamId};
 
-use super::sabotage::Sabotage;
+use protocol::id::IncarnationId;
+
+use super::sabotage::{Sabotage, counted_here, is_counters};
 use super::world::World;
 
 /// The store's rows; a sabotage hides some, or shows what is not there.
@@ -58,6 +60,10 @@ impl Rows for View<'_> {
         }
         match self.folded.iter().find(|(folded, _)| folded == key) {
             Some((_, value)) => Ok(value.clone()),
+            None if self.sabotage == Some(Sabotage::NoTraceJump) && is_counters(key) => {
+                let row = self.store.get(key)?;
+                Ok(row.map(|row| counted_here(row, self.incarnation())))
+            }
             None => self.store.get(key),
         }
     }
@@ -95,6 +101,14 @@ impl Rows for View<'_> {
 
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault> {
         self.store.head(stream)
+    }
+
+    fn incarnation(&self) -> Option<IncarnationId> {
+        self.store.incarnation()
+    }
+
+    fn is_restored(&self) -> bool {
+        self.store.is_restored()
     }
 }
 
