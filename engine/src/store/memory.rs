@@ -308,8 +308,8 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::store::conformance::{self, Subject, put, stream};
     use crate::store::SharedStore;
+    use crate::store::conformance::{self, Subject, put, stream};
 
     struct Twin(Arc<MemoryStore>);
 
@@ -450,7 +450,10 @@ mod tests {
         let copy = store.restored(until, life(2));
         assert_eq!(copy.get(b"a"), Ok(Some(b"v".to_vec())));
         assert_eq!((copy.get(b"b"), copy.head(stream(1))), (Ok(None), Ok(1)));
-        assert_eq!((copy.position(), copy.incarnation()), (until, Some(life(2))));
+        assert_eq!(
+            (copy.position(), copy.incarnation()),
+            (until, Some(life(2)))
+        );
         assert_eq!((store.is_restored(), copy.is_restored()), (false, true));
         let again = copy.restored(until, life(3));
         assert!(again.is_restored());

@@ -63,9 +63,8 @@ impl History {
     pub fn answered_keys(&self) -> BTreeSet<ClaimKey> {
         let claims = self.rows.range(key::space(key::CLAIM)..);
         let claims = claims.take_while(|(row_key, _)| row_key.first() == Some(&key::CLAIM));
-        let answered = claims.filter(|(_, row)| {
-            Claim::from_bytes(row).is_some_and(|claim| claim.answer.is_some())
-        });
+        let answered = claims
+            .filter(|(_, row)| Claim::from_bytes(row).is_some_and(|claim| claim.answer.is_some()));
         // The key is the end of its row's.
         answered
             .filter_map(|(row_key, _)| Some(ClaimKey(*row_key.last_chunk()?)))

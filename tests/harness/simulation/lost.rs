@@ -4,11 +4,11 @@
 //! Every rule that is not in the table holds after a restore as ever, and so does every rule in it
 //! for everything else, and for what is said after the restore.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::domain::pos::PosTransaction;
 use engine::domain::transaction::Transaction;
-use protocol::id::{PosTransactionId, TransactionId};
+use protocol::id::{PosTransactionId, PrintJobId, TransactionId};
 use protocol::link::PosStatus;
 
 use super::history::History;
@@ -51,6 +51,11 @@ pub const RELAXED: &[(&str, Kind, &str)] = &{
             "terminals_are_told_committed",
             K::PosUnknown,
             "a till that names it is told that it is over, once: unknown_to_engine",
+        ),
+        (
+            "terminals_are_told_committed",
+            K::PosEarlier,
+            "the same, of a card that came after the backup",
         ),
         (
             "approved_shown_only_after_commit",
@@ -108,6 +113,8 @@ pub const RELAXED: &[(&str, Kind, &str)] = &{
 pub struct Lost {
     pos: BTreeMap<PosTransactionId, LostPos>,
     transactions: BTreeMap<TransactionId, LostTransaction>,
+    /// Names of everything that was made after the backup.
+    objects: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -142,8 +149,11 @@ impl Lost {
                 Some(revision) if revision < one.revision => Kind::TransactionEarlier,
                 Some(_) => continue,
             };
-            self.transactions.insert(*id, LostTransaction::of(one, kind));
+            self.transactions
+                .insert(*id, LostTransaction::of(one, kind));
         }
+        let objects = before.objects.difference(&after.objects);
+        self.objects.extend(objects.cloned());
     }
 
     /// Whether a rule is relaxed for a POS transaction.
@@ -156,6 +166,11 @@ impl Lost {
     pub fn frees_transaction(&self, rule: &str, id: TransactionId) -> bool {
         let lost = self.transactions.get(&id);
         lost.is_some_and(|lost| is_relaxed(rule, lost.kind))
+    }
+
+    /// Whether a rule is relaxed for a receipt that this job has printed first.
+    pub fn frees_receipt(&self, rule: &str, job_id: PrintJobId) -> bool {
+        is_relaxed(rule, Kind::Receipt) && self.objects.contains(&job_id.to_string())
     }
 
     /// Whether the restored engine has never heard of it.

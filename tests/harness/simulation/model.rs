@@ -13,10 +13,10 @@ pub mod till;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::history::History;
+use super::lost::Lost;
 use engine::domain::idempotency::ClaimKey;
 use engine::owner::request::StartPos;
-use super::history::History;
-use super::lost::{Kind, Lost, is_relaxed};
 use protocol::id::{AttemptId, PosTransactionId, PrintJobId, TerminalId, TransactionId};
 
 /// Everything that was seen.
@@ -44,9 +44,5 @@ impl Model {
         self.lost.clone_from(&history.lost);
         self.sales_restored(history);
         self.charges_restored(history);
-        if is_relaxed("first_print_once", Kind::Receipt) {
-            self.papers
-                .retain(|_, (_, job_id)| history.objects.contains(&job_id.to_string()));
-        }
     }
 }

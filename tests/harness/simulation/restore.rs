@@ -146,7 +146,14 @@ impl World {
     }
 
     fn compare(&self) -> Vec<Finding> {
-        let book: Vec<BookEntry> = self.acquirer.line.host().book().entries().copied().collect();
+        let book: Vec<BookEntry> = self
+            .acquirer
+            .line
+            .host()
+            .book()
+            .entries()
+            .copied()
+            .collect();
         compare_with_book(self.history.transactions.values(), &book)
     }
 }

@@ -334,12 +334,7 @@ pub const CASES: &[Case] = &{
         case(S::NoTraceJump, "traces_are_new", 20, &[F::EngineRestored]),
         case(S::IgnoreLost, "converges", 20, &[F::EngineRestored]),
         case(S::DenyLost, "told_is_true", 100, &[F::EngineRestored]),
-        case(
-            S::HideLost,
-            "lost_money_is_named",
-            20,
-            &[F::EngineRestored],
-        ),
+        case(S::HideLost, "lost_money_is_named", 20, &[F::EngineRestored]),
     ]
 };
 

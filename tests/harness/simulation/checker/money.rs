@@ -52,7 +52,8 @@ pub fn books_agree(history: &History, host: &Host) -> Checked {
     let ids: BTreeSet<_> = there.keys().chain(here.keys()).collect();
     let is_other = |id: &&TransactionId| {
         let (there, here) = (there.get(id), here.get(id));
-        there != here && !(is_acquirers(history, **id, here) && is_free(history, "books_agree", **id))
+        there != here
+            && !(is_acquirers(history, **id, here) && is_free(history, "books_agree", **id))
     };
     match ids.into_iter().find(is_other) {
         Some(id) => {

@@ -98,6 +98,10 @@ impl Model {
         if concluded.status == PosStatus::Approved {
             self.approved(concluded.pos_id, concluded.amount)?;
         }
+        if concluded.status == PosStatus::Failed {
+            // A till that names a card is not told that nobody has paid, lost or not.
+            return self.holds_of(concluded.pos_id, concluded.status, host, |_| true);
+        }
         Ok(())
     }
 
@@ -148,14 +152,25 @@ impl Model {
     /// What is told fits the acquirer's book at this moment.
     fn holds(&self, id: PosTransactionId, status: PosStatus, host: &Host) -> Checked {
         // Of a POS transaction that it knows, an engine may have lost cards that came later.
-        let is_free = |charge| {
-            !self.lost.is_unknown_pos(id) && self.lost.frees_transaction("told_is_true", charge)
-        };
+        let is_lost_whole = self.lost.is_unknown_pos(id);
+        self.holds_of(id, status, host, |charge| {
+            is_lost_whole || !self.lost.frees_transaction("told_is_true", charge)
+        })
+    }
+
+    /// The same, of the charges that count.
+    fn holds_of(
+        &self,
+        id: PosTransactionId,
+        status: PosStatus,
+        host: &Host,
+        counts: impl Fn(TransactionId) -> bool,
+    ) -> Checked {
         let entries = || {
             let ours = host.book().entries();
             ours.filter(|entry| {
                 let charge = self.charges.get(&entry.transaction_id);
-                charge.is_some_and(|charge| charge.pos_id == id) && !is_free(entry.transaction_id)
+                charge.is_some_and(|charge| charge.pos_id == id) && counts(entry.transaction_id)
             })
         };
         let standing = entries().filter(|one| one.standing().is_some()).count();
