@@ -267,7 +267,7 @@ impl MerchantOwner {
             Some(bytes) => decode(&[key::COUNTERS], &bytes)?,
             None => Counters::default(),
         };
-        let (counters, is_restored) = restore::counted_in(counters, rows.incarnation());
+        let (counters, is_restored) = restore::counted_in(counters, rows);
         let mut state = Self {
             is_restored,
             merchant: decode(&merchant_key, &bytes)?,
