@@ -78,6 +78,7 @@ const PARTS: &[(&str, &str)] = &[
     ("PostgreSQL", "postgres_"),
     ("idempotent create", "create_"),
     ("page of a list", "list_page_"),
+    ("without a past, and with one", "history_"),
 ];
 
 /// Headings with the names below them that there are.
