@@ -10,6 +10,9 @@ use engine::id_source::SystemIds;
 use engine::{observe, offline, server};
 use protocol::id::IncarnationId;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Tillway's payment transaction engine.
 #[derive(Debug, Parser)]
 #[command(name = "engine", version)]

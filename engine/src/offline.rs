@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use backup::{Manifest, backup};
+pub use book::compare_with_book;
 pub use fsck::{Finding, Report, fsck};
 pub use restore::{Restored, restore};
 

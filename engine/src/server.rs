@@ -15,7 +15,7 @@ use crate::access::index::AccessIndex;
 
 use crate::acquirer::simulator::{BookFileError, SimulatedAcquirer, SimulatorConfig};
 use crate::actor::Surroundings;
-use crate::actor::directory::Directory;
+use crate::actor::directory::{Arbiters, Directory};
 use crate::agent_link::registry::Registry;
 use crate::agent_link::socket::{self, LinkState};
 use crate::clock::{SharedClock, SystemClock};
@@ -94,6 +94,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
             ..SimulatorConfig::default()
         },
         move || hosts_clock.now(),
+        Box::new(end_at_once),
     )?);
     let served = serve(config, operator, clock, store.clone(), acquirer.clone());
     acquirer.shutdown();
@@ -124,7 +125,10 @@ fn tell(stats: StoreStats) {
 
 /// A failed write or sync: whatever memory says may not be on disk, so nobody gets another answer.
 fn end_at_once(why: String) {
-    tracing::error!(why, "log cannot be written; the process ends");
+    tracing::error!(
+        why,
+        "what must be durable cannot be written; the process ends"
+    );
     std::process::exit(EXIT_STORAGE);
 }
 
@@ -159,12 +163,8 @@ fn serve(
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     actix::System::new().block_on(async move {
-        let arbiters: Vec<actix::Arbiter> = (0..threads).map(|_| actix::Arbiter::new()).collect();
-        let handles = arbiters.iter().map(actix::Arbiter::handle).collect();
-        let Some(directory) = Directory::start(around, handles) else {
-            return Ok(());
-        };
-        directory.wake(merchants);
+        let arbiters = Arbiters::default();
+        let directory = Directory::start(around, arbiters.clone());
         let link = web::Data::new(LinkState {
             directory: directory.clone(),
             index,
@@ -182,25 +182,21 @@ fn serve(
             tips: config.tips,
             sandbox: config.sandbox,
         });
-        let served = listen(config.listen, threads, state, link).await;
-        for arbiter in &arbiters {
-            arbiter.stop();
-        }
-        for arbiter in arbiters {
-            arbiter.join().ok();
-        }
-        served
+        // Once the server's threads have joined, which the first poll of `listen` waits for.
+        actix::spawn(async move { directory.wake(merchants) });
+        listen(config.listen, (threads, arbiters), state, link).await
     })
 }
 
 async fn listen(
     listen: SocketAddr,
-    workers: usize,
+    (workers, arbiters): (usize, Arbiters),
     state: web::Data<AppState>,
     link: web::Data<LinkState>,
 ) -> Result<(), ServerError> {
     let (closing, directory) = (state.clone(), link.directory.clone());
     let server = HttpServer::new(move || {
+        arbiters.join();
         App::new()
             .app_data(link.clone())
             .route(LINK_PATH, web::get().to(socket::accept))

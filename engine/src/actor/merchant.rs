@@ -433,21 +433,33 @@ impl MerchantActor {
     }
 
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let deadline = self.shell.owner().and_then(Owner::poll_deadline);
-        if self.timer.map(|(at, _)| at) == deadline {
+        let Some(deadline) = self.deadline() else {
+            return;
+        };
+        // Deadlines mostly move on: a timer that is early looks again, and costs less than a new
+        // one for each message.
+        if self.timer.is_some_and(|(at, _)| at <= deadline) {
             return;
         }
         if let Some((_, handle)) = self.timer.take() {
             ctx.cancel_future(handle);
         }
-        if let Some(at) = deadline {
-            let pause = until(self.around.clock.now(), at);
-            let handle = ctx.run_later(pause, |actor, ctx| {
-                actor.timer = None;
+        let pause = until(self.around.clock.now(), deadline);
+        let handle = ctx.run_later(pause, |actor, ctx| {
+            actor.timer = None;
+            let now = actor.around.clock.now();
+            if actor.deadline().is_some_and(|at| at <= now) {
                 actor.feed(ctx, Input::Deadline);
-            });
-            self.timer = Some((at, handle));
-        }
+            } else {
+                actor.set_timer(ctx);
+            }
+        });
+        self.timer = Some((deadline, handle));
+    }
+
+    /// When the owner has something to do by itself.
+    fn deadline(&self) -> Option<Timestamp> {
+        self.shell.owner().and_then(Owner::poll_deadline)
     }
 }
 

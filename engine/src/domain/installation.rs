@@ -12,7 +12,7 @@ pub const TURNS_MS: u64 = 10 * 60 * 1_000;
 /// The installations of one terminal, each known by its journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Installations {
-    /// The one that connected last; none before the first link.
+    /// The one that had a link last; none before the first.
     pub latest: Option<JournalId>,
     /// The one before that, and when it was replaced.
     pub former: Option<(JournalId, Timestamp)>,
@@ -34,20 +34,26 @@ pub enum Connecting {
 impl Installations {
     /// An installation connects.
     pub fn connect(&mut self, now: Timestamp, journal_id: JournalId) -> Connecting {
-        if self.is_duplicate {
-            return Connecting::Duplicate;
-        }
-        let replaced = self.latest.replace(journal_id);
-        let Some(replaced) = replaced.filter(|replaced| *replaced != journal_id) else {
-            return Connecting::Known;
+        let is_turn = |(former, at): (JournalId, Timestamp)| {
+            former == journal_id && now.since_ms(at) < TURNS_MS
         };
-        let former = self.former.replace((replaced, now));
-        self.is_duplicate =
-            former.is_some_and(|(other, at)| other == journal_id && now.since_ms(at) < TURNS_MS);
-        if self.is_duplicate {
-            Connecting::Duplicate
-        } else {
-            Connecting::Other
+        match self.latest.filter(|latest| *latest != journal_id) {
+            _ if self.is_duplicate => Connecting::Duplicate,
+            None => {
+                self.latest = Some(journal_id);
+                Connecting::Known
+            }
+            // It gets no link, so the other one stays the latest: what that one may have printed is
+            // not known to this one, also after the terminal was paired anew.
+            Some(_) if self.former.is_some_and(is_turn) => {
+                self.is_duplicate = true;
+                Connecting::Duplicate
+            }
+            Some(replaced) => {
+                self.latest = Some(journal_id);
+                self.former = Some((replaced, now));
+                Connecting::Other
+            }
         }
     }
 
@@ -87,10 +93,13 @@ mod tests {
             let found = installations.connect(T0.plus_ms(at_ms), journal(number));
             assert_eq!(found, expected, "{at_ms}");
         }
-        installations.renew();
         let now = T0.plus_ms(86_500_000);
-        assert_eq!(installations.connect(now, journal(2)), Other);
-        assert_eq!(installations.connect(now, journal(2)), Known);
+        for (number, expected) in [(2, Known), (1, Other)] {
+            let mut renewed = installations;
+            renewed.renew();
+            let found = renewed.connect(now, journal(number));
+            assert_eq!(found, expected, "journal 2 had the last link");
+        }
     }
 
     #[test]

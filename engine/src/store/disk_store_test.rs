@@ -304,6 +304,7 @@ fn incarnations_are_kept_until_a_copy_gets_a_new_one() {
         subject.reopen();
         let store = subject.store.clone().unwrap();
         assert_eq!(store.incarnation(), expected);
+        assert_eq!(Rows::is_restored(store.as_ref()), expected != first);
         fill(&store, 1, 5);
     }
     assert_filled(subject.store.as_ref().unwrap(), 1, 15);

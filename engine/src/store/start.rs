@@ -27,6 +27,7 @@ const REPLAY_CHANGES_MAX: usize = 256;
 /// A store without its threads.
 pub(crate) struct Parts {
     pub(crate) incarnation: IncarnationId,
+    pub(crate) is_restored: bool,
     pub(crate) committer: Committer,
     pub(crate) checkpointer: Checkpointer,
     pub(crate) spares: Arc<Spares>,
@@ -388,7 +389,7 @@ fn assemble(
     let follower = Follower::new(identity.log, Arc::clone(&catalogue));
     let committer = Committer::new(
         end,
-        Arc::clone(&rows),
+        Arc::clone(&state),
         Arc::clone(&progress),
         Arc::clone(&counters),
         config.reserve_bytes,
@@ -407,6 +408,7 @@ fn assemble(
     let incarnation = identity.incarnation;
     Parts {
         incarnation,
+        is_restored: identity.log != incarnation.bytes(),
         committer,
         checkpointer,
         spares,

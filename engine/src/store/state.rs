@@ -29,6 +29,12 @@ pub(crate) fn head_key(stream: StreamId) -> [u8; 19] {
     key
 }
 
+/// The stream whose last sequence number is at `key`.
+pub(crate) fn stream_of(key: &[u8]) -> Option<StreamId> {
+    let stream = key.strip_prefix(&[RESERVED_SPACE, b'h'])?;
+    stream.try_into().ok().map(StreamId)
+}
+
 /// A change to one key: its value, or none to remove it.
 pub(crate) type Change<'a> = (&'a [u8], Option<&'a [u8]>);
 

@@ -1,5 +1,7 @@
 //! Terminals, pairing and API keys.
 
+use std::sync::Arc;
+
 use protocol::id::{ApiKeyId, PairingCodeId, TerminalId};
 
 use crate::domain::installation::Installations;
@@ -39,13 +41,16 @@ impl MerchantOwner {
     }
 
     pub(super) fn save_terminal(
-        &self,
+        &mut self,
         work: &mut MerchantWork<'_>,
         event: &str,
         terminal: &Terminal,
     ) {
         work.happened(event, &terminal.id);
         work.put(key::terminal(self.id(), terminal.id), terminal);
+        if let Some(linked) = self.links.get_mut(&terminal.id) {
+            *linked = Arc::new(terminal.clone());
+        }
         work.effect(Effect::Publish(AccessChange::Terminal(Box::new(
             terminal.clone(),
         ))));

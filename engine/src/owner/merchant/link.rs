@@ -2,6 +2,7 @@
 //! work. Nothing is resumed by message number.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use protocol::id::{JournalId, PosTransactionId, PrintJobId, TerminalId};
 use protocol::link::{
@@ -43,14 +44,14 @@ impl MerchantOwner {
             });
             return Ok(());
         }
-        self.links.insert(terminal_id);
         let prints_known: Vec<PrintJobId> = prints.iter().map(|report| report.job_id).collect();
         work.effect(Effect::Welcome {
             terminal_id,
-            label: terminal.label,
+            label: terminal.label.clone(),
             prints_known,
         });
         let is_same_journal = connecting == Connecting::Known;
+        self.links.insert(terminal_id, Arc::new(terminal));
         for report in &prints {
             self.print_reported(work, terminal_id, report)?;
         }
@@ -104,6 +105,9 @@ impl MerchantOwner {
             self.conclude_unknown(work, terminal_id, digest.pos_id, Some(&digest.state));
             return Ok(());
         };
+        if self.concludes_lost_card(work, &pos, &digest) {
+            return Ok(());
+        }
         if !pos.stage.occupies_terminal() {
             self.send(work, terminal_id, ToAgent::Concluded(concluded(&pos)));
             return Ok(());

@@ -666,6 +666,29 @@ fn a_digest_is_reconciled_before_new_work() {
 }
 
 #[test]
+fn an_attempt_whose_card_data_was_lost_ends_with_the_chips_abort() {
+    for (cause, expected) in [
+        (None, Stage::AwaitingCard),
+        (Some(AttemptEnd::ReaderFault), Stage::Closed),
+    ] {
+        let mut bench = Bench::new();
+        let pos_id = bench.start(false);
+        bench.said(ToEngine::Accept { pos_id });
+        let attempt_id = bench.attempt(pos_id);
+        bench.said(ToEngine::Completed(Completion {
+            pos_id,
+            attempt_id,
+            chip: ChipOutcome::Aborted,
+            data: Vec::new(),
+            cause,
+        }));
+        assert_eq!(bench.pos(pos_id).stage, expected, "{cause:?}");
+        let is_new = expected == Stage::AwaitingCard;
+        assert_eq!(bench.attempt(pos_id) != attempt_id, is_new, "{cause:?}");
+    }
+}
+
+#[test]
 fn a_restart_of_the_engine_alone_changes_nothing_before_the_grace() {
     let journal_id = JournalId::from_uuid(Uuid::from_u128(3));
     let mut bench = Bench::new();
