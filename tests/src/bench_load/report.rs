@@ -79,6 +79,7 @@ const PARTS: &[(&str, &str)] = &[
     ("idempotent create", "create_"),
     ("page of a list", "list_page_"),
     ("idle links, lost all at once", "links_"),
+    ("without a past, and with one", "history_"),
 ];
 
 /// Headings with the names below them that there are.
