@@ -19,11 +19,8 @@ fn worlds_keep_their_rules() {
             report.violation, None,
             "cargo sim -- --seed {seed} --verbose"
         );
-        approved += report
-            .outcomes
-            .get("approved/approved")
-            .copied()
-            .unwrap_or(0);
+        let outcomes = &report.counts.outcomes;
+        approved += outcomes.get("approved/approved").copied().unwrap_or(0);
     }
     // Rules that hold because nothing happens prove nothing.
     assert!(approved > SEEDS, "{approved} sales in {SEEDS} seeds");
@@ -45,8 +42,8 @@ fn a_seed_gives_the_same_trace_again() {
             simulation::run(seed, None, false),
         );
         assert_eq!(
-            (first.trace, first.events),
-            (again.trace, again.events),
+            (first.trace, first.counts.events),
+            (again.trace, again.counts.events),
             "seed {seed}"
         );
         assert_ne!(first.trace, simulation::run(seed + 1, None, false).trace);
@@ -78,7 +75,10 @@ fn every_fault_strikes() {
     let mut every: Vec<_> = Fault::ALL.iter().map(|fault| fault.word()).collect();
     every.sort_unstable();
     assert_eq!(struck, every);
-    assert!(sum.papers > 50 && sum.turned_away > 50, "{sum}");
+    assert!(
+        sum.counts.papers > 50 && sum.counts.turned_away > 50,
+        "{sum}"
+    );
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn quiet_worlds_have_no_technical_failures() {
     let quiet: Vec<_> = reports.filter(|report| report.faults.is_empty()).collect();
     assert!(quiet.len() > 10, "{} quiet worlds", quiet.len());
     for report in quiet {
-        for outcome in report.outcomes.keys() {
+        for outcome in report.counts.outcomes.keys() {
             let reason = outcome.split('/').nth(1).unwrap_or_default();
             assert!(REASONS.contains(&reason), "seed {}: {outcome}", report.seed);
         }

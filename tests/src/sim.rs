@@ -209,7 +209,7 @@ fn others(sabotage: Sabotage, seeds: u64) -> BTreeMap<&'static str, u64> {
 fn print_total(total: &Summary, wall_s: f64) {
     let cpu_s = cpu_s().unwrap_or(wall_s);
     let float = |number: u64| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
-    let (worlds, transactions) = (total.worlds, total.transactions());
+    let (worlds, transactions) = (total.worlds, total.counts.transactions());
     println!(
         "seeds         {worlds} in {wall_s:.1} s, {cpu_s:.1} s of a CPU ({:.0} a CPU second)",
         float(worlds) / cpu_s

@@ -65,7 +65,7 @@ reasons! {
     /// No usable answer from the acquirer.
     AcquirerUnknown = "acquirer_unknown";
     /// The engine restarted while it waited for the acquirer, or was restored from a backup of when
-    /// it waited for a card.
+    /// this was open.
     EngineRestarted = "engine_restarted";
     /// Approved for less than asked.
     PartialNotAccepted = "partial_not_accepted";

@@ -545,8 +545,11 @@ impl Decider for MerchantOwner {
 
     fn resume(&mut self, work: &mut MerchantWork<'_>) -> Decided {
         let mark = work.effect_mark();
-        self.resume_restored(work)?;
-        self.resume_open_work(work)?;
+        let is_restored = std::mem::take(&mut self.is_restored);
+        if is_restored {
+            self.resume_restored(work)?;
+        }
+        self.resume_open_work(work, is_restored)?;
         self.misbehave(work, mark);
         Ok(())
     }

@@ -368,13 +368,29 @@ enum State {
     },
 }
 
-/// Card data that was given out last.
-#[derive(Default)]
-struct LastRead(Vec<u8>);
+/// How many reads are remembered: more than there are in the seconds that a line holds bytes back.
+const READS_KEPT: usize = 8;
 
-impl fmt::Debug for LastRead {
+/// Card data that was given out last, encrypted; the latest at the end.
+#[derive(Default)]
+struct LastReads(VecDeque<Vec<u8>>);
+
+impl LastReads {
+    fn contains(&self, data: &[u8]) -> bool {
+        self.0.iter().any(|read| read == data)
+    }
+
+    fn push(&mut self, data: &[u8]) {
+        if self.0.len() == READS_KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(data.to_vec());
+    }
+}
+
+impl fmt::Debug for LastReads {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "LastRead({} bytes)", self.0.len())
+        write!(formatter, "LastReads({})", self.0.len())
     }
 }
 
@@ -388,9 +404,9 @@ pub struct ReaderConversation {
     state: State,
     /// A chip card was in the slot when last heard of; nobody has seen it leave.
     slot_may_hold_card: bool,
-    /// The last card data, encrypted. Each read of a card is encrypted anew: the same again is a
-    /// late copy from the line, and nobody has presented a card.
-    last_read: LastRead,
+    /// Each read of a card is encrypted anew: the same again is a late copy from the line, and nobody
+    /// has presented a card.
+    last_reads: LastReads,
     serial: String,
     firmware: String,
 }
@@ -404,7 +420,7 @@ impl ReaderConversation {
             heard_ms: 0,
             state: State::Closed,
             slot_may_hold_card: false,
-            last_read: LastRead::default(),
+            last_reads: LastReads::default(),
             serial: String::new(),
             firmware: String::new(),
         }

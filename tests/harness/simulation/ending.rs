@@ -9,6 +9,7 @@ use engine::store::Rows as _;
 use super::checker::{self, Violation};
 use super::client::Client;
 use super::event::Event;
+use super::summary::Counts;
 use super::world::World;
 
 /// How long after the last fault everything must have an end. A reversal whose original is not
@@ -24,20 +25,8 @@ pub struct Report {
     pub violation: Option<Violation>,
     /// Hash over everything that happened.
     pub trace: u64,
-    /// Virtual milliseconds.
-    pub virtual_ms: u64,
-    /// Events.
-    pub events: u64,
-    /// POS transactions by status.
-    pub outcomes: BTreeMap<String, u64>,
-    /// Requests for money that left.
-    pub authorizations: u64,
-    /// Replayed answers.
-    pub replays: u64,
-    /// Callers that were turned away at a door.
-    pub turned_away: u64,
-    /// Pieces of paper that came out of printers.
-    pub papers: u64,
+    /// What happened.
+    pub counts: Counts,
     /// Strikes by fault.
     pub faults: BTreeMap<&'static str, u64>,
     /// How many requests and faults there were, also of those that were left out.
@@ -138,13 +127,15 @@ impl World {
             seed: self.seed,
             violation: self.violation,
             trace: self.trace,
-            virtual_ms: self.now_ms,
-            events,
-            outcomes,
-            authorizations: self.authorizations,
-            replays: self.replays,
-            turned_away: self.turned_away,
-            papers: self.tills.iter().map(|till| till.printer.papers).sum(),
+            counts: Counts {
+                virtual_ms: self.now_ms,
+                events,
+                outcomes,
+                authorizations: self.authorizations,
+                replays: self.replays,
+                turned_away: self.turned_away,
+                papers: self.tills.iter().map(|till| till.printer.papers).sum(),
+            },
             faults: faults.collect(),
             choices: self.plan.choices(),
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::domain::pos::PosTransaction;
 use engine::domain::transaction::Transaction;
-use protocol::id::{PosTransactionId, PrintJobId, TransactionId};
+use protocol::id::{PosTransactionId, PrintJobId, TerminalId, TransactionId};
 use protocol::link::PosStatus;
 
 use super::history::History;
@@ -18,7 +18,8 @@ use super::history::History;
 pub enum Kind {
     /// A POS transaction that was made after the backup: the restored engine has never heard of it.
     PosUnknown,
-    /// A POS transaction that moved after the backup: known in an earlier state.
+    /// A POS transaction that moved after the backup, or waited for a card then: known in an
+    /// earlier state.
     PosEarlier,
     /// A transaction that was made after the backup.
     TransactionUnknown,
@@ -73,6 +74,11 @@ pub const RELAXED: &[(&str, Kind, &str)] = &{
             "an engine that knows the POS transaction cannot know of this card; the book names it",
         ),
         (
+            "told_is_true",
+            K::PosUnknown,
+            "only where the till's journal was put back as well: then nobody knows of the card",
+        ),
+        (
             "repeats_are_unchanged",
             K::TransactionEarlier,
             "what was asked since is not known, and what was pending is asked again",
@@ -122,6 +128,7 @@ struct LostPos {
     kind: Kind,
     status: PosStatus,
     reference: String,
+    terminal_id: TerminalId,
 }
 
 #[derive(Debug, Clone)]
@@ -134,10 +141,15 @@ impl Lost {
     /// Takes in what a restore has lost: what `before` has and `after` has not, or has otherwise.
     pub fn add(&mut self, before: &History, after: &History) {
         for (id, pos) in &before.pos {
-            let known = after.pos.get(id).map(|known| known.revision);
+            let known = after.pos.get(id);
+            let known = known.map(|known| (known.revision, known.stage));
             let kind = match known {
                 None => Kind::PosUnknown,
-                Some(revision) if revision < pos.revision => Kind::PosEarlier,
+                Some((revision, stage))
+                    if revision < pos.revision || stage.is_before_no_return() =>
+                {
+                    Kind::PosEarlier
+                }
                 Some(_) => continue,
             };
             self.pos.insert(*id, LostPos::of(pos, kind));
@@ -196,6 +208,11 @@ impl Lost {
         self.transactions.get(&id).map(|lost| lost.pos_id)
     }
 
+    /// Where a POS transaction ran that was lost.
+    pub fn terminal_of(&self, id: PosTransactionId) -> Option<TerminalId> {
+        self.pos.get(&id).map(|lost| lost.terminal_id)
+    }
+
     /// The reference of a POS transaction that was lost.
     pub fn reference_of(&self, id: PosTransactionId) -> Option<&str> {
         self.pos.get(&id).map(|lost| lost.reference.as_str())
@@ -225,6 +242,7 @@ impl LostPos {
             kind,
             status: pos.status(),
             reference: pos.reference.clone().unwrap_or_default(),
+            terminal_id: pos.terminal_id,
         }
     }
 }

@@ -5,13 +5,9 @@ use std::fmt;
 
 use super::ending::Report;
 
-/// The sum of a run.
+/// What happened, in one world or in many.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Worlds.
-    pub worlds: u64,
-    /// Hash over the traces of all worlds in their order.
-    pub trace: u64,
+pub struct Counts {
     /// Virtual milliseconds.
     pub virtual_ms: u64,
     /// Events.
@@ -26,6 +22,36 @@ pub struct Summary {
     pub turned_away: u64,
     /// Pieces of paper that came out of printers.
     pub papers: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.virtual_ms += other.virtual_ms;
+        self.events += other.events;
+        self.authorizations += other.authorizations;
+        self.replays += other.replays;
+        self.turned_away += other.turned_away;
+        self.papers += other.papers;
+        for (outcome, times) in &other.outcomes {
+            *self.outcomes.entry(outcome.clone()).or_default() += times;
+        }
+    }
+
+    /// POS transactions.
+    pub fn transactions(&self) -> u64 {
+        self.outcomes.values().sum()
+    }
+}
+
+/// The sum of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Worlds.
+    pub worlds: u64,
+    /// Hash over the traces of all worlds in their order.
+    pub trace: u64,
+    /// What happened.
+    pub counts: Counts,
     /// Strikes by fault, and the worlds that had it.
     pub faults: BTreeMap<&'static str, (u64, u64)>,
 }
@@ -38,43 +64,31 @@ impl Summary {
             // FNV-1a, as the trace of a world.
             self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
         }
-        self.virtual_ms += report.virtual_ms;
-        self.events += report.events;
-        self.authorizations += report.authorizations;
-        self.replays += report.replays;
-        self.turned_away += report.turned_away;
-        self.papers += report.papers;
-        for (outcome, times) in &report.outcomes {
-            *self.outcomes.entry(outcome.clone()).or_default() += times;
-        }
+        self.counts.add(&report.counts);
         for (fault, times) in &report.faults {
             let (strikes, worlds) = self.faults.entry(fault).or_default();
             *strikes += times;
             *worlds += 1;
         }
     }
-
-    /// POS transactions.
-    pub fn transactions(&self) -> u64 {
-        self.outcomes.values().sum()
-    }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = &self.counts;
         writeln!(out, "trace         {:016x}", self.trace)?;
-        let (authorizations, replays) = (self.authorizations, self.replays);
+        let (authorizations, replays) = (counts.authorizations, counts.replays);
         writeln!(out, "at acquirer   {authorizations} authorizations")?;
-        let turned_away = self.turned_away;
+        let turned_away = counts.turned_away;
         writeln!(
             out,
             "callers       {replays} answers replayed; {turned_away} turned away at the door"
         )?;
-        writeln!(out, "printers      {} pieces of paper", self.papers)?;
-        let hours = self.virtual_ms / 3_600_000;
-        writeln!(out, "virtual time  {hours} h; {} events", self.events)?;
+        writeln!(out, "printers      {} pieces of paper", counts.papers)?;
+        let hours = counts.virtual_ms / 3_600_000;
+        writeln!(out, "virtual time  {hours} h; {} events", counts.events)?;
         writeln!(out, "outcomes")?;
-        for (outcome, times) in &self.outcomes {
+        for (outcome, times) in &counts.outcomes {
             writeln!(out, "  {times:>8}  {outcome}")?;
         }
         writeln!(out, "faults        strikes   worlds")?;

@@ -38,6 +38,8 @@ pub struct Till {
     pub is_copy: bool,
     /// How often it was paired again.
     pub installations: u64,
+    /// Its journal was replaced by an older one at least once.
+    pub has_older_journal: bool,
     /// It was taken away.
     pub is_gone: bool,
     /// Counts processes of the agent.
@@ -96,6 +98,7 @@ impl Till {
             device_key: device_key(0),
             is_copy: false,
             installations: 0,
+            has_older_journal: false,
             is_gone: false,
             life: 0,
             process: None,

@@ -59,6 +59,7 @@ impl World {
     pub(super) fn restore_journal(&mut self, number: usize) {
         let till = &mut self.tills[number];
         till.disk.restore();
+        till.has_older_journal = true;
         let journal = JournalState::from_entries(till.disk.synced());
         till.printer.paper.lose(&journal);
         let terminal = till.terminal;

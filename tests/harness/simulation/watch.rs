@@ -16,6 +16,7 @@ use protocol::receipt::Receipt;
 
 use super::checker::{self, Checked, fail};
 use super::engine::Caller;
+use super::lost::{Kind, is_relaxed};
 use super::world::World;
 
 /// The longest pause between two askings about what is in doubt, or after the first "original not
@@ -154,8 +155,8 @@ impl World {
                 })
             }
             ToAgent::Concluded(concluded) if self.is_unknown_here(concluded) => {
-                let host = self.acquirer.line.host();
-                self.model.concluded_unknown(concluded, host)
+                self.model.concluded_unknown(concluded)?;
+                self.nobody_paid(concluded)
             }
             ToAgent::Concluded(concluded) => {
                 // Before the model, whose word is about the same.
@@ -170,6 +171,7 @@ impl World {
                 if !is_overtaken {
                     let host = self.acquirer.line.host();
                     self.model.concluded(concluded, host)?;
+                    self.nobody_paid(concluded)?;
                 }
                 // Decided together with the acquirer's yes, and before it.
                 let was_in_doubt = |pos: &PosTransaction| {
@@ -181,6 +183,20 @@ impl World {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A till that names a card is not told that nobody has paid, lost or not; unless the till has
+    /// forgotten it as well.
+    fn nobody_paid(&self, concluded: &Concluded) -> Checked {
+        let id = concluded.pos_id;
+        let terminal_id = self.history.lost.terminal_of(id);
+        let mut tills = self.tills.iter();
+        let has_forgotten = is_relaxed("told_is_true", Kind::PosUnknown)
+            && tills.any(|till| Some(till.terminal_id) == terminal_id && till.has_older_journal);
+        if concluded.status != PosStatus::Failed || has_forgotten {
+            return Ok(());
+        }
+        self.model.nobody_paid(id, self.acquirer.line.host())
     }
 
     /// Whether a till is told that what it names was lost.

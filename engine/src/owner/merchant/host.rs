@@ -355,15 +355,21 @@ impl MerchantOwner {
         }
     }
 
-    /// After loading: the acquirer's answers of the former life are lost.
-    pub(super) fn resume_open_work(&mut self, work: &mut MerchantWork<'_>) -> Decided {
+    /// After loading: the acquirer's answers of the former life are lost. After a restore, what was
+    /// being confirmed may have been undone since: a till's confirmation comes too late.
+    pub(super) fn resume_open_work(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        is_restored: bool,
+    ) -> Decided {
         let owed: Vec<TransactionId> = self.pending.keys().copied().collect();
         let mut fresh = BTreeSet::new();
         for pos in self.open.values().cloned().collect::<Vec<_>>() {
             if !work.takes_up(Identity::of(&("resume", pos.id))) {
                 continue;
             }
-            if pos.stage == Stage::Authorizing {
+            let is_lost = pos.stage == Stage::Confirming && is_restored;
+            if pos.stage == Stage::Authorizing || is_lost {
                 fresh.extend(pos.current_transaction());
                 self.reverse(work, pos, Reason::EngineRestarted)?;
             } else {

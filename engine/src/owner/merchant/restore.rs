@@ -1,7 +1,7 @@
 //! A database that was restored: what happened after the copy was made is not known here, and goes
 //! on existing at the acquirer, at the tills and on paper.
 
-use protocol::id::{PosTransactionId, PrintJobId, TerminalId};
+use protocol::id::{IncarnationId, PosTransactionId, PrintJobId, TerminalId};
 use protocol::link::{Concluded, Digest, DigestState, PosStatus, PrintReport, PrintState, ToAgent};
 use protocol::money::Money;
 
@@ -13,9 +13,9 @@ use crate::owner::key;
 use crate::owner::stored::Counters;
 use crate::store::Rows;
 
-/// How far trace numbers jump: more than one merchant sends in the weeks that a backup can be old,
-/// and a tenth of all there are.
-const TRACE_JUMP: u32 = 100_000;
+/// How far trace numbers jump at least: more than one merchant sends in the weeks that a backup can
+/// be old, and a tenth of all there are.
+const TRACE_JUMP_MIN: u32 = 100_000;
 /// Trace numbers run from 1 to this and begin again.
 pub(super) const TRACE_MAX: u32 = 999_999;
 
@@ -35,22 +35,26 @@ pub(super) fn counted_in(counters: Counters, rows: &dyn Rows) -> (Counters, bool
         // Nothing was counted before the backup, or by a version that did not note its life.
         None => incarnation.is_some() && (rows.is_restored() || counters.trace > 0),
     };
-    let trace = if is_restored {
-        counters.trace.saturating_add(TRACE_JUMP) % TRACE_MAX
-    } else {
-        counters.trace
+    let trace = match incarnation {
+        Some(life) if is_restored => counters.trace.saturating_add(trace_jump(life)) % TRACE_MAX,
+        _ => counters.trace,
     };
     let incarnation = incarnation.or(counters.incarnation);
     (Counters { trace, incarnation }, is_restored)
+}
+
+/// How far trace numbers jump in this life: another way in each, for one backup may be restored
+/// twice, and never so far that they come around to where the lost time began.
+fn trace_jump(life: IncarnationId) -> u32 {
+    let [.., a, b, c, d] = life.bytes();
+    let spread = TRACE_MAX - 2 * TRACE_JUMP_MIN;
+    TRACE_JUMP_MIN + u32::from_be_bytes([a, b, c, d]) % spread
 }
 
 impl MerchantOwner {
     /// Once per restore: trace numbers that the lost time has used are passed over, no receipt is
     /// printed that may have been printed then, and no card is asked for that may have been charged.
     pub(super) fn resume_restored(&mut self, work: &mut MerchantWork<'_>) -> Decided {
-        if !std::mem::take(&mut self.is_restored) {
-            return Ok(());
-        }
         tracing::warn!(merchant_id = %self.id(), "database was restored; trace numbers jump");
         work.happened("merchant.restored", &self.id());
         work.put(key::counters(self.id()), &self.counters);
@@ -141,13 +145,15 @@ const fn is_at_stake(state: &DigestState) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use protocol::id::{IncarnationId, JournalId};
+    use protocol::id::JournalId;
     use protocol::link::{Digest, TipChoice, ToEngine};
     use uuid::Uuid;
 
     use super::*;
+    use crate::acquirer::AcquirerAction;
     use crate::domain::pos::Stage;
-    use crate::owner::merchant::bench::Bench;
+    use crate::owner::merchant::Effect;
+    use crate::owner::merchant::bench::{Bench, approval};
 
     fn life(number: u8) -> IncarnationId {
         IncarnationId::from_bytes([number; 16])
@@ -168,8 +174,8 @@ mod tests {
 
     fn restore(bench: &mut Bench) {
         bench.store.set_incarnation(life(2));
-        bench.restart();
         bench.effects.clear();
+        bench.restart();
     }
 
     #[test]
@@ -177,12 +183,56 @@ mod tests {
         let mut bench = boarded();
         restore(&mut bench);
         bench.link_up(journal_id(), Vec::new());
-        for expected in [100_001, 100_002] {
+        let jump = trace_jump(life(2));
+        for expected in [jump + 1, jump + 2] {
             let pos_id = bench.approved();
             assert_eq!(bench.transaction_of(pos_id).trace.number, expected);
             bench.restart();
             bench.link_up(journal_id(), Vec::new());
         }
+    }
+
+    #[test]
+    fn one_backup_restored_twice_uses_other_numbers() {
+        let first = trace_jump(life(2));
+        let again = trace_jump(life(3));
+        assert!(first.abs_diff(again) > 1_000, "{first} and {again}");
+        for number in 0..=u8::MAX {
+            let jump = trace_jump(life(number));
+            assert!((TRACE_JUMP_MIN..TRACE_MAX - TRACE_JUMP_MIN).contains(&jump));
+        }
+    }
+
+    /// The lost time may have undone it: a till that says that it was paid comes too late.
+    #[test]
+    fn what_was_being_confirmed_at_the_backup_is_reversed_once() {
+        let mut bench = boarded();
+        let pos_id = bench.start(false);
+        bench.said(ToEngine::Accept { pos_id });
+        bench.tap(pos_id);
+        bench.host(pos_id, approval());
+        assert_eq!(bench.pos(pos_id).stage, Stage::Confirming);
+        restore(&mut bench);
+        let is_reversal = |effect: &&Effect| match effect {
+            Effect::Acquirer(request) => matches!(request.action, AcquirerAction::Reverse { .. }),
+            _ => false,
+        };
+        assert_eq!(bench.effects.iter().filter(is_reversal).count(), 1);
+        let attempt_id = bench.attempt(pos_id);
+        let completion = protocol::link::Completion {
+            pos_id,
+            attempt_id,
+            chip: protocol::link::ChipOutcome::Agreed,
+            cause: None,
+            data: Vec::new(),
+        };
+        let digest = Digest {
+            pos_id,
+            attempt_id: Some(attempt_id),
+            state: DigestState::Completed(completion),
+        };
+        bench.link_up(journal_id(), vec![digest]);
+        assert_eq!(bench.pos(pos_id).status(), PosStatus::InDoubt);
     }
 
     /// It may have been paid in the lost time: a card is not asked for again.
@@ -209,6 +259,7 @@ mod tests {
             step(&mut bench, pos_id);
             assert_eq!(bench.pos(pos_id).stage, stage);
             restore(&mut bench);
+            bench.effects.clear();
             bench.link_up(journal_id(), Vec::new());
             let pos = bench.pos(pos_id);
             assert_eq!(

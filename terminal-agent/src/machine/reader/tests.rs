@@ -654,6 +654,21 @@ fn a_late_copy_of_the_last_card_pays_nothing() {
     assert!(bench.conversation.is_busy(), "a card is still waited for");
 }
 
+/// The line may have held it back while another card was read.
+#[test]
+fn a_late_copy_of_an_earlier_card_pays_nothing() {
+    let mut bench = Bench::started();
+    bench.hear_vector(TAP, 1);
+    bench.start();
+    bench.hear_vector(SWIPE, 1);
+    bench.start();
+    bench.take_events();
+    bench.hear_vector(TAP, 1);
+    bench.hear_vector(SWIPE, 1);
+    assert_eq!(bench.take_events(), []);
+    assert!(bench.conversation.is_busy(), "a card is still waited for");
+}
+
 #[test]
 fn an_answer_about_another_amount_is_not_this_transactions() {
     let mut bench = Bench::ready();

@@ -145,7 +145,7 @@ impl ReaderConversation {
             Phase::WaitingForHost | Phase::Pausing { .. } => Verdict::Ignore,
         };
         let is_read_again =
-            matches!(verdict, Verdict::CardData(_)) && self.last_read.0 == response.data();
+            matches!(verdict, Verdict::CardData(_)) && self.last_reads.contains(response.data());
         if is_read_again || is_of_another_amount(&transaction.start, &response) {
             return;
         }
@@ -406,7 +406,7 @@ impl ReaderConversation {
         } else {
             self.state = State::Ready;
         }
-        self.last_read.0 = response.data().to_vec();
+        self.last_reads.push(response.data());
         out.push(Output::Event(Event::CardData {
             response_data: response.into_data(),
             entry,

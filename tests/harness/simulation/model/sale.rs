@@ -98,11 +98,15 @@ impl Model {
         if concluded.status == PosStatus::Approved {
             self.approved(concluded.pos_id, concluded.amount)?;
         }
-        if concluded.status == PosStatus::Failed {
-            // A till that names a card is not told that nobody has paid, lost or not.
-            return self.holds_of(concluded.pos_id, concluded.status, host, |_| true);
-        }
         Ok(())
+    }
+
+    /// Nothing stands for a POS transaction, lost or not.
+    ///
+    /// # Errors
+    /// `told_is_true`.
+    pub fn nobody_paid(&self, id: PosTransactionId, host: &Host) -> Checked {
+        self.holds_of(id, PosStatus::Failed, host, |_| true)
     }
 
     /// A terminal is told of a POS transaction that the engine has lost: without money at stake it
@@ -110,11 +114,9 @@ impl Model {
     ///
     /// # Errors
     /// `told_is_true`.
-    pub fn concluded_unknown(&self, concluded: &Concluded, host: &Host) -> Checked {
+    pub fn concluded_unknown(&self, concluded: &Concluded) -> Checked {
         match concluded.status {
-            PosStatus::InDoubt | PosStatus::Failed => {
-                self.holds(concluded.pos_id, concluded.status, host)
-            }
+            PosStatus::InDoubt | PosStatus::Failed => Ok(()),
             status => {
                 let what = format!("{} is lost, and told to be {status:?}", concluded.pos_id);
                 fail("told_is_true", what)
