@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 
-/// How much of a new file is zeroed by one write (arbitrary, bounded).
+/// How much of a new file is zeroed and synced at a time: what a commit's sync may have to wait for
+/// on the device, half a millisecond. Synced at once, 64 MiB held commits up for 43 to 88 ms
+/// (measured 2026-11-21 on a busy machine, where the scheduler alone takes 12 to 28).
 const ZERO_CHUNK_BYTES: usize = 1024 * 1024;
 
 /// An open file.
@@ -129,6 +131,7 @@ impl DiskFile for File {
                 .unwrap_or(usize::MAX)
                 .min(zeros.len());
             self.write_all_at(zeros.get(..chunk).unwrap_or_default(), offset)?;
+            self.sync_data()?;
             offset += u64::try_from(chunk).unwrap_or(u64::MAX);
         }
         Ok(())

@@ -17,7 +17,7 @@ use super::state::{APPLIED_KEY, Change, State, head_key, stream_of};
 use super::{KeyValue, StreamId};
 
 /// Keys that may wait to be folded; then a commit waits for as many as it brings, which takes
-/// milliseconds. Several times what the fold takes in while a checkpoint holds it up.
+/// milliseconds. While a checkpoint holds the fold up, commits go on until the window is full.
 const WINDOW_MAX: usize = 50_000;
 /// Bytes of keys and values that may wait to be folded: what 50,000 rows of the usual length take.
 const WINDOW_BYTES_MAX: usize = 32 * 1024 * 1024;
