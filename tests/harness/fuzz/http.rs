@@ -129,7 +129,6 @@ impl Door {
             refused_credentials_per_minute: u32::MAX,
             pairing_attempts_per_minute: u32::MAX,
             queries_at_once: 1,
-            idle_owner_s: u32::MAX,
         };
         let state = AppState::new(Parts {
             owners: Arc::new(NoOwners),
