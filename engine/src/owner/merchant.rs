@@ -25,6 +25,10 @@ mod invariant_test;
 #[cfg(test)]
 mod order_test;
 #[cfg(test)]
+mod pairing_test;
+#[cfg(test)]
+mod print_test;
+#[cfg(test)]
 mod resolve_test;
 #[cfg(test)]
 mod rule_test;
@@ -41,7 +45,7 @@ use std::sync::Arc;
 use protocol::id::{
     JournalId, MerchantId, PosTransactionId, PrintJobId, TerminalId, TransactionId,
 };
-use protocol::link::{Digest, PosStatus, PrintReport, ToAgent, ToEngine};
+use protocol::link::{Digest, PosStatus, PrintReport, RefusedReason, ToAgent, ToEngine};
 
 use crate::acquirer::{AcquirerAnswer, AcquirerRequest, Sending};
 use crate::domain::merchant::{Merchant, Terminal};
@@ -192,6 +196,13 @@ pub enum Effect {
         label: String,
         /// Print reports that are stored.
         prints_known: Vec<PrintJobId>,
+    },
+    /// The hello gets no link.
+    RefuseLink {
+        /// The terminal.
+        terminal_id: TerminalId,
+        /// Why.
+        reason: RefusedReason,
     },
     /// A message for a terminal; dropped when it has no link, and owed again at the next one.
     ToTerminal {
@@ -577,7 +588,10 @@ impl Decider for MerchantOwner {
             MerchantInput::Terminal {
                 terminal_id,
                 event: TerminalEvent::Up { .. },
-            } => work.effect(Effect::Publish(AccessChange::DropLink(terminal_id))),
+            } => work.effect(Effect::RefuseLink {
+                terminal_id,
+                reason: RefusedReason::Busy,
+            }),
             MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => {}
         }
     }

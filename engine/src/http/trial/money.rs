@@ -316,7 +316,8 @@ async fn a_pos_transaction_is_shown_whole() {
     assert_eq!(data["transaction_id"], transaction.id.to_string());
 
     world.will_answer(Ok(Answer::Pos(Box::new(sale))));
-    assert_eq!(world.get(&token, &path).await.data()["status"], "approved");
+    let waiting = format!("{path}?wait_s=60");
+    assert_eq!(world.get(&token, &waiting).await.data()["status"], "approved");
     let asked = world.owners.asked.lock().unwrap().pop();
     match asked {
         Some((_, Request::ReadPos { wait_until, .. })) => {
@@ -455,7 +456,7 @@ async fn a_till_redeems_its_code() {
     let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     let body = json!({"code": " bcdfg hjklm", "public_key": key, "agent_version": "1.0"});
     let mut paired = terminal();
-    paired.journal_id = Some(JournalId::from_uuid(Uuid::from_u128(8)));
+    paired.installations.latest = Some(JournalId::from_uuid(Uuid::from_u128(8)));
     for _ in 0..2 {
         world.will_answer(Ok(Answer::Paired(
             Box::new(paired.clone()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use protocol::id::{ApiKeyId, PairingCodeId, TerminalId};
 
+use crate::domain::installation::Installations;
 use crate::domain::merchant::Terminal;
 use crate::domain::pairing::{self, PairingCode};
 use crate::domain::rejection::Rejection;
@@ -31,7 +32,7 @@ impl MerchantOwner {
             serial_number,
             device_key: None,
             paired_at: None,
-            journal_id: None,
+            installations: Installations::default(),
             created_at: work.now,
         };
         self.save_terminal(work, "terminal.created", &terminal);
@@ -93,8 +94,8 @@ impl MerchantOwner {
         ))));
     }
 
-    /// Pairs a till. The same code with the same key is answered again, because the first answer
-    /// may have been lost on its way to the till.
+    /// Pairs a till. A repeat is answered again, because the first answer may have been lost on its
+    /// way to the till.
     pub(super) fn redeem_pairing_code(
         &mut self,
         work: &mut MerchantWork<'_>,
@@ -108,7 +109,9 @@ impl MerchantOwner {
         let Some(mut terminal) = self.terminal(work, code.terminal_id)? else {
             return invalid();
         };
-        let is_repeat = code.redeemed.map(|(key, _)| key) == Some(redeem.device_key);
+        // The same code with the same key, and the terminal has not been paired anew since.
+        let is_repeat = code.redeemed.map(|(key, _)| key) == Some(redeem.device_key)
+            && terminal.device_key == Some(redeem.device_key);
         if (code.redeemed.is_some() || work.now >= code.expires_at) && !is_repeat {
             return invalid();
         }
@@ -134,7 +137,7 @@ impl MerchantOwner {
         code.redeemed = Some((redeem.device_key, work.now));
         terminal.device_key = Some(redeem.device_key);
         terminal.paired_at = Some(work.now);
-        // Its journal stays known: whoever comes with another one cannot know what was printed.
+        terminal.installations.renew();
         terminal.serial_number = redeem.serial_number;
         self.save_pairing_code(work, "pairing_code.redeemed", &code);
         self.save_terminal(work, "terminal.paired", &terminal);

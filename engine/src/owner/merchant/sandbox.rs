@@ -352,6 +352,7 @@ impl MerchantOwner {
             } => self.encounter_at(*terminal_id, message),
             Effect::Answer { .. }
             | Effect::Welcome { .. }
+            | Effect::RefuseLink { .. }
             | Effect::Publish(_)
             | Effect::Misbehave(_) => None,
         }
