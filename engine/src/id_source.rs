@@ -164,7 +164,15 @@ mod tests {
         let mut source = Source::new();
         let full = (1 << RANDOM_BITS) - 1;
         let mut made = Vec::new();
-        for (now_ms, random) in [(5, 0), (5, 0), (5, full), (4, 1), (5, 2), (6, full), (6, full)] {
+        for (now_ms, random) in [
+            (5, 0),
+            (5, 0),
+            (5, full),
+            (4, 1),
+            (5, 2),
+            (6, full),
+            (6, full),
+        ] {
             made.push(source.rise(now_ms, random));
         }
         source.last = full;

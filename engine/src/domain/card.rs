@@ -166,9 +166,7 @@ impl CardSummary {
 
     fn keep(&mut self, tlvs: &[u8]) {
         let kept = Tlvs::new(tlvs).map_while(Result::ok).filter(|tlv| {
-            tlv.form == Form::Clear
-                && KEPT.contains(&tlv.tag)
-                && tlv.value.len() <= VALUE_BYTES_MAX
+            tlv.form == Form::Clear && KEPT.contains(&tlv.tag) && tlv.value.len() <= VALUE_BYTES_MAX
         });
         let mut kept = kept.peekable();
         if kept.peek().is_some() {

@@ -283,7 +283,11 @@ async fn a_pos_transaction_is_shown_whole() {
     world.put_pos(&sale);
     let path = format!("/v1/pos/transactions/{}", sale.id);
     let data = world.get(&token, &path).await.data();
-    assert_eq!(world.asked(), 0, "what is committed is shown without its owner");
+    assert_eq!(
+        world.asked(),
+        0,
+        "what is committed is shown without its owner"
+    );
     assert_eq!(data["id"], sale.id.to_string());
     assert_eq!(data["status"], "approved");
     assert_eq!(data["stage"], "closed");
@@ -317,7 +321,10 @@ async fn a_pos_transaction_is_shown_whole() {
 
     world.will_answer(Ok(Answer::Pos(Box::new(sale))));
     let waiting = format!("{path}?wait_s=60");
-    assert_eq!(world.get(&token, &waiting).await.data()["status"], "approved");
+    assert_eq!(
+        world.get(&token, &waiting).await.data()["status"],
+        "approved"
+    );
     let asked = world.owners.asked.lock().unwrap().pop();
     match asked {
         Some((_, Request::ReadPos { wait_until, .. })) => {
