@@ -5,6 +5,7 @@
 //! wall clock says meanwhile is approached slowly; a restart takes it over at once.
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,30 +32,48 @@ pub type SharedClock = Arc<dyn Clock>;
 /// The machine's clock, made monotonic. One per process: two would drift apart after a step.
 #[derive(Debug)]
 pub struct SystemClock {
-    slewed: Mutex<(Instant, Slewed)>,
+    started: Instant,
+    slewed: Mutex<Slewed>,
+    /// The millisecond since the start of which `now_ms` is true; nobody waits for the lock within
+    /// it.
+    at_ms: AtomicU64,
+    now_ms: AtomicI64,
 }
 
 impl SystemClock {
     /// A clock that agrees with the wall clock now.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn start() -> Self {
+        let wall_ms = wall_ms();
         Self {
-            slewed: Mutex::new((Instant::now(), Slewed::at(wall_ms()))),
+            started: Instant::now(),
+            slewed: Mutex::new(Slewed::at(wall_ms)),
+            at_ms: AtomicU64::new(0),
+            now_ms: AtomicI64::new(wall_ms),
         }
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let mut guard = self.slewed.lock().unwrap_or_else(PoisonError::into_inner);
-        let (started, slewed) = &mut *guard;
-        if let Some(difference_ms) = slewed.pass(started.elapsed(), wall_ms) {
+        let elapsed = self.started.elapsed();
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        // Written in the other order: what is read may be a later millisecond's, never an earlier
+        // one's.
+        if self.at_ms.load(Ordering::Acquire) >= elapsed_ms {
+            return Timestamp(self.now_ms.load(Ordering::Acquire));
+        }
+        let mut slewed = self.slewed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(difference_ms) = slewed.pass(elapsed, wall_ms) {
             tracing::warn!(
                 difference_ms,
                 "wall clock was set; deadlines do not move with it"
             );
         }
-        slewed.now()
+        let now = slewed.now();
+        self.now_ms.fetch_max(now.0, Ordering::Release);
+        self.at_ms.fetch_max(elapsed_ms, Ordering::Release);
+        now
     }
 }
 

@@ -318,7 +318,11 @@ async fn a_pos_transaction_is_shown_whole() {
 
     let path = format!("{path}?wait_s=60");
     world.will_answer(Ok(Answer::Pos(Box::new(sale))));
-    assert_eq!(world.get(&token, &path).await.data()["status"], "approved");
+    let waiting = format!("{path}?wait_s=60");
+    assert_eq!(
+        world.get(&token, &waiting).await.data()["status"],
+        "approved"
+    );
     let asked = world.owners.asked.lock().unwrap().pop();
     match asked {
         Some((_, Request::ReadPos { wait_until, .. })) => {
