@@ -60,7 +60,11 @@ pub(crate) fn measure(
     while times.is_empty() || begun.elapsed() < Duration::from_secs(seconds) {
         relay.take();
         pay(&lane, pos)?;
-        match times_of(&relay.take()) {
+        let passed = relay.take();
+        for one in &passed {
+            eprintln!("{:?} {} {:?}", one.way, one.count, one.at - begun);
+        }
+        match times_of(&passed) {
             Some(of_one) => times.push(of_one),
             None => tally.error("the agent's messages did not pass as expected".to_owned()),
         }
