@@ -427,6 +427,14 @@ impl Lane {
         let devices = Devices::start(&dir.join("devices"), true)?;
         let mut till = Till::install(&dir.join("till"), pos.base(), &devices.dir)?;
         till.log_filter = log_filter.map(str::to_owned);
+        Self::equip(devices, till, pos, label)
+    }
+
+    /// Opens a lane with devices that are plugged in and an agent that is installed.
+    ///
+    /// # Errors
+    /// When the agent does not start.
+    pub fn equip(devices: Devices, mut till: Till, pos: &Api, label: &str) -> io::Result<Self> {
         let terminal = pos.post("/v1/terminals", &json!({"label": label}));
         let terminal_id = terminal.field("id").to_owned();
         let code = pairing_code(pos, &terminal_id);

@@ -31,6 +31,10 @@ mod machine;
 mod measure;
 #[path = "bench_load/postgres.rs"]
 mod postgres;
+#[path = "bench_load/real_agent.rs"]
+mod real_agent;
+#[path = "bench_load/relay.rs"]
+mod relay;
 #[path = "bench_load/report.rs"]
 mod report;
 #[path = "bench_load/requests.rs"]
@@ -47,6 +51,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Measures the engine under sales.
 #[derive(Debug, Parser)]
@@ -63,7 +68,7 @@ struct Arguments {
     clients: Option<usize>,
     /// Sales a second, whether or not the engine keeps up; without it, each client starts a sale
     /// when its last one has ended.
-    #[arg(long)]
+    #[arg(long, value_parser = above_zero)]
     rate: Option<f64>,
     /// What to measure, in this order whatever the order here. Each takes `--seconds`.
     #[arg(long, value_delimiter = ',', default_value = "sales")]
@@ -90,7 +95,7 @@ struct Arguments {
     /// A file with such a line, to compare with.
     #[arg(long)]
     compare: Option<PathBuf>,
-    /// Two seconds; only whether sales complete without errors. Exits with 1 otherwise.
+    /// A little of everything that needs the engine: only whether it works. Exits with 1 otherwise.
     #[arg(long)]
     smoke: bool,
 }
@@ -114,11 +119,24 @@ enum Part {
     Links,
     /// An engine without a past and the same with one.
     History,
+    /// A real agent with a simulated reader: its memory, and its share of a payment's time.
+    Agent,
+}
+
+fn above_zero(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| *rate > 0.0);
+    rate.ok_or_else(|| "must be a number above zero".to_owned())
 }
 
 impl Part {
     /// Those that ask a running engine.
-    const OF_ENGINE: [Self; 4] = [Self::Sales, Self::Create, Self::List, Self::Links];
+    const OF_ENGINE: [Self; 5] = [
+        Self::Sales,
+        Self::Create,
+        Self::List,
+        Self::Links,
+        Self::Agent,
+    ];
 }
 
 impl Arguments {
@@ -147,9 +165,16 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
+    // A descriptor for every link, here and, inherited, in the engine.
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).ok();
     let mut arguments = Arguments::parse();
     if arguments.smoke {
-        arguments.seconds = 2;
+        arguments.parts = Part::OF_ENGINE.to_vec();
+        (arguments.terminals, arguments.merchants) = (16, 2);
+        (arguments.seconds, arguments.links) = (1, 200);
+        arguments.waiters = vec![16];
     }
     match measure(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
@@ -173,7 +198,12 @@ fn measure(arguments: &Arguments) -> io::Result<bool> {
         report::print(&result);
     }
     if let Some(old) = &arguments.compare {
-        report::compare(old, &result)?;
+        let changes = report::compare(old, &result)?;
+        if arguments.json {
+            eprintln!("{changes}");
+        } else {
+            println!("{changes}");
+        }
     }
     let has_sales = arguments.has(Part::Sales);
     Ok(tally.errors() == 0 && (tally.sales() > 0 || !has_sales))

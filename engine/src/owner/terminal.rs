@@ -22,12 +22,24 @@ const OFFLINE: &str = "terminal_offline";
 /// that does not come within ten seconds of its challenge.
 const HELLO_MS_MAX: u64 = 10_000;
 
+/// How far apart the instants are at which heartbeats leave. With 10,000 links 77 share one: a
+/// millisecond of work.
+const SHARED_INSTANT_MS: i64 = 100;
+
 /// When a new link's first heartbeat is due: links that came up together are spread evenly over the
 /// time between two, so that they do not come in waves for ever after.
 const fn first_ping_after_ms(socket: u64) -> u64 {
     // Neighbours in a sequence of multiples of the golden ratio are far apart.
     const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
     1 + (socket.wrapping_mul(GOLDEN_RATIO) >> 32) % HEARTBEAT_MS
+}
+
+/// The heartbeat that is due after so long, or a moment before: those of many links share an
+/// instant, so that their threads wake up once for all of them.
+fn ping_at(now: Timestamp, after_ms: u64) -> Timestamp {
+    let at = now.plus_ms(after_ms);
+    let shared = Timestamp(at.0 - at.0.rem_euclid(SHARED_INSTANT_MS));
+    shared.max(now.plus_ms(1))
 }
 
 /// A hello whose signature has been verified.
@@ -277,7 +289,7 @@ impl TerminalOwner {
             has_simulator: hello.has_simulator,
             is_welcomed: false,
             heard_at: now,
-            ping_at: now.plus_ms(first_ping_after_ms(hello.socket)),
+            ping_at: ping_at(now, first_ping_after_ms(hello.socket)),
         });
         out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Up {
             journal_id: hello.journal_id,
@@ -391,7 +403,7 @@ impl TerminalOwner {
         if now >= link.heard_at.plus_ms(SILENCE_MS_MAX) {
             self.close_and_lose(now, out);
         } else if now >= link.ping_at {
-            link.ping_at = now.plus_ms(HEARTBEAT_MS);
+            link.ping_at = ping_at(now, HEARTBEAT_MS);
             if link.is_welcomed {
                 let message = Box::new(ToAgent::Ping);
                 out.push(TerminalOutput::Send {

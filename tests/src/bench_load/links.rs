@@ -14,7 +14,7 @@ use crate::board::{self, Lane};
 use crate::idle::IdleLinks;
 use crate::load::End;
 use crate::machine;
-use crate::measure::{Window, milliseconds, per, rounded};
+use crate::measure::{Tally, Window, milliseconds, per, rounded};
 use crate::report::Result;
 use crate::sales::{self, Snapshot};
 
@@ -23,9 +23,9 @@ const BUSY: usize = 16;
 /// Tills of one merchant. A merchant with ten is a shop of some size.
 const PER_MERCHANT: usize = 10;
 /// Sales before the storm, to hold those within it against.
-const CALM: Duration = Duration::from_secs(5);
+const CALM_S: u64 = 5;
 /// After the links have come up: what that has left behind is done and freed.
-const SETTLE: Duration = Duration::from_secs(3);
+const SETTLE_S: u64 = 3;
 /// After so long they will not come back at all.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -47,7 +47,8 @@ pub(crate) fn measure(
     count: usize,
     seconds: u64,
     result: &mut Result,
-) -> io::Result<()> {
+) -> io::Result<Tally> {
+    let settle = Duration::from_secs(SETTLE_S.min(seconds));
     let begun = Instant::now();
     let merchants = count.div_ceil(PER_MERCHANT);
     let lanes = board::board(&engine.operator, merchants, count)?;
@@ -57,7 +58,7 @@ pub(crate) fn measure(
     note("boarding_s", rounded(begun.elapsed().as_secs_f64()));
     // Whatever boarding keeps in memory is not the links'.
     engine.restart()?;
-    std::thread::sleep(SETTLE);
+    std::thread::sleep(settle);
     let (before_kib, _) = machine::resident_kib(engine.id());
     let tills = lanes.into_iter().map(|lane| lane.till).collect();
     let begun = Instant::now();
@@ -65,7 +66,7 @@ pub(crate) fn measure(
     let all = u64::try_from(count).map_err(io::Error::other)?;
     wait_for(&idle, 0, all)?;
     note("opened_s", rounded(begun.elapsed().as_secs_f64()));
-    std::thread::sleep(SETTLE);
+    std::thread::sleep(settle);
     let (kib, _) = machine::resident_kib(engine.id());
     note("engine_rss_kib", json!(kib));
     let bytes = per(kib.saturating_sub(before_kib) * 1_024, per(all, 1.0));
@@ -75,7 +76,6 @@ pub(crate) fn measure(
     let share = before.engine_s_since(engine) / per(seconds, 1.0);
     note("idle_cpu_percent", rounded(share * 100.0));
     note("ended_while_idle", json!(all - idle.up()));
-    sales::tell(&idle.take_ended());
     let counts = sales::link(engine, &busy)?;
     let mut links = Links {
         engine,
@@ -84,11 +84,12 @@ pub(crate) fn measure(
         busy,
         counts,
     };
-    links.cut(result)?;
-    links.kill(result)?;
+    let calm = Duration::from_secs(CALM_S.min(seconds));
+    let mut tally = links.cut(calm, result)?;
     let (_, peak) = machine::resident_kib(links.engine.id());
     result.insert("links_engine_rss_peak_kib".to_owned(), json!(peak));
-    Ok(())
+    tally.add(links.kill(result)?);
+    Ok(tally)
 }
 
 /// Waits until all are up that had come up so often before they were lost.
@@ -101,11 +102,11 @@ fn wait_for(idle: &IdleLinks, opened: u64, all: u64) -> io::Result<()> {
 
 impl Links<'_> {
     /// The network fails for the idle tills, under the sales of the others.
-    fn cut(&mut self, result: &mut Result) -> io::Result<()> {
+    fn cut(&mut self, calm: Duration, result: &mut Result) -> io::Result<Tally> {
         let end = End::default();
         let playing = sales::play(self.engine, &self.busy, BUSY, None, &end)?;
         let begin = Instant::now() + Duration::from_secs(1);
-        sales::sleep_until(begin + CALM);
+        sales::sleep_until(begin + calm);
         let cut_at = Instant::now();
         let opened = self.idle.opened();
         self.idle.cut();
@@ -125,15 +126,13 @@ impl Links<'_> {
             times.describe(&format!("links_{name}_sale"), result);
         }
         result.insert("links_cut_back_s".to_owned(), rounded(storm.seconds()));
-        let errors = tally.kinds_of_errors();
-        sales::note_errors("links_cut_errors", errors, result);
-        sales::tell(&self.idle.take_ended());
-        sales::tell(&self.counts.take_troubles());
-        Ok(())
+        result.insert("links_cut_errors".to_owned(), json!(tally.errors()));
+        self.forget_ends();
+        Ok(tally)
     }
 
     /// The engine is killed and started again; sales go on as soon as their tills are linked.
-    fn kill(&mut self, result: &mut Result) -> io::Result<()> {
+    fn kill(&mut self, result: &mut Result) -> io::Result<Tally> {
         let (killed_at, opened) = (Instant::now(), self.idle.opened());
         self.engine.restart()?;
         let ready_at = Instant::now();
@@ -155,10 +154,16 @@ impl Links<'_> {
         note("sales_per_s", rounded(sales));
         let times = tally.sale_times(storm);
         times.describe("links_kill_sale", result);
-        let errors = tally.kinds_of_errors();
-        sales::note_errors("links_kill_errors", errors, result);
-        sales::tell(&self.idle.take_ended());
-        sales::tell(&self.counts.take_troubles());
-        Ok(())
+        result.insert("links_kill_errors".to_owned(), json!(tally.errors()));
+        self.forget_ends();
+        Ok(tally)
+    }
+
+    /// Links that end when they are cut are no errors; why they did is told.
+    fn forget_ends(&self) {
+        for (what, count) in self.idle.take_ended() {
+            eprintln!("idle links: {count} × {what}");
+        }
+        self.counts.take_troubles();
     }
 }

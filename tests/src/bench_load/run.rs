@@ -9,10 +9,12 @@ use harness::programs::bin_dir;
 use harness::shop::Engine;
 use serde_json::{Value, json};
 
+use crate::board::Lane;
 use crate::measure::{Tally, milliseconds, per, rounded};
-use crate::report::Result;
+use crate::report::{self, Result};
 use crate::{
-    Arguments, Part, board, floor, history, links, machine, postgres, requests, sales, store,
+    Arguments, Part, board, floor, history, links, machine, postgres, real_agent, requests, sales,
+    store,
 };
 
 /// Limits that no load of one machine reaches, and a log of what is wrong or asked for.
@@ -46,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<(Result, Tally)> {
         history::measure(&dir, ENGINE_CONFIG, load, &mut result)?;
     }
     let tally = with_the_engine(arguments, &dir, &mut result)?;
+    report::add_ratios(&arguments.waiters, &mut result);
     Ok((result, tally))
 }
 
@@ -102,16 +105,7 @@ fn with_the_engine(arguments: &Arguments, dir: &Path, result: &mut Result) -> io
     let (merchants, terminals) = (arguments.merchants(), arguments.terminals());
     let lanes = board::board(&engine.operator, merchants, terminals)?;
     if arguments.has(Part::Sales) {
-        let counts = sales::link(&engine, &lanes)?;
-        let time = (arguments.rate, arguments.seconds);
-        tally = sales::measure(&engine, &lanes, arguments.clients(), time, result)?;
-        for (what, count) in counts.take_troubles() {
-            tally.add_errors(what, count);
-        }
-        result.insert("errors".to_owned(), json!(tally.errors()));
-        let (rss, peak) = machine::resident_kib(engine.id());
-        result.insert("engine_rss_kib".to_owned(), json!(rss));
-        result.insert("engine_rss_peak_kib".to_owned(), json!(peak));
+        tally.add(sell(arguments, &mut engine, &lanes, result)?);
     }
     for (part, kind) in [
         (Part::Create, requests::Kind::Create),
@@ -125,36 +119,72 @@ fn with_the_engine(arguments: &Arguments, dir: &Path, result: &mut Result) -> io
         }
     }
     if arguments.has(Part::Links) {
-        links::measure(&mut engine, arguments.links, arguments.seconds, result)?;
+        let (links, seconds) = (arguments.links, arguments.seconds);
+        tally.add(links::measure(&mut engine, links, seconds, result)?);
     }
-    describe_programs(result)?;
-    if !engine.stop() {
-        tally.error("the engine did not end cleanly".to_owned());
+    if arguments.has(Part::Agent) {
+        let place = dir.join("lane");
+        let lane = lanes.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let pos = engine.operator.with_token(&lane.token);
+        let seconds = arguments.seconds;
+        tally.add(real_agent::measure(&place, &pos, seconds, result)?);
     }
-    describe_store(result, &dir.join("engine"), tally.sales());
-    Ok(tally)
-}
-
-fn describe_programs(result: &mut Result) -> io::Result<()> {
-    for (name, program) in [
-        ("engine_binary_bytes", "engine"),
-        ("agent_binary_bytes", "terminal-agent"),
-    ] {
-        let bytes = fs::metadata(bin_dir().join(program))?.len();
-        result.insert(name.to_owned(), json!(bytes));
-    }
+    let bytes = fs::metadata(bin_dir().join("engine"))?.len();
+    result.insert("engine_binary_bytes".to_owned(), json!(bytes));
     // Release strips, and `fast` inherits from it (root Cargo.toml).
     let is_stripped = bin_dir().file_name().is_some_and(|name| name != "debug");
     result.insert("is_stripped".to_owned(), json!(is_stripped));
-    Ok(())
+    stop(&mut engine, &mut tally);
+    result.insert("errors".to_owned(), json!(tally.errors()));
+    Ok(tally)
 }
 
-/// What the engine said of its store when it ended: over the whole run, boarding included.
-fn describe_store(result: &mut Result, dir: &Path, sales: u64) {
-    result.insert(
-        "data_bytes".to_owned(),
-        json!(machine::bytes_below(&dir.join("data"))),
-    );
+fn stop(engine: &mut Engine, tally: &mut Tally) {
+    if !engine.stop() {
+        tally.error("the engine did not end cleanly".to_owned());
+    }
+}
+
+/// Sales, in a life of the engine of their own: what it says of its store when it ends is theirs,
+/// and a clean end makes a checkpoint.
+fn sell(
+    arguments: &Arguments,
+    engine: &mut Engine,
+    lanes: &[Lane],
+    result: &mut Result,
+) -> io::Result<Tally> {
+    let mut tally = Tally::default();
+    stop(engine, &mut tally);
+    let data = engine.dir.join("data");
+    let before = machine::bytes_below(&data);
+    engine.restart()?;
+    let counts = sales::link(engine, lanes)?;
+    let time = (arguments.rate, arguments.seconds);
+    tally.add(sales::measure(
+        engine,
+        lanes,
+        arguments.clients(),
+        time,
+        result,
+    )?);
+    for (what, count) in counts.take_troubles() {
+        tally.add_errors(what, count);
+    }
+    let (rss, peak) = machine::resident_kib(engine.id());
+    result.insert("engine_rss_kib".to_owned(), json!(rss));
+    result.insert("engine_rss_peak_kib".to_owned(), json!(peak));
+    stop(engine, &mut tally);
+    // Whatever gives space back after a checkpoint belongs here.
+    let bytes = machine::bytes_below(&data);
+    result.insert("data_bytes".to_owned(), json!(bytes));
+    let grown = bytes.saturating_sub(before);
+    describe_store(result, &engine.dir, tally.sales(), grown);
+    engine.restart()?;
+    Ok(tally)
+}
+
+/// What the engine said of its store when it ended.
+fn describe_store(result: &mut Result, dir: &Path, sales: u64, grown: u64) {
     let log = fs::read_to_string(dir.join("engine.log")).unwrap_or_default();
     let last = log
         .lines()
@@ -164,11 +194,17 @@ fn describe_store(result: &mut Result, dir: &Path, sales: u64) {
     let count = |name: &str| stats[name].as_u64().unwrap_or(0);
     let all = per(sales, 1.0).max(1.0);
     let syncs = per(count("syncs"), 1.0).max(1.0);
-    let mut note = |name: &str, value: f64| result.insert(name.to_owned(), rounded(value));
-    note("engine_commits_per_sale", per(count("commits"), all));
-    note("engine_commits_per_sync", per(count("commits"), syncs));
-    note(
-        "engine_log_bytes_per_sale",
-        per(count("bytes"), all).round(),
-    );
+    let logical = per(count("bytes"), all);
+    for (name, value) in [
+        ("engine_commits_per_sale", per(count("commits"), all)),
+        ("engine_syncs", syncs),
+        ("engine_commits_per_sync", per(count("commits"), syncs)),
+        ("sales_per_sync", all / syncs),
+        ("engine_log_bytes_per_sale", logical.round()),
+        ("disk_bytes_per_sale", per(grown, all).round()),
+        // What is on the disk for a byte of what was committed.
+        ("disk_to_logical", per(grown, all) / logical.max(1.0)),
+    ] {
+        result.insert(name.to_owned(), rounded(value));
+    }
 }

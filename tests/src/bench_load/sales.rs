@@ -1,6 +1,5 @@
 //! The load of whole sales, and what it cost the engine.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +9,6 @@ use harness::api::fresh_key;
 use harness::shop::Engine;
 use harness::wait::until;
 use protocol::money::Money;
-use serde_json::json;
 
 use crate::agent::{self, Cards, Counts};
 use crate::board::Lane;
@@ -167,18 +165,4 @@ fn describe_usage(result: &mut Result, before: &Snapshot, after: &Snapshot, sale
         "others_cpu_share",
         ((busy_s - engine_s - load_s) / total_s.max(0.01)).max(0.0),
     );
-}
-
-/// What went wrong, on standard error.
-pub(crate) fn tell(errors: &BTreeMap<String, u64>) {
-    for (what, count) in errors {
-        eprintln!("{count} × {what}");
-    }
-}
-
-/// Errors by their number under this name, and each kind on standard error.
-pub(crate) fn note_errors(name: &str, errors: &BTreeMap<String, u64>, result: &mut Result) {
-    tell(errors);
-    let all: u64 = errors.values().sum();
-    result.insert(name.to_owned(), json!(all));
 }
