@@ -21,6 +21,8 @@ use crate::agent_link::socket::{self, LinkState};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Config, ConfigError};
 use crate::domain::token::SecretHash;
+use crate::history::layered::Layered;
+use crate::history::{History, HistoryError};
 use crate::http::{AppState, Parts, configure};
 use crate::id_source::SystemIds;
 use crate::owner::key;
@@ -49,6 +51,9 @@ pub enum ServerError {
     /// The store does not open.
     #[error("failed to open the database: {0}")]
     Store(#[from] OpenError),
+    /// Archived rows cannot be read.
+    #[error("failed to open history: {0}")]
+    History(#[from] HistoryError),
     /// Committed rows cannot be read.
     #[error(transparent)]
     Read(#[from] ReadFault),
@@ -136,7 +141,8 @@ fn serve(
     acquirer: Arc<SimulatedAcquirer>,
 ) -> Result<(), ServerError> {
     let incarnation = store.incarnation();
-    let shared: SharedStore = store.clone();
+    let history = Arc::new(History::open(&config.data_dir)?);
+    let shared: SharedStore = Arc::new(Layered::new(store.clone(), history));
     let index = AccessIndex::load(shared.as_ref(), clock.now())?;
     let guard = Guard::new(index.clone(), operator);
     let registry = Registry::default();

@@ -13,6 +13,7 @@ mod money;
 mod print;
 mod resolve;
 mod restore;
+mod retire;
 mod sandbox;
 mod start;
 mod till;
@@ -516,7 +517,8 @@ impl Decider for MerchantOwner {
                 | Request::CreateApiKey { .. }
                 | Request::RevokeApiKey { .. }
                 | Request::ArmFault(_)
-                | Request::DisarmFault { .. } => Urgency::New,
+                | Request::DisarmFault { .. }
+                | Request::Retire(_) => Urgency::New,
             },
             MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => Urgency::Concluding,
         }
