@@ -104,7 +104,7 @@ pub(crate) fn pack(plain: &[u8]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The segment that a packed one holds: the decoder as a function, for checks that make files up.
+/// The segment that a packed one holds: the decoder as a function, for checks.
 ///
 /// # Errors
 /// `InvalidData` when it is damaged.
