@@ -8,6 +8,7 @@ pub mod archive;
 mod file;
 pub mod layered;
 mod merge;
+pub mod upkeep;
 
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File};

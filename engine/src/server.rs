@@ -22,11 +22,13 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Config, ConfigError};
 use crate::domain::token::SecretHash;
 use crate::history::layered::Layered;
+use crate::history::upkeep::{Remover, Upkeep, Works};
 use crate::history::{History, HistoryError};
 use crate::http::{AppState, Parts, configure};
 use crate::id_source::SystemIds;
 use crate::owner::key;
 use crate::owner::merchant::Limits;
+use crate::owner::request::{Answer, Reply, Request};
 use crate::query::Query;
 use crate::store::{DiskStore, OpenError, ReadFault, SharedStore, StoreConfig, StoreStats};
 
@@ -39,6 +41,7 @@ const SHUTDOWN_S: u64 = 2;
 /// The owner's own limit on an answer of the acquirer is this much above the acquirer's: arbitrary,
 /// so that it is met only when the acquirer's thread has said nothing at all.
 const HOST_GRACE_MS: u64 = 15_000;
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Exit code after a failed write or sync of the log: the process must not answer anybody.
 const EXIT_STORAGE: i32 = 74;
 
@@ -141,8 +144,9 @@ fn serve(
     acquirer: Arc<SimulatedAcquirer>,
 ) -> Result<(), ServerError> {
     let incarnation = store.incarnation();
+    let rows: SharedStore = store.clone();
     let history = Arc::new(History::open(&config.data_dir)?);
-    let shared: SharedStore = Arc::new(Layered::new(store.clone(), history));
+    let shared: SharedStore = Arc::new(Layered::new(rows.clone(), history.clone()));
     let index = AccessIndex::load(shared.as_ref(), clock.now())?;
     let guard = Guard::new(index.clone(), operator);
     let registry = Registry::default();
@@ -170,6 +174,20 @@ fn serve(
             return Ok(());
         };
         directory.wake(merchants);
+        let upkeep = match config.history.older_than_days {
+            Some(days) => Some(Upkeep::start(
+                Works {
+                    rows,
+                    history,
+                    store_directory: config.data_dir.join("store"),
+                    clock: clock.clone(),
+                    older_than_ms: i64::from(days) * DAY_MS,
+                    remover: remover(directory.clone()),
+                },
+                Duration::from_secs(u64::from(config.history.every_s)),
+            )?),
+            None => None,
+        };
         let link = web::Data::new(LinkState {
             directory: directory.clone(),
             index,
@@ -187,7 +205,7 @@ fn serve(
             tips: config.tips,
             sandbox: config.sandbox,
         });
-        let served = listen(config.listen, threads, state, link).await;
+        let served = listen(config.listen, threads, state, link, upkeep).await;
         for arbiter in &arbiters {
             arbiter.stop();
         }
@@ -203,6 +221,7 @@ async fn listen(
     workers: usize,
     state: web::Data<AppState>,
     link: web::Data<LinkState>,
+    upkeep: Option<Upkeep>,
 ) -> Result<(), ServerError> {
     let (closing, directory) = (state.clone(), link.directory.clone());
     let server = HttpServer::new(move || {
@@ -232,6 +251,11 @@ async fn listen(
         stop_signal().await;
         tracing::info!("stopping: new requests are refused, callers that wait are answered");
         closing.close();
+        // A thread that waits for an owner must not wait on this one.
+        if let Some(upkeep) = upkeep {
+            let stopped = tokio::task::spawn_blocking(move || upkeep.stop());
+            stopped.await.ok();
+        }
         // Long polls would hold the server for as long as their callers are willing to wait.
         directory.stop();
         handle.stop(true).await;
@@ -239,6 +263,19 @@ async fn listen(
     server.await?;
     tracing::info!("server has stopped");
     Ok(())
+}
+
+/// The way of the upkeep to the owners: a request like any other, one at a time.
+fn remover(directory: Directory) -> Remover {
+    let runtime = tokio::runtime::Handle::current();
+    Box::new(move |merchant_id, rows| {
+        let asked = directory.ask(merchant_id, None, Request::Retire(rows));
+        match runtime.block_on(asked) {
+            Ok(Reply::Fresh(Answer::Retired(removed))) => Ok(removed),
+            Ok(_) => Err("owner gave another answer".to_owned()),
+            Err(rejection) => Err(rejection.to_string()),
+        }
+    })
 }
 
 /// Comes when the process is asked to end.
