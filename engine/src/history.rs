@@ -253,7 +253,9 @@ impl History {
     fn begin(&self) -> Result<Draft, HistoryError> {
         let mut private = DirBuilder::new();
         private.recursive(true).mode(0o700);
-        private.create(&self.directory).map_err(HistoryError::io(""))?;
+        private
+            .create(&self.directory)
+            .map_err(HistoryError::io(""))?;
         let number = self.volumes().last().map_or(1, |last| last.number + 1);
         let beside = self.directory.join(format!("{}.part", name(number)));
         let writer = Writer::create(&beside).map_err(HistoryError::io(&name(number)))?;
@@ -296,10 +298,7 @@ impl History {
             .map_err(HistoryError::io(&name))?;
         let mut volumes = self.volumes().to_vec();
         volumes.push(Arc::new(open_volume(&self.directory, number)?));
-        let mut installed = self
-            .volumes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut installed = self.volumes.write().unwrap_or_else(PoisonError::into_inner);
         *installed = Arc::new(volumes);
         Ok(())
     }
@@ -455,18 +454,26 @@ mod tests {
             backwards.reverse();
             for limit in [1, 7, 100, 350, 1_000] {
                 let shown = limit.min(350);
-                assert_eq!(history.scan(b"P", None, None, limit).unwrap(), expected[..shown]);
+                assert_eq!(
+                    history.scan(b"P", None, None, limit).unwrap(),
+                    expected[..shown]
+                );
                 let back = history.scan_back(b"P", None, None, limit).unwrap();
                 assert_eq!(back, backwards[..shown]);
             }
             let from = key(b'P', 120);
-            assert_eq!(history.scan(b"P", Some(&from), None, 9).unwrap(), expected[120..129]);
+            assert_eq!(
+                history.scan(b"P", Some(&from), None, 9).unwrap(),
+                expected[120..129]
+            );
             let back = history.scan_back(b"P", Some(&from), None, 9).unwrap();
             assert_eq!(back, backwards[230..239]);
             let until = key(b'P', 125);
             let some = history.scan(b"P", Some(&from), Some(&until), 9).unwrap();
             assert_eq!(some, expected[120..125]);
-            let back = history.scan_back(b"P", Some(&until), Some(&from), 9).unwrap();
+            let back = history
+                .scan_back(b"P", Some(&until), Some(&from), 9)
+                .unwrap();
             assert_eq!(back, backwards[225..230]);
             assert_eq!(history.scan(b"Q", None, None, 9).unwrap(), []);
             assert_eq!(history.scan_back(b"J", None, None, 9).unwrap(), []);
@@ -486,7 +493,10 @@ mod tests {
             assert_eq!(missing, format!("history/{} is missing", name(number)));
             fs::write(&file, &whole[..whole.len() - 1]).unwrap();
             let cut = History::open(dir.path()).unwrap_err().to_string();
-            assert!(cut.starts_with(&format!("history/{} is damaged", name(number))), "{cut}");
+            assert!(
+                cut.starts_with(&format!("history/{} is damaged", name(number))),
+                "{cut}"
+            );
             fs::write(&file, &whole).unwrap();
         }
         fs::write(path(COUNT_FILE), "2 00000000\n").unwrap();
@@ -506,7 +516,10 @@ mod tests {
         let history = History::open(dir.path()).unwrap();
         assert_eq!(history.get(&key(b'P', 50)).unwrap(), Some(vec![0]));
         let fault = history.get(&key(b'P', 150)).unwrap_err().to_string();
-        assert!(fault.contains("00000002.history is damaged at byte 16"), "{fault}");
+        assert!(
+            fault.contains("00000002.history is damaged at byte 16"),
+            "{fault}"
+        );
         let damaged = history.read_all(|key, _| assert_ne!(key, self::key(b'P', 160)));
         assert_eq!(damaged.len(), 1);
     }
@@ -531,7 +544,10 @@ mod tests {
         let history = three_files(from.path());
         assert_eq!(copy(from.path(), to.path()).unwrap(), history.extent());
         let copied = History::open(to.path()).unwrap();
-        assert_eq!(copied.scan(b"P", None, None, 999).unwrap(), history.scan(b"P", None, None, 999).unwrap());
+        assert_eq!(
+            copied.scan(b"P", None, None, 999).unwrap(),
+            history.scan(b"P", None, None, 999).unwrap()
+        );
         let nothing = tempfile::tempdir().unwrap();
         assert_eq!(copy(nothing.path(), to.path()).unwrap(), Extent::default());
     }

@@ -50,6 +50,9 @@ enum Command {
         /// How long something must not have changed: `90d`, `36h`, `0d`.
         #[arg(long, value_parser = age_ms)]
         older_than: i64,
+        /// Leaves the state's files as large as they are: their room is used for new rows only.
+        #[arg(long)]
+        keep_state: bool,
     },
     /// Checks the database of a stopped engine; changes nothing. Exits with 1 when something is wrong.
     Fsck {
@@ -98,11 +101,15 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
             );
             Ok(ExitCode::SUCCESS)
         }
-        Command::Archive { config, older_than } => {
+        Command::Archive {
+            config,
+            older_than,
+            keep_state,
+        } => {
             let config = Config::load(&config)?;
             let now = SystemClock::start().now();
             let before = Timestamp(now.0.saturating_sub(older_than));
-            let done = offline::archive(&config.data_dir, config.store, before, now)?;
+            let done = offline::archive(&config.data_dir, config.store, before, !keep_state, now)?;
             print_archived(&done);
             Ok(ExitCode::SUCCESS)
         }
@@ -136,10 +143,12 @@ fn print_archived(done: &Archived) {
         "log: {} segments packed, {} bytes before, {} bytes after",
         done.packed.segments, done.packed.plain_bytes, done.packed.packed_bytes
     );
-    println!(
-        "state: {} rows, {} bytes before, {} bytes after",
-        done.rewritten.rows, done.rewritten.bytes_before, done.rewritten.bytes_after
-    );
+    if let Some(rewritten) = done.rewritten {
+        println!(
+            "state: {} rows, {} bytes before, {} bytes after",
+            rewritten.rows, rewritten.bytes_before, rewritten.bytes_after
+        );
+    }
 }
 
 /// Days or hours in milliseconds.

@@ -19,21 +19,37 @@ const SMALL: &str = "[store]\nsegment_bytes = 65536\nreserve_bytes = 16384\nfree
 fn run(arguments: &[&str]) -> String {
     let output = engine(arguments);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        text(&output.stderr)
+    );
     text(&output.stdout)
 }
 
 fn archive(dir: &Path, older_than: &str) -> String {
     let data = dir.join("data").display().to_string();
     let config = dir.join("engine.toml").display().to_string();
-    run(&["archive", "--config", &config, "--data", &data, "--older-than", older_than])
+    run(&[
+        "archive",
+        "--config",
+        &config,
+        "--data",
+        &data,
+        "--older-than",
+        older_than,
+    ])
 }
 
 /// The number before a word of the report.
 fn told(report: &str, word: &str) -> u64 {
     let words: Vec<&str> = report.split_whitespace().collect();
-    let before = words.windows(2).find(|pair| pair[1].trim_end_matches(',') == word);
-    before.unwrap_or_else(|| panic!("{report}"))[0].parse().unwrap()
+    let before = words
+        .windows(2)
+        .find(|pair| pair[1].trim_end_matches(',') == word);
+    before.unwrap_or_else(|| panic!("{report}"))[0]
+        .parse()
+        .unwrap()
 }
 
 fn open(name: &str) -> (PathBuf, Shop) {
@@ -103,19 +119,19 @@ fn assert_same(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>
     assert_eq!(before.len(), after.len());
 }
 
-/// Sales of every ending; ids of an approved POS transaction and its transaction.
+/// Sales of every ending; ids of the first POS transaction, and of a transaction with a tip.
 fn trade(shop: &Shop) -> (String, String) {
-    let mut approved = (String::new(), String::new());
+    let (mut first, mut transaction_id) = (None, String::new());
     for amount in [1_000, 1_100, 1_200, 1_300] {
         let sale = shop.tap_sale(amount, "visa").unwrap();
         assert_eq!(sale.field("status"), "approved", "{}", sale.text);
-        approved = (
-            sale.field("id").to_owned(),
-            sale.field("transaction_id").to_owned(),
-        );
+        first.get_or_insert_with(|| sale.field("id").to_owned());
+        transaction_id = sale.field("transaction_id").to_owned();
     }
-    let tip = format!("/v1/transactions/{}/tip-adjustment", approved.1);
-    let tipped = shop.pos.post(&tip, &json!({"tip_amount": 100, "currency": "USD"}));
+    let tip = format!("/v1/transactions/{transaction_id}/tip-adjustment");
+    let tipped = shop
+        .pos
+        .post(&tip, &json!({"tip_amount": 100, "currency": "USD"}));
     good(&tipped, 200, "tip");
     let voided = shop.tap_sale(1_400, "visa").unwrap();
     let void = format!("/v1/transactions/{}/void", voided.field("transaction_id"));
@@ -126,7 +142,7 @@ fn trade(shop: &Shop) -> (String, String) {
     assert!(shop.pos.post(&cancel, &json!({})).status < 300);
     shop.end_of(canceled.field("id"));
     shop.devices.wait_until_idle();
-    approved
+    (first.unwrap(), transaction_id)
 }
 
 /// Waits until every receipt is on paper: a job that is not printed stays where it is.
@@ -135,7 +151,10 @@ fn await_paper(shop: &Shop) {
         list(&shop.pos, "/v1/pos/transactions", 50)
             .iter()
             .all(|sale| {
-                let jobs = format!("/v1/pos/transactions/{}/print-jobs", sale["id"].as_str().unwrap());
+                let jobs = format!(
+                    "/v1/pos/transactions/{}/print-jobs",
+                    sale["id"].as_str().unwrap()
+                );
                 let jobs = list(&shop.pos, &jobs, 50);
                 jobs.iter().all(|job| job["status"] == "printed")
             })
@@ -152,25 +171,49 @@ fn what_is_archived_is_shown_and_acted_on_as_before() {
     let before = shown(&shop.pos);
     assert!(before.len() > 20, "{}", before.len());
     let data = dir.join("data");
-    let running = engine(&["archive", "--data", &data.display().to_string(), "--older-than", "0d"]);
+    let running = engine(&[
+        "archive",
+        "--data",
+        &data.display().to_string(),
+        "--older-than",
+        "0d",
+    ]);
     assert!(!running.status.success(), "an engine has the database open");
 
     assert!(shop.engine.stop());
     let young = archive(&dir, "1d");
-    assert_eq!((told(&young, "archived"), told(&young, "removed")), (0, 0), "{young}");
+    assert_eq!(
+        (told(&young, "archived"), told(&young, "removed")),
+        (0, 0),
+        "{young}"
+    );
     let plain = bytes_on_disk(&data.join("store/archive")).unwrap();
     let (rows_before, _) = fsck(&data);
     let report = archive(&dir, "0d");
     assert!(told(&report, "archived") > 20, "{report}");
-    assert_eq!(told(&report, "archived"), told(&report, "removed"), "{report}");
+    assert_eq!(
+        told(&report, "archived"),
+        told(&report, "removed"),
+        "{report}"
+    );
     let (rows, is_clean) = fsck(&data);
     assert!(is_clean, "{rows:#}");
     assert!(rows["archived"].as_u64() > Some(20), "{rows}");
     let count = |name: &str| rows[name].as_u64().unwrap();
-    assert_eq!(count("rows") + count("archived"), rows_before["rows"].as_u64().unwrap());
+    assert_eq!(
+        count("rows") + count("archived"),
+        rows_before["rows"].as_u64().unwrap()
+    );
     let again = archive(&dir, "0d");
-    assert_eq!((told(&again, "archived"), told(&again, "removed")), (0, 0), "{again}");
-    assert!(bytes_on_disk(&data.join("store/archive")).unwrap() <= plain, "{report}");
+    assert_eq!(
+        (told(&again, "archived"), told(&again, "removed")),
+        (0, 0),
+        "{again}"
+    );
+    assert!(
+        bytes_on_disk(&data.join("store/archive")).unwrap() <= plain,
+        "{report}"
+    );
 
     shop.engine.restart().unwrap();
     assert_same(&before, &shown(&shop.pos));
@@ -187,7 +230,11 @@ fn what_is_archived_is_shown_and_acted_on_as_before() {
     for path in ["/v1/pos/transactions", "/v1/transactions"] {
         for limit in [1, 2, 3, 50] {
             let items = list(&shop.pos, path, limit);
-            assert_eq!(items[1..], *before[path].as_array().unwrap(), "{path} by {limit}");
+            assert_eq!(
+                items[1..],
+                *before[path].as_array().unwrap(),
+                "{path} by {limit}"
+            );
         }
     }
 
@@ -226,7 +273,13 @@ fn history_is_backed_up_and_no_damage_to_it_goes_unnoticed() {
     let (backup, restored) = (dir.join("backup"), dir.join("restored"));
     let path = |path: &Path| path.display().to_string();
     run(&["backup", "--data", &path(&data), "--to", &path(&backup)]);
-    run(&["restore", "--from", &path(&backup), "--to", &path(&restored.join("data"))]);
+    run(&[
+        "restore",
+        "--from",
+        &path(&backup),
+        "--to",
+        &path(&restored.join("data")),
+    ]);
     let (report, is_clean) = fsck(&restored.join("data"));
     assert!(is_clean, "{report:#}");
     let token = "operator-token";
@@ -234,7 +287,10 @@ fn history_is_backed_up_and_no_damage_to_it_goes_unnoticed() {
     fs::copy(dir.join("engine.toml"), restored.join("engine.toml")).unwrap();
     {
         let engine = Engine::start(&restored).unwrap();
-        assert_same(&before, &shown(&engine.operator.with_token(shop.pos.token())));
+        assert_same(
+            &before,
+            &shown(&engine.operator.with_token(shop.pos.token())),
+        );
     }
 
     let file = data.join("history/00000001.history");
@@ -248,12 +304,20 @@ fn history_is_backed_up_and_no_damage_to_it_goes_unnoticed() {
     let (report, is_clean) = fsck(&data);
     assert!(!is_clean);
     assert_eq!(rule(&report), "history_is_intact", "{report:#}");
-    let refused = engine(&["backup", "--data", &path(&data), "--to", &path(&dir.join("never"))]);
+    let refused = engine(&[
+        "backup",
+        "--data",
+        &path(&data),
+        "--to",
+        &path(&dir.join("never")),
+    ]);
     assert!(!refused.status.success(), "a damaged history is no backup");
     shop.engine.restart().unwrap();
     let answer = shop.pos.get("/v1/pos/transactions");
     assert_eq!((answer.status, answer.code()), (500, "INTERNAL_ERROR"));
-    let sale = shop.wait_until_ready().then(|| shop.tap_sale(2_000, "visa").unwrap());
+    let sale = shop
+        .wait_until_ready()
+        .then(|| shop.tap_sale(2_000, "visa").unwrap());
     assert_eq!(sale.unwrap().field("status"), "approved", "sales go on");
     assert!(shop.engine.stop());
     // Without the file the engine does not start, and the check says what is not there.
@@ -264,7 +328,12 @@ fn history_is_backed_up_and_no_damage_to_it_goes_unnoticed() {
     fs::remove_dir_all(data.join("history")).unwrap();
     let (report, is_clean) = fsck(&data);
     assert!(!is_clean);
-    let rules: Vec<_> = report["findings"].as_array().unwrap().iter().map(|one| &one["rule"]).collect();
+    let rules: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["rule"])
+        .collect();
     assert!(rules.contains(&&json!("history_is_complete")), "{report:#}");
 }
 
@@ -290,7 +359,10 @@ fn a_serving_engine_archives_and_shows_the_same() {
     assert!(done.is_some());
     assert_same(&before, &shown(&shop.pos));
     let void = format!("/v1/transactions/{transaction_id}/void");
-    assert_eq!(good(&shop.pos.post(&void, &json!({})), 200, "void")["status"], "voided");
+    assert_eq!(
+        good(&shop.pos.post(&void, &json!({})), 200, "void")["status"],
+        "voided"
+    );
     let sale = shop.tap_sale(2_000, "visa").unwrap();
     assert_eq!(sale.field("status"), "approved", "{}", sale.text);
     await_paper(&shop);

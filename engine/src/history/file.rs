@@ -14,8 +14,8 @@ use std::io::{self, BufWriter};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::store::block::{self, BlockError};
 use crate::store::KeyValue;
+use crate::store::block::{self, BlockError};
 
 const MAGIC: &[u8; 8] = b"TILLHIST";
 const END: &[u8; 8] = b"TILLHEND";
@@ -104,7 +104,10 @@ impl Block {
     /// A row.
     pub(super) fn row(&self, index: usize) -> Option<(&[u8], &[u8])> {
         let (key_at, value_at, end) = *self.rows.get(index)?;
-        Some((self.raw.get(key_at..value_at)?, self.raw.get(value_at..end)?))
+        Some((
+            self.raw.get(key_at..value_at)?,
+            self.raw.get(value_at..end)?,
+        ))
     }
 
     /// How many rows are below a key.
@@ -491,7 +494,12 @@ impl Reader {
     pub(super) fn block(&self, index: usize) -> Result<Block, Trouble> {
         let end = || damage(self.bytes, "no such block");
         let entry = self.index.blocks.get(index).ok_or_else(end)?;
-        let raw = read_block(self.file.as_ref(), entry.offset, entry.length, BLOCK_BYTES_MAX)?;
+        let raw = read_block(
+            self.file.as_ref(),
+            entry.offset,
+            entry.length,
+            BLOCK_BYTES_MAX,
+        )?;
         let malformed = || damage(entry.offset, "block is not what the index says");
         let block = Block::read(raw).ok_or_else(malformed)?;
         let agrees = u32::try_from(block.len()) == Ok(entry.rows)
@@ -516,7 +524,12 @@ pub(super) enum Trouble {
     Damage(#[from] Damage),
 }
 
-fn read_block(file: &dyn Bytes, offset: u64, length: u32, raw_max: usize) -> Result<Vec<u8>, Trouble> {
+fn read_block(
+    file: &dyn Bytes,
+    offset: u64,
+    length: u32,
+    raw_max: usize,
+) -> Result<Vec<u8>, Trouble> {
     let length = usize::try_from(length).map_err(io::Error::other)?;
     let mut packed = vec![0; length];
     file.read_exact_at(&mut packed, offset)?;
@@ -542,7 +555,11 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<KeyValue>, Damage> {
     let mut rows = Vec::new();
     for at in 0..reader.blocks().len() {
         let block = reader.block(at).map_err(told)?;
-        rows.extend(block.rows().map(|(key, value)| (key.to_vec(), value.to_vec())));
+        rows.extend(
+            block
+                .rows()
+                .map(|(key, value)| (key.to_vec(), value.to_vec())),
+        );
     }
     Ok(rows)
 }
@@ -576,7 +593,11 @@ mod tests {
     }
 
     fn file(rows: &[KeyValue]) -> Vec<u8> {
-        encode(rows.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))).unwrap()
+        encode(
+            rows.iter()
+                .map(|(key, value)| (key.as_slice(), value.as_slice())),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -616,7 +637,10 @@ mod tests {
             assert!(decode(&bytes[..length]).is_err(), "length {length}");
             let mut zeroed = bytes.clone();
             zeroed[length..].fill(0);
-            assert!(zeroed == bytes || decode(&zeroed).is_err(), "zeros from {length}");
+            assert!(
+                zeroed == bytes || decode(&zeroed).is_err(),
+                "zeros from {length}"
+            );
         }
     }
 

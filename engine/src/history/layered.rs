@@ -49,7 +49,9 @@ impl Rows for Layered {
         }
         let until = end_of_full(&rows, limit);
         let archived = self.history.scan(prefix, from, until, limit)?;
-        Ok(merge(rows, archived, limit, |row, archived| row <= archived))
+        Ok(merge(rows, archived, limit, |row, archived| {
+            row <= archived
+        }))
     }
 
     fn scan_back(
@@ -64,7 +66,9 @@ impl Rows for Layered {
         }
         let until = end_of_full(&rows, limit);
         let archived = self.history.scan_back(prefix, before, until, limit)?;
-        Ok(merge(rows, archived, limit, |row, archived| row >= archived))
+        Ok(merge(rows, archived, limit, |row, archived| {
+            row >= archived
+        }))
     }
 
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault> {
@@ -143,13 +147,20 @@ mod tests {
     #[test]
     fn rows_hide_what_is_archived_and_pages_are_cut_after_the_merge() {
         let up = |limit| {
-            let merged = merge(rows(&[2, 4, 5], 1), rows(&[1, 2, 3, 6], 0), limit, |a, b| a <= b);
+            let merged = merge(
+                rows(&[2, 4, 5], 1),
+                rows(&[1, 2, 3, 6], 0),
+                limit,
+                |a, b| a <= b,
+            );
             let shown = merged.iter().map(|(key, value)| (key[0], value[0]));
             shown.collect::<Vec<_>>()
         };
         assert_eq!(up(9), [(1, 0), (2, 1), (3, 0), (4, 1), (5, 1), (6, 0)]);
         assert_eq!(up(3), [(1, 0), (2, 1), (3, 0)]);
-        let down = merge(rows(&[5, 4, 2], 1), rows(&[6, 3, 2, 1], 0), 4, |a, b| a >= b);
+        let down = merge(rows(&[5, 4, 2], 1), rows(&[6, 3, 2, 1], 0), 4, |a, b| {
+            a >= b
+        });
         let keys: Vec<u8> = down.iter().map(|(key, _)| key[0]).collect();
         assert_eq!(keys, [6, 5, 4, 3]);
     }

@@ -98,11 +98,7 @@ struct Merge<'a> {
     next: BTreeMap<Order, (Arc<Volume>, Place)>,
 }
 
-fn run(
-    history: &History,
-    range: &Range,
-    limit: usize,
-) -> Result<Vec<KeyValue>, HistoryError> {
+fn run(history: &History, range: &Range, limit: usize) -> Result<Vec<KeyValue>, HistoryError> {
     let mut merge = Merge {
         history,
         range,

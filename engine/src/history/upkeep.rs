@@ -131,11 +131,7 @@ fn run(works: &Works, stops: &AtomicBool) {
     }
 }
 
-fn move_rows(
-    works: &Works,
-    stops: &AtomicBool,
-    before: Timestamp,
-) -> Result<Moved, ArchiveError> {
+fn move_rows(works: &Works, stops: &AtomicBool, before: Timestamp) -> Result<Moved, ArchiveError> {
     let rows = UntilStop {
         rows: works.rows.as_ref(),
         stops,

@@ -25,13 +25,13 @@ pub struct Archived {
     pub moved: Moved,
     /// Segments of the log.
     pub packed: Packed,
-    /// The state.
-    pub rewritten: Rewritten,
+    /// The state, if it was written anew.
+    pub rewritten: Option<Rewritten>,
 }
 
 /// Moves rows that have not changed since before `before` into history, packs the segments of the
-/// log that a checkpoint covers, and writes the state anew, so that its room is given back. The
-/// engine is stopped. May be repeated after any failure or crash.
+/// log that a checkpoint covers, and, if it is to give room back, writes the state anew. The engine
+/// is stopped. May be repeated after any failure or crash.
 ///
 /// # Errors
 /// [`OfflineError`].
@@ -39,6 +39,7 @@ pub fn archive(
     data_dir: &Path,
     section: StoreSection,
     before: Timestamp,
+    gives_room_back: bool,
     now: Timestamp,
 ) -> Result<Archived, OfflineError> {
     let directory = data_dir.join(STORE_DIRECTORY);
@@ -48,7 +49,10 @@ pub fn archive(
     }
     let moved = move_rows(data_dir, section, before, now)?;
     let packed = store::pack_archive(&directory).map_err(OfflineError::file(&directory))?;
-    let rewritten = store::rewrite_state(&directory)?;
+    let rewritten = match gives_room_back {
+        true => Some(store::rewrite_state(&directory)?),
+        false => None,
+    };
     Ok(Archived {
         moved,
         packed,

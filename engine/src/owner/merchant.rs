@@ -28,6 +28,8 @@ mod order_test;
 #[cfg(test)]
 mod resolve_test;
 #[cfg(test)]
+mod retire_test;
+#[cfg(test)]
 mod rule_test;
 #[cfg(test)]
 mod sandbox_test;

@@ -45,9 +45,7 @@ pub(crate) fn unpack(bytes: &[u8], raw_max: usize) -> Result<(Vec<u8>, usize), B
         .ok_or(BlockError::Short)?;
     let [a, b, c, d, e, f, g, h, sum @ ..] = *header;
     let (length, packed_length) = ([a, b, c, d], [e, f, g, h]);
-    let packed = rest
-        .get(..read(packed_length))
-        .ok_or(BlockError::Short)?;
+    let packed = rest.get(..read(packed_length)).ok_or(BlockError::Short)?;
     if checksum(length, packed_length, packed) != sum {
         return Err(BlockError::Checksum);
     }

@@ -140,11 +140,14 @@ impl DiskFile for Vec<u8> {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let at = usize::try_from(offset).unwrap_or(usize::MAX).min(self.len());
+        let at = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(self.len());
         let rest = self.get(at..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
         let (to, from) = (buffer.get_mut(..count), rest.get(..count));
-        to.unwrap_or_default().copy_from_slice(from.unwrap_or_default());
+        to.unwrap_or_default()
+            .copy_from_slice(from.unwrap_or_default());
         Ok(count)
     }
 
@@ -172,7 +175,25 @@ impl<F: DiskFile> PackedFile<F> {
         if file.read_at(&mut header, 0)? < HEADER_BYTES {
             return Err(damage("cut off"));
         }
-        let [a, b, c, d, e, f, g, h, v0, v1, v2, v3, b0, b1, b2, b3, length @ ..] = header;
+        let [
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+            h,
+            v0,
+            v1,
+            v2,
+            v3,
+            b0,
+            b1,
+            b2,
+            b3,
+            length @ ..,
+        ] = header;
         if [a, b, c, d, e, f, g, h] != *MAGIC || [v0, v1, v2, v3] != VERSION.to_le_bytes() {
             return Err(damage("not of a known version"));
         }
@@ -236,7 +257,9 @@ impl<F: DiskFile> PackedFile<F> {
         if to_u64(raw.len()) == expected && used == length {
             Ok(raw)
         } else {
-            Err(damage(format!("at byte {offset}: block has a wrong length")))
+            Err(damage(format!(
+                "at byte {offset}: block has a wrong length"
+            )))
         }
     }
 }
@@ -299,7 +322,14 @@ mod tests {
 
     #[test]
     fn segments_survive_the_round_trip_and_read_from_anywhere() {
-        for length in [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 7] {
+        for length in [
+            0,
+            1,
+            BLOCK_BYTES - 1,
+            BLOCK_BYTES,
+            BLOCK_BYTES + 1,
+            3 * BLOCK_BYTES + 7,
+        ] {
             let plain = segment(length);
             let packed = pack(&plain).unwrap();
             assert_eq!(unpack(packed.clone()).unwrap(), plain);
@@ -322,7 +352,10 @@ mod tests {
             packed[bit / 8] ^= 1 << (bit % 8);
         }
         for length in 0..packed.len() {
-            assert!(unpack(packed[..length].to_vec()).is_err(), "length {length}");
+            assert!(
+                unpack(packed[..length].to_vec()).is_err(),
+                "length {length}"
+            );
         }
     }
 
@@ -338,9 +371,16 @@ mod tests {
         }
         // A crash before the last step leaves both.
         let path = segment::path(ARCHIVE, 1);
-        std::fs::write(root.path().join(format!("{path}.packed")), pack(&plain).unwrap()).unwrap();
+        std::fs::write(
+            root.path().join(format!("{path}.packed")),
+            pack(&plain).unwrap(),
+        )
+        .unwrap();
         let done = pack_archive(root.path()).unwrap();
-        assert_eq!((done.segments, done.plain_bytes), (2, 2 * to_u64(plain.len())));
+        assert_eq!(
+            (done.segments, done.plain_bytes),
+            (2, 2 * to_u64(plain.len()))
+        );
         assert!(done.packed_bytes * 10 < done.plain_bytes);
         assert_eq!(pack_archive(root.path()).unwrap(), Packed::default());
         assert_eq!(segment::generations(&disk, ARCHIVE).unwrap(), [1, 2]);
@@ -352,6 +392,9 @@ mod tests {
         let file = disk.open("log/1.log").unwrap();
         file.write_at(b"more", 0).unwrap();
         assert_eq!(disk.list("log").unwrap(), ["1.log"]);
-        assert_eq!(std::fs::read_dir(root.path().join("log")).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(root.path().join("log")).unwrap().count(),
+            1
+        );
     }
 }

@@ -20,21 +20,36 @@ pub(super) fn file(data: &[u8]) {
     check_file(data);
     check_file(&with_sums(data));
     let rows = rows(data);
-    let written = encode(rows.iter().map(|(key, value)| (key.as_slice(), value.as_slice())));
+    let written = encode(
+        rows.iter()
+            .map(|(key, value)| (key.as_slice(), value.as_slice())),
+    );
     let mut written = written.expect("rows ascend");
-    assert!(decode(&written).as_ref() == Ok(&rows), "rows do not go round");
+    assert!(
+        decode(&written).as_ref() == Ok(&rows),
+        "rows do not go round"
+    );
     let mut choices = Choices::new(data);
     let at = usize::from(choices.byte()) * written.len() / 256;
     written[at] ^= choices.byte().max(1);
-    assert!(decode(&written).is_err(), "a changed byte at {at} is not found");
+    assert!(
+        decode(&written).is_err(),
+        "a changed byte at {at} is not found"
+    );
 }
 
 fn check_file(bytes: &[u8]) {
     let Ok(rows) = decode(bytes) else {
         return;
     };
-    assert!(rows.is_sorted_by(|one, next| one.0 < next.0), "rows do not ascend");
-    let again = encode(rows.iter().map(|(key, value)| (key.as_slice(), value.as_slice())));
+    assert!(
+        rows.is_sorted_by(|one, next| one.0 < next.0),
+        "rows do not ascend"
+    );
+    let again = encode(
+        rows.iter()
+            .map(|(key, value)| (key.as_slice(), value.as_slice())),
+    );
     let again = again.expect("what was read can be written");
     assert!(decode(&again) == Ok(rows), "rows do not go round");
 }
@@ -72,7 +87,11 @@ fn rows(data: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut rows = Vec::new();
     while !choices.is_over() && rows.len() < 64 {
         let number = u8::try_from(rows.len()).expect("a few");
-        let key = [vec![number], vec![choices.byte(); usize::from(choices.byte() % 40)]].concat();
+        let key = [
+            vec![number],
+            vec![choices.byte(); usize::from(choices.byte() % 40)],
+        ]
+        .concat();
         let value = vec![choices.byte(); usize::from(choices.byte()) * 64];
         rows.push((key, value));
     }
@@ -84,9 +103,14 @@ pub(super) fn file_seeds() -> Vec<Vec<u8>> {
     [0_u8, 1, 5]
         .into_iter()
         .map(|count| {
-            let rows: Vec<_> = (0..count).map(|number| (key(number), vec![number; 40])).collect();
-            encode(rows.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))
-                .expect("rows ascend")
+            let rows: Vec<_> = (0..count)
+                .map(|number| (key(number), vec![number; 40]))
+                .collect();
+            encode(
+                rows.iter()
+                    .map(|(key, value)| (key.as_slice(), value.as_slice())),
+            )
+            .expect("rows ascend")
         })
         .collect()
 }
@@ -104,7 +128,10 @@ pub(super) fn segment(data: &[u8]) {
     let mut choices = Choices::new(data);
     let at = usize::from(choices.byte()) * packed.len() / 256;
     packed[at] ^= choices.byte().max(1);
-    assert!(unpack_segment(&packed).is_none(), "a changed byte at {at} is not found");
+    assert!(
+        unpack_segment(&packed).is_none(),
+        "a changed byte at {at} is not found"
+    );
 }
 
 /// Puts the sums right of a segment with one block.
@@ -119,8 +146,12 @@ fn with_table_sum(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn segment_seeds() -> Vec<Vec<u8>> {
-    [b"".as_slice(), b"pos_transaction.closed pos_transaction.closed", &[0; 999]]
-        .into_iter()
-        .map(|plain| pack_segment(plain).expect("it is short"))
-        .collect()
+    [
+        b"".as_slice(),
+        b"pos_transaction.closed pos_transaction.closed",
+        &[0; 999],
+    ]
+    .into_iter()
+    .map(|plain| pack_segment(plain).expect("it is short"))
+    .collect()
 }
