@@ -255,6 +255,7 @@ impl History {
         private.recursive(true).mode(0o700);
         private
             .create(&self.directory)
+            .and_then(|()| sync_parent(&self.directory))
             .map_err(HistoryError::io(""))?;
         let number = self.volumes().last().map_or(1, |last| last.number + 1);
         let beside = self.directory.join(format!("{}.part", name(number)));
@@ -301,6 +302,14 @@ impl History {
         let mut installed = self.volumes.write().unwrap_or_else(PoisonError::into_inner);
         *installed = Arc::new(volumes);
         Ok(())
+    }
+}
+
+/// Makes the name of a directory durable: without it everything in it is lost.
+fn sync_parent(directory: &Path) -> io::Result<()> {
+    match directory.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
     }
 }
 
@@ -388,7 +397,10 @@ pub fn copy(from: &Path, to: &Path) -> Result<Extent, HistoryError> {
     let target = to.join(HISTORY_DIRECTORY);
     let mut private = DirBuilder::new();
     private.recursive(true).mode(0o700);
-    private.create(&target).map_err(HistoryError::io(""))?;
+    private
+        .create(&target)
+        .and_then(|()| sync_parent(&target))
+        .map_err(HistoryError::io(""))?;
     for number in 1..=extent.files {
         let name = name(number);
         let (from, to) = (source.directory.join(&name), target.join(&name));

@@ -254,7 +254,7 @@ fn what_is_archived_is_shown_and_acted_on_as_before() {
     let (report, is_clean) = fsck(&data);
     assert!(is_clean, "{report:#}");
     let report = archive(&dir, "0d");
-    assert_eq!(told(&report, "files,"), 2, "{report}");
+    assert_eq!(told(&report, "files"), 2, "{report}");
     let (report, is_clean) = fsck(&data);
     assert!(is_clean, "{report:#}");
     shop.engine.restart().unwrap();
