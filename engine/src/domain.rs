@@ -5,6 +5,7 @@
 
 pub mod card;
 pub mod idempotency;
+pub mod installation;
 pub mod invariant;
 pub mod merchant;
 pub mod pairing;

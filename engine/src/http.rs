@@ -25,7 +25,6 @@ pub mod route;
 mod trial;
 mod view;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -112,31 +111,12 @@ impl AppState {
     }
 }
 
-/// Adds every route of the table, and the answers for what is not in it.
+/// Adds every route of the table, and the answers for what is not in it. The table is walked here
+/// rather than by the framework, which tries one regular expression after the other.
 pub fn configure(state: web::Data<AppState>) -> impl FnOnce(&mut web::ServiceConfig) + Clone {
     move |config| {
-        let mut by_path: BTreeMap<&'static str, Vec<&'static route::Route>> = BTreeMap::new();
-        for route in route::ROUTES {
-            by_path.entry(route.path).or_default().push(route);
-        }
-        for (path, routes) in by_path {
-            let mut resource = web::resource(path);
-            let allowed: Vec<&str> = routes.iter().map(|route| route.verb.name()).collect();
-            let allowed = allowed.join(", ");
-            for route in routes {
-                let state = state.clone();
-                resource = resource.route(web::method(route.verb.method()).to(
-                    move |request, payload| {
-                        dispatch::answer(state.clone(), route, request, payload)
-                    },
-                ));
-            }
-            let of_resource = state.clone();
-            resource = resource.default_service(web::to(move || {
-                dispatch::method_not_allowed(of_resource.clone(), allowed.clone())
-            }));
-            config.service(resource);
-        }
-        config.default_service(web::to(move || dispatch::no_such_route(state.clone())));
+        config.default_service(web::to(move |request, payload| {
+            dispatch::serve(state.clone(), request, payload)
+        }));
     }
 }

@@ -12,6 +12,9 @@ use engine::offline::Archived;
 use engine::{observe, offline, server};
 use protocol::id::IncarnationId;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Tillway's payment transaction engine.
 #[derive(Debug, Parser)]
 #[command(name = "engine", version)]

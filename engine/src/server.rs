@@ -9,17 +9,19 @@ use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
 use protocol::id::{IncarnationId, MerchantId};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::access::guard::Guard;
 use crate::access::index::AccessIndex;
 
 use crate::acquirer::simulator::{BookFileError, SimulatedAcquirer, SimulatorConfig};
 use crate::actor::Surroundings;
-use crate::actor::directory::Directory;
+use crate::actor::directory::{Arbiters, Directory};
 use crate::agent_link::registry::Registry;
 use crate::agent_link::socket::{self, LinkState};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Config, ConfigError};
+use crate::domain::rejection::Rejection;
 use crate::domain::token::SecretHash;
 use crate::history::layered::Layered;
 use crate::history::upkeep::{Remover, Upkeep, Works};
@@ -28,7 +30,7 @@ use crate::http::{AppState, Parts, configure};
 use crate::id_source::SystemIds;
 use crate::owner::key;
 use crate::owner::merchant::Limits;
-use crate::owner::request::{Answer, Reply, Request};
+use crate::owner::request::{Answer, ArchivedRow, Reply, Request};
 use crate::query::Query;
 use crate::store::{DiskStore, OpenError, ReadFault, SharedStore, StoreConfig, StoreStats};
 
@@ -168,12 +170,8 @@ fn serve(
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     actix::System::new().block_on(async move {
-        let arbiters: Vec<actix::Arbiter> = (0..threads).map(|_| actix::Arbiter::new()).collect();
-        let handles = arbiters.iter().map(actix::Arbiter::handle).collect();
-        let Some(directory) = Directory::start(around, handles) else {
-            return Ok(());
-        };
-        directory.wake(merchants);
+        let arbiters = Arbiters::default();
+        let directory = Directory::start(around, arbiters.clone());
         let upkeep = match config.history.older_than_days {
             Some(days) => Some(Upkeep::start(
                 Works {
@@ -205,26 +203,22 @@ fn serve(
             tips: config.tips,
             sandbox: config.sandbox,
         });
-        let served = listen(config.listen, threads, state, link, upkeep).await;
-        for arbiter in &arbiters {
-            arbiter.stop();
-        }
-        for arbiter in arbiters {
-            arbiter.join().ok();
-        }
-        served
+        // Once the server's threads have joined, which the first poll of `listen` waits for.
+        actix::spawn(async move { directory.wake(merchants) });
+        listen(config.listen, (threads, arbiters), state, link, upkeep).await
     })
 }
 
 async fn listen(
     listen: SocketAddr,
-    workers: usize,
+    (workers, arbiters): (usize, Arbiters),
     state: web::Data<AppState>,
     link: web::Data<LinkState>,
     upkeep: Option<Upkeep>,
 ) -> Result<(), ServerError> {
     let (closing, directory) = (state.clone(), link.directory.clone());
     let server = HttpServer::new(move || {
+        arbiters.join();
         App::new()
             .app_data(link.clone())
             .route(LINK_PATH, web::get().to(socket::accept))
@@ -265,17 +259,37 @@ async fn listen(
     Ok(())
 }
 
-/// The way of the upkeep to the owners: a request like any other, one at a time.
+/// The way of the upkeep to the owners: requests like any other, asked from a thread that actors
+/// can be started on.
 fn remover(directory: Directory) -> Remover {
-    let runtime = tokio::runtime::Handle::current();
-    Box::new(move |merchant_id, rows| {
-        let asked = directory.ask(merchant_id, None, Request::Retire(rows));
-        match runtime.block_on(asked) {
-            Ok(Reply::Fresh(Answer::Retired(removed))) => Ok(removed),
-            Ok(_) => Err("owner gave another answer".to_owned()),
-            Err(rejection) => Err(rejection.to_string()),
+    type Asked = (
+        MerchantId,
+        Vec<ArchivedRow>,
+        oneshot::Sender<Result<usize, String>>,
+    );
+    let (ask, mut asked) = mpsc::channel::<Asked>(1);
+    actix::spawn(async move {
+        while let Some((merchant_id, rows, answer)) = asked.recv().await {
+            let reply = directory.ask(merchant_id, None, Request::Retire(rows));
+            // Nobody waits any more only when the upkeep is gone.
+            answer.send(removed(reply.await)).ok();
         }
+    });
+    Box::new(move |merchant_id, rows| {
+        let stops = || "the engine stops".to_owned();
+        let (answer, told) = oneshot::channel();
+        let sent = ask.blocking_send((merchant_id, rows, answer));
+        sent.map_err(|_| stops())?;
+        told.blocking_recv().map_err(|_| stops())?
     })
+}
+
+fn removed(reply: Result<Reply, Rejection>) -> Result<usize, String> {
+    match reply {
+        Ok(Reply::Fresh(Answer::Retired(removed))) => Ok(removed),
+        Ok(_) => Err("owner gave another answer".to_owned()),
+        Err(rejection) => Err(rejection.to_string()),
+    }
 }
 
 /// Comes when the process is asked to end.

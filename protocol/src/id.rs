@@ -5,6 +5,7 @@
 //! (`id_source.rs`) and are arguments everywhere else.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -21,15 +22,38 @@ pub struct InvalidId {
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const TEXT_LENGTH: usize = 26;
 
-fn encode(uuid: Uuid) -> String {
-    let value = uuid.as_u128();
-    (0..TEXT_LENGTH)
-        .map(|place| {
-            let shift = 5 * (TEXT_LENGTH - 1 - place);
-            let index = usize::from(u8::try_from((value >> shift) & 31).unwrap_or(0));
-            char::from(ALPHABET.get(index).copied().unwrap_or(b'0'))
-        })
-        .collect()
+/// The value of each byte as a digit; `NO_DIGIT` for all others.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value: u8 = 0;
+    while value < 32 {
+        digits[ALPHABET[value as usize] as usize] = value;
+        value += 1;
+    }
+    digits
+};
+const NO_DIGIT: u8 = u8::MAX;
+
+/// The text after the prefix. Ids are written several times in every message and row: nothing is
+/// allocated for it.
+struct Text([u8; TEXT_LENGTH]);
+
+impl Text {
+    fn of(uuid: Uuid) -> Self {
+        let mut value = uuid.as_u128();
+        let mut text = [b'0'; TEXT_LENGTH];
+        for place in text.iter_mut().rev() {
+            let index = value.to_le_bytes()[0] & 31;
+            *place = ALPHABET.get(usize::from(index)).copied().unwrap_or(b'0');
+            value >>= 5;
+        }
+        Self(text)
+    }
+
+    fn as_str(&self) -> &str {
+        // The alphabet is ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 fn decode(text: &str) -> Option<Uuid> {
@@ -41,10 +65,25 @@ fn decode(text: &str) -> Option<Uuid> {
     bytes
         .iter()
         .try_fold(0u128, |value, byte| {
-            let digit = ALPHABET.iter().position(|candidate| candidate == byte)?;
-            Some((value << 5) | u128::try_from(digit).ok()?)
+            let digit = DIGITS.get(usize::from(*byte)).copied()?;
+            (digit != NO_DIGIT).then_some((value << 5) | u128::from(digit))
         })
         .map(Uuid::from_u128)
+}
+
+/// Reads an id from a text, without a copy of it.
+struct IdVisitor<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = InvalidId>> de::Visitor<'_> for IdVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
 }
 
 macro_rules! ids {
@@ -80,7 +119,8 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, concat!($prefix, "_{}"), encode(self.0))
+                formatter.write_str(concat!($prefix, "_"))?;
+                formatter.write_str(Text::of(self.0).as_str())
             }
         }
 
@@ -103,14 +143,18 @@ macro_rules! ids {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                const HEAD: &[u8] = concat!($prefix, "_").as_bytes();
+                let mut text = [0; HEAD.len() + TEXT_LENGTH];
+                let (head, rest) = text.split_at_mut(HEAD.len());
+                head.copy_from_slice(HEAD);
+                rest.copy_from_slice(&Text::of(self.0).0);
+                serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
             }
         }
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(de::Error::custom)
+                deserializer.deserialize_str(IdVisitor(PhantomData))
             }
         }
     )*};

@@ -99,8 +99,22 @@ impl Serialize for Currency {
 
 impl<'de> Deserialize<'de> for Currency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let code = String::deserialize(deserializer)?;
-        code.parse().map_err(de::Error::custom)
+        deserializer.deserialize_str(CodeVisitor)
+    }
+}
+
+/// Reads a currency from a text, without a copy of it.
+struct CodeVisitor;
+
+impl de::Visitor<'_> for CodeVisitor {
+    type Value = Currency;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, code: &str) -> Result<Currency, E> {
+        code.parse().map_err(E::custom)
     }
 }
 

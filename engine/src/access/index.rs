@@ -171,7 +171,7 @@ mod tests {
                 serial_number: None,
                 device_key: None,
                 paired_at: None,
-                journal_id: None,
+                installations: crate::domain::installation::Installations::default(),
                 created_at: Timestamp(0),
             };
             store.put(key::terminal(merchant_id(), terminal.id), &terminal);

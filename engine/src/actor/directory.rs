@@ -4,9 +4,9 @@
 //! assume that there is one process.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use actix::{Actor, Addr, ArbiterHandle};
+use actix::{Actor, Addr, Arbiter, ArbiterHandle};
 use protocol::id::{MerchantId, TerminalId};
 use tokio::sync::oneshot;
 
@@ -17,6 +17,27 @@ use super::terminal::TerminalActor;
 use crate::domain::rejection::Rejection;
 use crate::owner::request::{ClaimRequest, PlatformAnswer, PlatformRequest, Reply, Request};
 
+/// The threads that owners live on: those that serve sockets, so that half of what passes between a
+/// socket and an owner does not leave its thread.
+#[derive(Debug, Clone, Default)]
+pub struct Arbiters(Arc<RwLock<Vec<ArbiterHandle>>>);
+
+impl Arbiters {
+    /// Adds the calling thread, and forgets those that have ended.
+    pub fn join(&self) {
+        let mut arbiters = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        arbiters.retain(|arbiter| arbiter.spawn_fn(|| {}));
+        arbiters.push(Arbiter::current());
+    }
+
+    /// The one of a merchant, by the last byte of its id: in a UUIDv7 that is random.
+    fn of(&self, merchant_id: MerchantId) -> Option<ArbiterHandle> {
+        let arbiters = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let at = usize::from(merchant_id.bytes()[15]).checked_rem(arbiters.len())?;
+        arbiters.get(at).cloned()
+    }
+}
+
 /// The owners of this process.
 #[derive(Debug, Clone)]
 pub struct Directory(Arc<Inner>);
@@ -24,26 +45,23 @@ pub struct Directory(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     around: Surroundings,
-    arbiters: Vec<ArbiterHandle>,
+    arbiters: Arbiters,
     platform: Addr<PlatformActor>,
     merchants: Mutex<BTreeMap<MerchantId, Addr<MerchantActor>>>,
 }
 
 impl Directory {
-    /// Starts the platform's actor; merchants' actors start when they are first asked. At least one
-    /// arbiter is needed.
-    pub fn start(around: Surroundings, arbiters: Vec<ArbiterHandle>) -> Option<Self> {
-        let first = arbiters.first()?;
-        let platform_around = around.clone();
-        let platform =
-            PlatformActor::start_in_arbiter(first, |_| PlatformActor::new(platform_around));
+    /// Starts the platform's actor on this thread; merchants' actors start when they are first
+    /// asked, on the threads that have joined by then.
+    pub fn start(around: Surroundings, arbiters: Arbiters) -> Self {
+        let platform = PlatformActor::new(around.clone()).start();
         let merchants = Mutex::new(BTreeMap::new());
-        Some(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             around,
             arbiters,
             platform,
             merchants,
-        })))
+        }))
     }
 
     /// Asks a merchant's owner and waits for its one answer.
@@ -142,14 +160,10 @@ impl Directory {
             return merchant.clone();
         }
         // A merchant and its terminals share one arbiter: a wake-up across costs 66 µs, within
-        // 0.7 µs. The last byte of a UUIDv7 is random.
-        let arbiters = &self.0.arbiters;
-        let at = usize::from(merchant_id.bytes()[15])
-            .checked_rem(arbiters.len())
-            .unwrap_or(0);
+        // 0.7 µs.
         let around = self.0.around.clone();
-        let merchant = match arbiters.get(at) {
-            Some(arbiter) => MerchantActor::start_in_arbiter(arbiter, move |_| {
+        let merchant = match self.0.arbiters.of(merchant_id) {
+            Some(arbiter) => MerchantActor::start_in_arbiter(&arbiter, move |_| {
                 MerchantActor::new(merchant_id, around)
             }),
             None => MerchantActor::new(merchant_id, around).start(),

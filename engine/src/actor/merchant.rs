@@ -236,6 +236,10 @@ impl MerchantActor {
                     },
                 );
             }
+            Effect::RefuseLink {
+                terminal_id,
+                reason,
+            } => self.to_terminal(terminal_id, TerminalInput::Refuse { reason }),
             Effect::ToTerminal {
                 terminal_id,
                 message,

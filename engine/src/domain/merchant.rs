@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use protocol::id::{JournalId, MerchantId, PartnerId, TerminalId};
+use protocol::id::{MerchantId, PartnerId, TerminalId};
 use protocol::money::Currency;
 
+use super::installation::Installations;
 use super::permission::Allowlist;
 use super::time::Timestamp;
 
@@ -69,8 +70,8 @@ pub struct Terminal {
     pub device_key: Option<DeviceKey>,
     /// When it was paired.
     pub paired_at: Option<Timestamp>,
-    /// The journal of the installation that was last linked.
-    pub journal_id: Option<JournalId>,
+    /// What has been linked under its identity.
+    pub installations: Installations,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -1,5 +1,7 @@
 //! Print jobs: a receipt on its way to paper. Nothing about them touches money.
 
+use std::sync::Arc;
+
 use protocol::id::{MerchantId, PosTransactionId, PrintJobId, TerminalId};
 use protocol::link::PrintState;
 use protocol::receipt::{Copy, Receipt};
@@ -22,7 +24,7 @@ pub struct PrintJob {
     /// Whether it says DUPLICATE.
     pub is_duplicate: bool,
     /// What to print; dropped when the job has ended.
-    pub receipt: Option<Receipt>,
+    pub receipt: Option<Arc<Receipt>>,
     /// Where it stands, as the till last said.
     pub state: PrintState,
     /// Whether the till has ever said that it printed: from then on paper may have come out, also

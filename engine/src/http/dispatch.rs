@@ -21,17 +21,33 @@ use super::code::{Code, ErrorAnswer};
 use super::envelope::error_response;
 use super::idempotency;
 use super::json;
-use super::route::Route;
+use super::route::{self, Found, Parameters, Route};
 
 /// Largest body. The largest form there is has less than 2 KiB.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a body may take to arrive. Arbitrary, bounded: a slow sender must not hold a place.
 const BODY_WAIT: Duration = Duration::from_secs(10);
 
-/// Answers a request for a route of the table.
-pub(super) async fn answer(
+/// Answers a request, whatever it is for.
+pub(super) async fn serve(
     state: web::Data<AppState>,
-    route: &'static Route,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    match route::find(request.method(), request.match_info().as_str()) {
+        Found::Route(route, path) => answer(state, (route, path), request, payload).await,
+        Found::OtherMethods(allowed) => method_not_allowed(&state, &allowed),
+        Found::Nothing => no_such_route(&state),
+    }
+}
+
+/// A route, and the parameters in its path.
+type Place = (&'static Route, Parameters);
+
+/// Answers a request for a route of the table.
+async fn answer(
+    state: web::Data<AppState>,
+    (route, path): Place,
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
@@ -41,7 +57,7 @@ pub(super) async fn answer(
     let operation = route.operation;
     let span = tracing::info_span!("request", %trace_id, operation = operation.name());
     async move {
-        let work = admitted(state, route, request, payload, began_at);
+        let work = admitted(state, (route, path), request, payload, began_at);
         // A panic in one request must not take others with it, and its caller gets an answer.
         let handled = AssertUnwindSafe(work).catch_unwind().await;
         let handled = handled.unwrap_or_else(|_| {
@@ -67,21 +83,18 @@ pub(super) async fn answer(
 }
 
 /// Answers a request for a path that is not in the table.
-pub(super) async fn no_such_route(state: web::Data<AppState>) -> HttpResponse {
+fn no_such_route(state: &AppState) -> HttpResponse {
     let trace_id = state.parts.ids.trace_id();
     error_response(Rejection::NotFound.into(), trace_id, false)
 }
 
 /// Answers a request with a method that the path does not have.
-pub(super) async fn method_not_allowed(
-    state: web::Data<AppState>,
-    allowed: String,
-) -> HttpResponse {
+fn method_not_allowed(state: &AppState, allowed: &str) -> HttpResponse {
     let trace_id = state.parts.ids.trace_id();
     let error = ErrorAnswer::new(Code::MethodNotAllowed, "This path has no such method.")
-        .with("allowed", allowed.as_str());
+        .with("allowed", allowed);
     let mut response = error_response(error, trace_id, false);
-    if let Ok(allowed) = header::HeaderValue::from_str(&allowed) {
+    if let Ok(allowed) = header::HeaderValue::from_str(allowed) {
         response.headers_mut().insert(header::ALLOW, allowed);
     }
     response
@@ -89,7 +102,7 @@ pub(super) async fn method_not_allowed(
 
 async fn admitted(
     state: web::Data<AppState>,
-    route: &'static Route,
+    (route, path): Place,
     request: HttpRequest,
     payload: Payload,
     now: Timestamp,
@@ -116,13 +129,10 @@ async fn admitted(
         true => read_body(request.headers(), payload).await?,
         false => Value::Null,
     };
-    let path = request.match_info().iter();
     let call = Call {
         route,
         caller,
-        path: path
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+        path,
         query: request.query_string().to_owned(),
         body,
         key,

@@ -67,6 +67,56 @@ pub struct Route {
     pub(super) handler: Handler,
 }
 
+/// Path parameters with their values, in the order of the path.
+pub(super) type Parameters = Vec<(String, String)>;
+
+/// What a method and a path lead to.
+pub(super) enum Found {
+    /// A route.
+    Route(&'static Route, Parameters),
+    /// A path that has these methods only.
+    OtherMethods(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// Finds the route of a request.
+pub(super) fn find(method: &Method, path: &str) -> Found {
+    let mut others: Vec<&str> = Vec::new();
+    for route in ROUTES {
+        let Some(parameters) = parameters(route.path, path) else {
+            continue;
+        };
+        if route.verb.method() == method {
+            return Found::Route(route, parameters);
+        }
+        others.push(route.verb.name());
+    }
+    if others.is_empty() {
+        Found::Nothing
+    } else {
+        Found::OtherMethods(others.join(", "))
+    }
+}
+
+/// The parameters of a path that follows a pattern. A parameter is never empty.
+fn parameters(pattern: &'static str, path: &str) -> Option<Parameters> {
+    let mut parameters = Parameters::new();
+    let mut parts = path.split('/');
+    for expected in pattern.split('/') {
+        let part = parts.next()?;
+        let name = expected
+            .strip_prefix('{')
+            .and_then(|name| name.strip_suffix('}'));
+        match name {
+            Some(name) if !part.is_empty() => parameters.push((name.to_owned(), part.to_owned())),
+            None if part == expected => {}
+            _ => return None,
+        }
+    }
+    parts.next().is_none().then_some(parameters)
+}
+
 macro_rules! routes {
     ($($verb:ident $path:literal $operation:ident $idempotency:ident $handler:path;)*) => {
         &[$(Route {
@@ -145,6 +195,43 @@ mod tests {
             .map(|route| (route.verb, route.path))
             .collect();
         assert_eq!(places.len(), ROUTES.len());
+    }
+
+    /// What a path leads to: the route's path and its parameters, or the methods that there are.
+    fn led_to(method: &Method, path: &str) -> String {
+        match find(method, path) {
+            Found::Route(route, parameters) => format!("{} {parameters:?}", route.path),
+            Found::OtherMethods(allowed) => format!("only {allowed}"),
+            Found::Nothing => "nothing".to_owned(),
+        }
+    }
+
+    #[test]
+    fn paths_lead_to_one_route_or_none() {
+        for route in ROUTES {
+            let path = route.path.replace('{', "").replace('}', "");
+            match find(&route.verb.method(), &path) {
+                Found::Route(found, _) => assert_eq!(found.path, route.path),
+                _ => panic!("{path} leads nowhere"),
+            }
+        }
+        for (method, path, expected) in [
+            (Method::GET, "/v1/ping", "/v1/ping []"),
+            (Method::GET, "/v1/ping/", "nothing"),
+            (Method::GET, "//v1/ping", "nothing"),
+            (Method::GET, "v1/ping", "nothing"),
+            (Method::GET, "/v1/pos/transactions/", "nothing"),
+            (
+                Method::GET,
+                "/v1/transactions/x",
+                "/v1/transactions/{id} [(\"id\", \"x\")]",
+            ),
+            (Method::PUT, "/v1/terminals", "only POST, GET"),
+            (Method::HEAD, "/v1/ping", "only GET"),
+            (Method::GET, "/v1/transactions/x/y", "nothing"),
+        ] {
+            assert_eq!(led_to(&method, path), expected, "{method} {path}");
+        }
     }
 
     #[test]

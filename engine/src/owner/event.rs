@@ -1,6 +1,8 @@
 //! What a record says happened: the audit trail, and what is delivered as events later.
 
-use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::time::Timestamp;
 
@@ -15,13 +17,37 @@ pub struct Event {
     pub object: String,
 }
 
+/// As [`Event`], borrowed.
+#[derive(Serialize)]
+struct EventForm<'a> {
+    at_ms: i64,
+    kind: &'a str,
+    object: Shown<'a>,
+}
+
+/// Written as its text.
+struct Shown<'a>(&'a dyn Display);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+/// What an event takes: names, a kind, an id.
+const EVENT_BYTES: usize = 128;
+
 impl Event {
-    /// An event of `kind` on `object`.
-    pub fn new(at: Timestamp, kind: &str, object: &dyn std::fmt::Display) -> Self {
-        Self {
+    /// The bytes of an event of `kind` on `object`.
+    pub fn bytes(at: Timestamp, kind: &str, object: &dyn Display) -> Vec<u8> {
+        let form = EventForm {
             at_ms: at.0,
-            kind: kind.to_owned(),
-            object: object.to_string(),
-        }
+            kind,
+            object: Shown(object),
+        };
+        let mut bytes = Vec::with_capacity(EVENT_BYTES);
+        // Serializing numbers and strings into memory has no way to fail.
+        rmp_serde::encode::write_named(&mut bytes, &form).unwrap_or_default();
+        bytes
     }
 }

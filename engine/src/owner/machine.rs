@@ -7,13 +7,13 @@
 //! the shell loads it again from the store, and [`Decider::resume`] lists the effects still owed.
 //! An input that panics twice is not decided any more ([`super::quarantine`]).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::domain::time::Timestamp;
 use crate::store::{Commit, Committed, ReadFault, Rows, StreamId, Urgency};
 
 use super::quarantine::{Identity, Suspicion};
-use super::work::{Ids, Work};
+use super::work::{Ids, Work, Written};
 
 /// Inputs decided into one commit at most. Bounds the time between two outputs of an owner.
 const GROUP_MAX: usize = 64;
@@ -207,7 +207,7 @@ impl<D: Decider> Owner<D> {
         around: &mut Surroundings<'_>,
         out: &mut Vec<Output<D::Effect>>,
     ) -> Result<(), ReadFault> {
-        let mut written = BTreeMap::new();
+        let mut written = Written::new();
         let mut records = Vec::new();
         let mut effects = Vec::new();
         let Some(first) = self.waiting.front() else {

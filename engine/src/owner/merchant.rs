@@ -26,6 +26,10 @@ mod invariant_test;
 #[cfg(test)]
 mod order_test;
 #[cfg(test)]
+mod pairing_test;
+#[cfg(test)]
+mod print_test;
+#[cfg(test)]
 mod resolve_test;
 #[cfg(test)]
 mod retire_test;
@@ -39,11 +43,12 @@ mod table_test;
 mod unknown_test;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use protocol::id::{
     JournalId, MerchantId, PosTransactionId, PrintJobId, TerminalId, TransactionId,
 };
-use protocol::link::{Digest, PosStatus, PrintReport, ToAgent, ToEngine};
+use protocol::link::{Digest, PosStatus, PrintReport, RefusedReason, ToAgent, ToEngine};
 
 use crate::acquirer::{AcquirerAnswer, AcquirerRequest, Sending};
 use crate::domain::merchant::{Merchant, Terminal};
@@ -195,6 +200,13 @@ pub enum Effect {
         /// Print reports that are stored.
         prints_known: Vec<PrintJobId>,
     },
+    /// The hello gets no link.
+    RefuseLink {
+        /// The terminal.
+        terminal_id: TerminalId,
+        /// Why.
+        reason: RefusedReason,
+    },
     /// A message for a terminal; dropped when it has no link, and owed again at the next one.
     ToTerminal {
         /// The terminal.
@@ -226,7 +238,8 @@ pub struct MerchantOwner {
     open: BTreeMap<PosTransactionId, PosTransaction>,
     pending: BTreeMap<TransactionId, Transaction>,
     prints: BTreeMap<PrintJobId, PrintJob>,
-    links: BTreeSet<TerminalId>,
+    /// Terminals with a link, as their rows are: nothing about them is read during a sale.
+    links: BTreeMap<TerminalId, Arc<Terminal>>,
     /// Ends of print jobs that this link has reported and was not told to forget; the next hello
     /// says them again.
     prints_reported: BTreeMap<TerminalId, BTreeSet<PrintJobId>>,
@@ -261,7 +274,7 @@ impl MerchantOwner {
             open: BTreeMap::new(),
             pending: BTreeMap::new(),
             prints: BTreeMap::new(),
-            links: BTreeSet::new(),
+            links: BTreeMap::new(),
             prints_reported: BTreeMap::new(),
             waiters: Vec::new(),
             sandbox: Sandbox::new(limits.sandbox),
@@ -344,6 +357,18 @@ impl MerchantOwner {
         terminal_id: TerminalId,
     ) -> Result<Option<Terminal>, ReadFault> {
         work.get(&key::terminal(self.id(), terminal_id))
+    }
+
+    /// As [`Self::terminal`], without a read while the terminal has a link.
+    fn terminal_as_linked(
+        &self,
+        work: &MerchantWork<'_>,
+        terminal_id: TerminalId,
+    ) -> Result<Option<Arc<Terminal>>, ReadFault> {
+        match self.links.get(&terminal_id) {
+            Some(terminal) => Ok(Some(Arc::clone(terminal))),
+            None => Ok(self.terminal(work, terminal_id)?.map(Arc::new)),
+        }
     }
 
     /// Writes a POS transaction with the event that changed it.
@@ -468,6 +493,21 @@ impl MerchantOwner {
     }
 }
 
+/// The identity of what happens on a link. Card data is long, and is not formatted for it.
+fn identity_of(terminal_id: TerminalId, event: &TerminalEvent) -> Identity {
+    match event {
+        TerminalEvent::Said(ToEngine::Card(report)) => Identity::of_bytes(&[
+            b"card",
+            &terminal_id.bytes(),
+            &report.pos_id.bytes(),
+            &report.attempt_id.bytes(),
+            &report.amount.minor().to_be_bytes(),
+            &report.data,
+        ]),
+        event => Identity::of(&(terminal_id, event)),
+    }
+}
+
 impl Decider for MerchantOwner {
     type Input = MerchantInput;
     type Effect = Effect;
@@ -532,7 +572,7 @@ impl Decider for MerchantOwner {
                 Some(claim) => Identity::of_bytes(&[&claim.key.0, &claim.fingerprint.0]),
                 None => Identity::of(&ask.request),
             },
-            MerchantInput::Terminal { terminal_id, event } => Identity::of(&(terminal_id, event)),
+            MerchantInput::Terminal { terminal_id, event } => identity_of(*terminal_id, event),
             // The same word on another sending is the same word.
             MerchantInput::Acquirer {
                 transaction_id,
@@ -552,7 +592,10 @@ impl Decider for MerchantOwner {
             MerchantInput::Terminal {
                 terminal_id,
                 event: TerminalEvent::Up { .. },
-            } => work.effect(Effect::Publish(AccessChange::DropLink(terminal_id))),
+            } => work.effect(Effect::RefuseLink {
+                terminal_id,
+                reason: RefusedReason::Busy,
+            }),
             MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => {}
         }
     }

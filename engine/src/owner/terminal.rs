@@ -13,10 +13,6 @@ use crate::domain::time::Timestamp;
 
 use super::merchant::TerminalEvent;
 
-/// How long two installations that take turns are remembered. A technician who swaps a till back
-/// and forth within ten minutes is rarer than a cloned disk.
-const TURNS_MS: u64 = 10 * 60 * 1_000;
-
 /// Why a device fault cannot be carried out: the terminal's devices are not simulated.
 const NO_SIMULATOR: &str = "not_supported";
 /// Why a device fault cannot be carried out: the terminal has no link.
@@ -68,6 +64,11 @@ pub enum TerminalInput {
         label: String,
         /// Print reports that are stored.
         prints_known: Vec<PrintJobId>,
+    },
+    /// The merchant's owner gives the latest hello no link.
+    Refuse {
+        /// Why.
+        reason: RefusedReason,
     },
     /// The merchant's owner has a message for the agent.
     Send(Box<ToAgent>),
@@ -140,11 +141,6 @@ pub struct TerminalOwner {
     welcomes_owed: u32,
     /// The hello that was taken last, with its boot and connection, and when.
     newest: Option<(JournalId, (u64, u64), Timestamp)>,
-    /// The journal of the latest link, whether it is up or not.
-    latest: Option<JournalId>,
-    /// The journal before that, and when it was replaced.
-    former: Option<(JournalId, Timestamp)>,
-    is_duplicate: bool,
     since: Timestamp,
     till: Option<(TillStatus, Timestamp)>,
     heard_at: Option<Timestamp>,
@@ -197,17 +193,15 @@ impl TerminalOwner {
             } => {
                 self.welcome(now, label, prints_known, out);
             }
-            TerminalInput::Send(message) => self.send(*message, out),
+            TerminalInput::Refuse { reason } => self.refuse(now, reason, out),
+            TerminalInput::Send(message) => self.send(message, out),
             TerminalInput::Cut { refusal_ms } => {
                 self.refuses_until = Some(now.plus_ms(refusal_ms));
                 self.close_and_lose(now, out);
             }
             TerminalInput::Reset { is_renewed } => {
                 if is_renewed {
-                    self.is_duplicate = false;
-                    self.latest = None;
                     self.newest = None;
-                    self.former = None;
                     self.till = None;
                 }
                 self.close_and_lose(now, out);
@@ -217,12 +211,12 @@ impl TerminalOwner {
         }
     }
 
-    fn send(&self, message: ToAgent, out: &mut Vec<TerminalOutput>) {
+    fn send(&self, message: Box<ToAgent>, out: &mut Vec<TerminalOutput>) {
         // While a welcome is owed, this is for a link that is no more.
         let link = self.link.as_ref();
         let link = link.filter(|link| link.is_welcomed && self.welcomes_owed == 0);
         // An agent that knows no simulator closes the link on which it hears of one.
-        if let ToAgent::Simulate(command) = &message
+        if let ToAgent::Simulate(command) = message.as_ref()
             && !link.is_some_and(|link| link.has_simulator)
         {
             let refusal = if link.is_some() {
@@ -240,16 +234,13 @@ impl TerminalOwner {
         } else if let Some(link) = link {
             out.push(TerminalOutput::Send {
                 socket: link.socket,
-                message: Box::new(message),
+                message,
             });
         }
     }
 
     fn hello(&mut self, now: Timestamp, hello: VerifiedHello, out: &mut Vec<TerminalOutput>) {
         if let Some(reason) = self.refusal(now, &hello) {
-            if reason == RefusedReason::DuplicateIdentity {
-                self.close_and_lose(now, out);
-            }
             out.push(TerminalOutput::Refuse {
                 socket: hello.socket,
                 reason,
@@ -278,30 +269,16 @@ impl TerminalOwner {
         })));
     }
 
-    fn refusal(&mut self, now: Timestamp, hello: &VerifiedHello) -> Option<RefusedReason> {
-        if self.is_duplicate {
-            return Some(RefusedReason::DuplicateIdentity);
-        }
+    fn refusal(&self, now: Timestamp, hello: &VerifiedHello) -> Option<RefusedReason> {
         if self.refuses_until.is_some_and(|until| now < until) {
             return Some(RefusedReason::Busy);
         }
-        if self.is_overtaken(now, hello) {
-            return Some(RefusedReason::Stale);
-        }
-        if let Some(link) = &self.link
-            && link.journal_id == hello.journal_id
-        {
-            let is_newer = (hello.boot, hello.connection) > (link.boot, link.connection);
-            return (!is_newer).then_some(RefusedReason::Stale);
-        }
-        let replaced = self.latest.replace(hello.journal_id);
-        let replaced = replaced.filter(|journal_id| *journal_id != hello.journal_id)?;
-        let is_turn = self.former.is_some_and(|(journal_id, at)| {
-            journal_id == hello.journal_id && now.since_ms(at) < TURNS_MS
-        });
-        self.former = Some((replaced, now));
-        self.is_duplicate = is_turn;
-        is_turn.then_some(RefusedReason::DuplicateIdentity)
+        let is_of_link = |link: &Link| {
+            link.journal_id == hello.journal_id
+                && (hello.boot, hello.connection) <= (link.boot, link.connection)
+        };
+        let is_stale = self.link.as_ref().is_some_and(is_of_link) || self.is_overtaken(now, hello);
+        is_stale.then_some(RefusedReason::Stale)
     }
 
     /// Whether a newer hello of the same installation came before this one, also when its link is
@@ -341,6 +318,21 @@ impl TerminalOwner {
             welcome,
         });
         out.push(TerminalOutput::Status);
+    }
+
+    /// Only the latest of the hellos that wait for their answer has a socket.
+    fn refuse(&mut self, now: Timestamp, reason: RefusedReason, out: &mut Vec<TerminalOutput>) {
+        self.welcomes_owed = self.welcomes_owed.saturating_sub(1);
+        if self.welcomes_owed > 0 {
+            return;
+        }
+        if let Some(link) = &self.link {
+            out.push(TerminalOutput::Refuse {
+                socket: link.socket,
+                reason,
+            });
+            self.lose(now, out);
+        }
     }
 
     fn said(
@@ -412,275 +404,4 @@ impl TerminalOwner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
-
-    const T0: Timestamp = Timestamp(1_800_000_000_000);
-
-    fn journal(number: u128) -> JournalId {
-        JournalId::from_uuid(Uuid::from_u128(number))
-    }
-
-    fn hello(socket: u64, number: u128, connection: u64) -> TerminalInput {
-        TerminalInput::Hello(Box::new(VerifiedHello {
-            socket,
-            journal_id: journal(number),
-            boot: 1,
-            connection,
-            open: Vec::new(),
-            prints: Vec::new(),
-            has_simulator: false,
-        }))
-    }
-
-    fn welcome() -> TerminalInput {
-        TerminalInput::Welcome {
-            label: "Lane 1".to_owned(),
-            prints_known: Vec::new(),
-        }
-    }
-
-    /// What one input makes visible: `up`, `down`, `close 1`, `refuse 1 Stale`, `ping`, …
-    fn step(owner: &mut TerminalOwner, now: Timestamp, input: TerminalInput) -> Vec<String> {
-        let mut out = Vec::new();
-        owner.handle(now, input, &mut out);
-        out.iter()
-            .filter_map(|output| {
-                Some(match output {
-                    TerminalOutput::Welcome { socket, .. } => format!("welcome {socket}"),
-                    TerminalOutput::Refuse { socket, reason } => {
-                        format!("refuse {socket} {reason:?}")
-                    }
-                    TerminalOutput::Send { socket, message } => {
-                        format!("send {socket} {message:?}")
-                    }
-                    TerminalOutput::Close { socket } => format!("close {socket}"),
-                    TerminalOutput::Merchant(event) => match event.as_ref() {
-                        TerminalEvent::Up { .. } => "up".to_owned(),
-                        TerminalEvent::Down => "down".to_owned(),
-                        TerminalEvent::Said(message) => format!("said {message:?}"),
-                    },
-                    _ => return None,
-                })
-            })
-            .collect()
-    }
-
-    /// A till is swapped once; a clone takes turns, whether the other one is up or not.
-    #[test]
-    fn two_installations_that_take_turns_are_both_refused_until_a_technician_acts() {
-        for is_closed_between in [false, true] {
-            let mut owner = TerminalOwner::default();
-            let mut connect = |socket: u64, number, at_ms| {
-                let now = T0.plus_ms(at_ms);
-                let seen = step(&mut owner, now, hello(socket, number, socket));
-                step(&mut owner, now, welcome());
-                if is_closed_between {
-                    step(&mut owner, now.plus_ms(1), TerminalInput::Closed { socket });
-                }
-                seen.last().cloned().unwrap()
-            };
-            assert_eq!(connect(1, 1, 0), "up");
-            assert_eq!(
-                connect(2, 1, 1_000),
-                "up",
-                "reconnects as often as it likes"
-            );
-            assert_eq!(connect(3, 2, 2_000), "up", "re-imaged");
-            assert_eq!(connect(4, 1, 3_000), "refuse 4 DuplicateIdentity");
-            assert_eq!(connect(5, 2, 4_000), "refuse 5 DuplicateIdentity");
-            assert_eq!(connect(6, 1, 86_400_000), "refuse 6 DuplicateIdentity");
-            let now = T0.plus_ms(86_500_000);
-            step(&mut owner, now, TerminalInput::Reset { is_renewed: false });
-            assert_eq!(
-                step(&mut owner, now, hello(7, 2, 7)),
-                ["refuse 7 DuplicateIdentity"],
-                "the engine's own trouble clears nothing"
-            );
-            step(&mut owner, now, TerminalInput::Reset { is_renewed: true });
-            assert_eq!(step(&mut owner, now, hello(8, 2, 8)), ["up"], "paired anew");
-        }
-    }
-
-    #[test]
-    fn a_till_that_is_swapped_back_much_later_is_not_a_clone() {
-        let mut owner = TerminalOwner::default();
-        for (socket, number, at_ms) in [(1, 1, 0), (2, 2, 1_000), (3, 1, 2_000 + TURNS_MS)] {
-            let seen = step(&mut owner, T0.plus_ms(at_ms), hello(socket, number, socket));
-            assert_eq!(seen.last().unwrap(), "up");
-        }
-    }
-
-    /// What was said last counts, also when the link that it was said on is gone; later than that
-    /// nothing older can be on its way, and the till's count has begun again.
-    #[test]
-    fn an_older_hello_is_stale_also_when_the_newer_link_is_gone() {
-        let late = [(HELLO_MS_MAX - 1, "refuse 6 Stale"), (HELLO_MS_MAX, "up")];
-        for (after_ms, expected) in late {
-            let mut owner = TerminalOwner::default();
-            step(&mut owner, T0, hello(7, 1, 7));
-            step(&mut owner, T0, TerminalInput::Closed { socket: 7 });
-            let seen = step(&mut owner, T0.plus_ms(after_ms), hello(6, 1, 6));
-            assert_eq!(seen, [expected]);
-        }
-    }
-
-    #[test]
-    fn an_older_connection_of_the_same_agent_is_stale() {
-        let mut owner = TerminalOwner::default();
-        step(&mut owner, T0, hello(1, 1, 5));
-        for connection in [4, 5] {
-            assert_eq!(
-                step(&mut owner, T0, hello(2, 1, connection)),
-                ["refuse 2 Stale"]
-            );
-        }
-        assert_eq!(
-            step(&mut owner, T0, hello(3, 1, 6)),
-            ["close 1", "down", "up"]
-        );
-        let old = TerminalInput::Said {
-            socket: 1,
-            message: Box::new(ToEngine::Pong),
-        };
-        assert_eq!(
-            step(&mut owner, T0, old),
-            [""; 0],
-            "an older epoch is dropped"
-        );
-        assert_eq!(
-            step(&mut owner, T0, TerminalInput::Closed { socket: 1 }),
-            [""; 0]
-        );
-    }
-
-    /// Online is never older than 30 s, and nothing goes out before the welcome.
-    #[test]
-    fn silence_ends_a_link_within_two_heartbeats() {
-        let mut owner = TerminalOwner::default();
-        step(&mut owner, T0, hello(1, 1, 1));
-        let early = TerminalInput::Send(Box::new(ToAgent::Ping));
-        assert_eq!(step(&mut owner, T0, early), [""; 0]);
-        assert_eq!(step(&mut owner, T0, welcome()), ["welcome 1"]);
-        let mut now = T0;
-        let mut pings = 0;
-        while owner.is_online() {
-            let due = owner.poll_deadline().unwrap();
-            assert!(due > now, "time goes on");
-            assert!(
-                due.since_ms(now) <= 15_000,
-                "a heartbeat at least every 15 s"
-            );
-            now = due;
-            let seen = step(&mut owner, now, TerminalInput::Deadline);
-            pings += usize::from(seen == ["send 1 Ping"]);
-        }
-        assert_eq!(pings, 2);
-        assert!(now.since_ms(T0) <= 30_000);
-        assert!(owner.poll_deadline().is_none());
-    }
-}
-
-#[cfg(test)]
-mod fault_tests {
-    use protocol::id::FaultId;
-    use protocol::link::SimulatorCommand;
-    use uuid::Uuid;
-
-    use super::*;
-
-    const T0: Timestamp = Timestamp(1_800_000_000_000);
-
-    fn hello(socket: u64, has_simulator: bool) -> TerminalInput {
-        TerminalInput::Hello(Box::new(VerifiedHello {
-            socket,
-            journal_id: JournalId::from_uuid(Uuid::from_u128(1)),
-            boot: 1,
-            connection: socket,
-            open: Vec::new(),
-            prints: Vec::new(),
-            has_simulator,
-        }))
-    }
-
-    fn told(
-        owner: &mut TerminalOwner,
-        now: Timestamp,
-        input: TerminalInput,
-    ) -> Vec<TerminalOutput> {
-        let mut out = Vec::new();
-        owner.handle(now, input, &mut out);
-        out
-    }
-
-    fn welcome(owner: &mut TerminalOwner) {
-        let welcome = TerminalInput::Welcome {
-            label: "Lane 1".to_owned(),
-            prints_known: Vec::new(),
-        };
-        told(owner, T0, welcome);
-        assert!(owner.is_online());
-    }
-
-    fn simulate() -> TerminalInput {
-        TerminalInput::Send(Box::new(ToAgent::Simulate(SimulatorCommand {
-            fault_id: FaultId::from_uuid(Uuid::from_u128(2)),
-            device: "printer".to_owned(),
-            command: "paper-out".to_owned(),
-            arguments: Vec::new(),
-            wait_for: Vec::new(),
-        })))
-    }
-
-    fn refusal(out: &[TerminalOutput]) -> Option<&str> {
-        match out {
-            [TerminalOutput::Merchant(event)] => match event.as_ref() {
-                TerminalEvent::Said(ToEngine::Simulated { refusal, .. }) => refusal.as_deref(),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn a_cut_link_is_closed_and_new_ones_refused_for_as_long_as_was_asked() {
-        let mut owner = TerminalOwner::default();
-        told(&mut owner, T0, hello(1, false));
-        welcome(&mut owner);
-        let out = told(&mut owner, T0, TerminalInput::Cut { refusal_ms: 5_000 });
-        assert!(matches!(
-            out.first(),
-            Some(TerminalOutput::Close { socket: 1 })
-        ));
-        assert!(out.contains(&TerminalOutput::Merchant(Box::new(TerminalEvent::Down))));
-        let early = told(&mut owner, T0.plus_ms(4_999), hello(2, false));
-        let busy = TerminalOutput::Refuse {
-            socket: 2,
-            reason: RefusedReason::Busy,
-        };
-        assert_eq!(early, [busy]);
-        told(&mut owner, T0.plus_ms(5_000), hello(3, false));
-        welcome(&mut owner);
-    }
-
-    #[test]
-    fn only_an_agent_that_knows_a_simulator_hears_of_it() {
-        let mut owner = TerminalOwner::default();
-        assert_eq!(refusal(&told(&mut owner, T0, simulate())), Some(OFFLINE));
-        told(&mut owner, T0, hello(1, false));
-        assert_eq!(refusal(&told(&mut owner, T0, simulate())), Some(OFFLINE));
-        welcome(&mut owner);
-        assert_eq!(
-            refusal(&told(&mut owner, T0, simulate())),
-            Some(NO_SIMULATOR)
-        );
-        told(&mut owner, T0, hello(2, true));
-        welcome(&mut owner);
-        let out = told(&mut owner, T0, simulate());
-        assert!(
-            matches!(&out[..], [TerminalOutput::Send { socket: 2, .. }]),
-            "{out:?}"
-        );
-    }
-}
+mod tests;

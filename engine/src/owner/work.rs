@@ -32,11 +32,14 @@ pub struct Work<'a, E> {
     pub now: Timestamp,
     ids: &'a mut dyn Ids,
     rows: &'a dyn Rows,
-    written: &'a mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    written: &'a mut Written,
     records: &'a mut Vec<Record>,
     effects: &'a mut Vec<E>,
     suspicion: &'a mut Suspicion,
 }
+
+/// Where in a group's records each row was written last: its record, and its place there.
+pub(super) type Written = BTreeMap<Vec<u8>, (usize, usize)>;
 
 impl<E> std::fmt::Debug for Work<'_, E> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -53,7 +56,7 @@ impl<'a, E> Work<'a, E> {
         now: Timestamp,
         ids: &'a mut dyn Ids,
         rows: &'a dyn Rows,
-        written: &'a mut BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+        written: &'a mut Written,
         records: &'a mut Vec<Record>,
         effects: &'a mut Vec<E>,
         suspicion: &'a mut Suspicion,
@@ -84,11 +87,18 @@ impl<'a, E> Work<'a, E> {
     /// # Errors
     /// [`ReadFault`] when the storage fails or the row is damaged.
     pub fn get<T: Stored>(&self, key: &[u8]) -> Result<Option<T>, ReadFault> {
-        let bytes = match self.written.get(key) {
-            Some(written) => written.clone(),
-            None => self.rows.get(key)?,
-        };
+        if let Some(written) = self.written(key) {
+            return written.map(|bytes| decode(key, bytes)).transpose();
+        }
+        let bytes = self.rows.get(key)?;
         bytes.map(|bytes| decode(key, &bytes)).transpose()
+    }
+
+    /// What this group has written at `key`, if it has.
+    fn written(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+        let (record, row) = *self.written.get(key)?;
+        let row = self.records.get(record)?.rows.get(row)?;
+        Some(row.value.as_deref())
     }
 
     /// Whether there is a row at `key`.
@@ -96,7 +106,7 @@ impl<'a, E> Work<'a, E> {
     /// # Errors
     /// [`ReadFault`] when the storage fails.
     pub fn exists(&self, key: &[u8]) -> Result<bool, ReadFault> {
-        match self.written.get(key) {
+        match self.written(key) {
             Some(written) => Ok(written.is_some()),
             None => Ok(self.rows.get(key)?.is_some()),
         }
@@ -107,18 +117,16 @@ impl<'a, E> Work<'a, E> {
     /// # Errors
     /// [`ReadFault`] when the storage fails.
     pub fn is_at(&self, key: &[u8], value: &[u8]) -> Result<bool, ReadFault> {
-        match self.written.get(key) {
-            Some(written) => Ok(written.as_deref() == Some(value)),
+        match self.written(key) {
+            Some(written) => Ok(written == Some(value)),
             None => Ok(self.rows.get(key)?.as_deref() == Some(value)),
         }
     }
 
     /// Begins a record of what happened; later puts belong to it.
     pub fn happened(&mut self, kind: &str, object: &dyn std::fmt::Display) {
-        let event = Event::new(self.now, kind, object);
-        let event = rmp_serde::to_vec_named(&event).unwrap_or_default();
         self.records.push(Record {
-            event,
+            event: Event::bytes(self.now, kind, object),
             rows: Vec::new(),
         });
     }
@@ -145,8 +153,9 @@ impl<'a, E> Work<'a, E> {
                 rows: Vec::new(),
             });
         }
-        self.written.insert(key.clone(), value.clone());
+        let last = self.records.len().saturating_sub(1);
         if let Some(record) = self.records.last_mut() {
+            self.written.insert(key.clone(), (last, record.rows.len()));
             record.rows.push(Row { key, value });
         }
     }

@@ -1,5 +1,7 @@
 //! What the engine tells an agent.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AttemptId, FaultId, PosTransactionId, PrintJobId, RequestId, TransactionId};
@@ -165,7 +167,7 @@ pub struct PrintCommand {
     /// The print job.
     pub job_id: PrintJobId,
     /// What to print.
-    pub receipt: Receipt,
+    pub receipt: Arc<Receipt>,
     /// Whether the drawer opens first.
     pub open_drawer: bool,
     /// Print jobs whose reports of their end arrived: the agent may forget them. What a link

@@ -1,6 +1,7 @@
 //! One or more values of every link message, named as in the snapshot.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use protocol::id::{
     AttemptId, FaultId, IncarnationId, JournalId, PosTransactionId, PrintJobId, RequestId,
@@ -406,7 +407,7 @@ fn print_command() -> PrintCommand {
         known: Vec::new(),
         has_begun: false,
         job_id: JOB,
-        receipt: Receipt {
+        receipt: Arc::new(Receipt {
             copy: Copy::Customer,
             is_duplicate: true,
             entries: vec![
@@ -432,7 +433,7 @@ fn print_command() -> PrintCommand {
                     content: "128".to_owned(),
                 },
             ],
-        },
+        }),
         open_drawer: false,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use engine::domain::installation::Installations;
 use engine::domain::merchant::{Merchant, Terminal};
 use engine::domain::permission::Allowlist;
 use engine::domain::scope::Scope;
@@ -105,7 +106,7 @@ impl World {
             serial_number: None,
             device_key: Some(device_key(0)),
             paired_at: Some(beginning()),
-            journal_id: None,
+            installations: Installations::default(),
             created_at: beginning(),
         };
         // Firmware that prints line by line costs time: not every till has it.

@@ -35,6 +35,10 @@ impl World {
                 };
                 self.tell_terminal(terminal_id, input);
             }
+            Effect::RefuseLink {
+                terminal_id,
+                reason,
+            } => self.tell_terminal(terminal_id, TerminalInput::Refuse { reason }),
             Effect::ToTerminal {
                 terminal_id,
                 message,
@@ -77,6 +81,7 @@ impl World {
     fn model_learns_of_pairing(&mut self, terminal_id: TerminalId) {
         let of = |till: &Till| till.terminal_id == terminal_id;
         if let Some(till) = self.tills.iter().position(of) {
+            self.duplicates.remove(&till);
             self.model.identity_renewed(till);
         }
     }
@@ -102,9 +107,6 @@ impl World {
         let mut out = Vec::new();
         let now = self.engine_now();
         let seen = Seen::of(&input);
-        if matches!(input, TerminalInput::Reset { is_renewed: true }) {
-            self.duplicates.remove(&till);
-        }
         self.engine.terminals[till].handle(now, input, &mut out);
         self.check_link(till, &seen, &out);
         for output in out {

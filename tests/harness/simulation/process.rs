@@ -78,7 +78,6 @@ impl World {
                 self.errand_answered(errand, Err(Rejection::Busy));
             }
         }
-        self.duplicates.clear();
         let pause_ms = self.random.between(50, 12_000);
         self.queue.push(self.now_ms + pause_ms, Event::EngineStarts);
     }

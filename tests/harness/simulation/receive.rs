@@ -88,7 +88,7 @@ impl World {
                 prints: hello.prints,
                 has_simulator: hello.has_simulator,
             };
-            self.lie_in_hello(terminal, &mut hello);
+            self.lie_in_hello(&mut hello);
             TerminalInput::Hello(Box::new(hello))
         } else {
             self.broken("the engine cannot read a frame".to_owned());

@@ -1,6 +1,7 @@
 //! The store as an owner reads it, and what a client's answer is stored as.
 
 use engine::domain::idempotency::StoredAnswer;
+use engine::domain::merchant::Terminal;
 use engine::domain::transaction::{Transaction, TransactionState};
 use engine::owner::key;
 use engine::owner::request::Answer;
@@ -42,6 +43,25 @@ impl View<'_> {
         }
     }
 
+    /// A terminal's row without what it says of a copy.
+    fn with_lies(&self, row_key: &[u8], value: Vec<u8>) -> Vec<u8> {
+        let forgets = |terminal: &Terminal| match self.sabotage {
+            Some(Sabotage::UnnoticedCopy) => true,
+            Some(Sabotage::ForgetCopy) => terminal.installations.is_duplicate,
+            _ => false,
+        };
+        if row_key.first() != Some(&key::TERMINAL) || self.sabotage.is_none() {
+            return value;
+        }
+        match Terminal::from_bytes(&value) {
+            Some(mut terminal) if forgets(&terminal) => {
+                terminal.installations.renew();
+                terminal.to_bytes()
+            }
+            _ => value,
+        }
+    }
+
     /// Whether a mark of open work is that of a reversal.
     fn is_reversal(&self, mark: &[u8]) -> bool {
         let row_key = key::opened(mark).filter(|row| row.first() == Some(&key::TRANSACTION));
@@ -56,10 +76,11 @@ impl Rows for View<'_> {
         if self.hides(key) {
             return Ok(None);
         }
-        match self.folded.iter().find(|(folded, _)| folded == key) {
-            Some((_, value)) => Ok(value.clone()),
-            None => self.store.get(key),
-        }
+        let value = match self.folded.iter().find(|(folded, _)| folded == key) {
+            Some((_, value)) => value.clone(),
+            None => self.store.get(key)?,
+        };
+        Ok(value.map(|value| self.with_lies(key, value)))
     }
 
     fn scan(

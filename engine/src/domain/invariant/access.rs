@@ -37,7 +37,9 @@ pub(super) fn terminal_key_was_paired(
     for terminal in holdings.terminals.values() {
         let redeemed = redeemed.get(&terminal.id);
         let what = match (terminal.device_key, terminal.paired_at) {
-            (None, None) if terminal.journal_id.is_some() => "was linked and never paired",
+            (None, None) if terminal.installations.latest.is_some() => {
+                "was linked and never paired"
+            }
             (None, Some(_)) => "was paired and has no device key",
             (Some(_), None) => "has a device key and was never paired",
             (Some(key), Some(_)) if redeemed.is_some_and(|keys| !keys.contains(&key)) => {

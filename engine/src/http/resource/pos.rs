@@ -202,10 +202,10 @@ pub(in crate::http) async fn read(call: Call) -> Handled {
         return Err(ErrorAnswer::invalid("wait_s", "0 to 60 seconds"));
     }
     let merchant_id = call.merchant_id()?;
-    let pos = call.parts().query.pos(merchant_id, pos_id).await?;
-    let pos = pos.ok_or(Rejection::NotFound)?;
-    // Rows are committed, so they may be shown; only waiting needs the owner.
-    if form.wait_s == 0 || pos.status().is_final() {
+    // Rows are committed, so they may be shown; only waiting needs the owner, which looks itself.
+    if form.wait_s == 0 {
+        let pos = call.parts().query.pos(merchant_id, pos_id).await?;
+        let pos = pos.ok_or(Rejection::NotFound)?;
         return Ok(Success::json(200, &PosView::of(&pos)));
     }
     let wait_ms = u64::from(form.wait_s).saturating_mul(1_000);

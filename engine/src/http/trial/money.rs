@@ -453,7 +453,7 @@ async fn a_till_redeems_its_code() {
     let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     let body = json!({"code": " bcdfg hjklm", "public_key": key, "agent_version": "1.0"});
     let mut paired = terminal();
-    paired.journal_id = Some(JournalId::from_uuid(Uuid::from_u128(8)));
+    paired.installations.latest = Some(JournalId::from_uuid(Uuid::from_u128(8)));
     for _ in 0..2 {
         world.will_answer(Ok(Answer::Paired(
             Box::new(paired.clone()),

@@ -23,6 +23,7 @@ use crate::agent_link::registry::Registry;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::domain::idempotency::{ClaimKey, Fingerprint, StoredAnswer};
+use crate::domain::installation::Installations;
 use crate::domain::merchant::{DeviceKey, Merchant, Partner, Terminal};
 use crate::domain::permission::Allowlist;
 use crate::domain::pos::{Origin, PosTransaction, Stage};
@@ -212,7 +213,7 @@ pub(super) fn terminal() -> Terminal {
         serial_number: None,
         device_key: Some(DeviceKey([1; 32])),
         paired_at: Some(T0),
-        journal_id: None,
+        installations: Installations::default(),
         created_at: T0,
     }
 }

@@ -19,6 +19,8 @@ pub(in crate::http) struct TerminalView<'a> {
     label: &'a str,
     serial_number: Option<&'a str>,
     is_paired: bool,
+    /// Two installations take turns under its identity: both are refused until it is paired anew.
+    has_duplicate: bool,
     paired_at: Option<String>,
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,6 +35,7 @@ impl<'a> TerminalView<'a> {
             label: &terminal.label,
             serial_number: terminal.serial_number.as_deref(),
             is_paired: terminal.device_key.is_some(),
+            has_duplicate: terminal.installations.is_duplicate,
             paired_at: terminal.paired_at.map(instant),
             created_at: instant(terminal.created_at),
             availability: None,
@@ -195,7 +198,7 @@ mod tests {
             serial_number: None,
             device_key: None,
             paired_at: None,
-            journal_id: None,
+            installations: crate::domain::installation::Installations::default(),
             created_at: Timestamp(0),
         };
         let mut till = TillStatus {

@@ -1,7 +1,10 @@
 //! Terminals, pairing and API keys.
 
+use std::sync::Arc;
+
 use protocol::id::{ApiKeyId, PairingCodeId, TerminalId};
 
+use crate::domain::installation::Installations;
 use crate::domain::merchant::Terminal;
 use crate::domain::pairing::{self, PairingCode};
 use crate::domain::rejection::Rejection;
@@ -29,7 +32,7 @@ impl MerchantOwner {
             serial_number,
             device_key: None,
             paired_at: None,
-            journal_id: None,
+            installations: Installations::default(),
             created_at: work.now,
         };
         self.save_terminal(work, "terminal.created", &terminal);
@@ -38,13 +41,16 @@ impl MerchantOwner {
     }
 
     pub(super) fn save_terminal(
-        &self,
+        &mut self,
         work: &mut MerchantWork<'_>,
         event: &str,
         terminal: &Terminal,
     ) {
         work.happened(event, &terminal.id);
         work.put(key::terminal(self.id(), terminal.id), terminal);
+        if let Some(linked) = self.links.get_mut(&terminal.id) {
+            *linked = Arc::new(terminal.clone());
+        }
         work.effect(Effect::Publish(AccessChange::Terminal(Box::new(
             terminal.clone(),
         ))));
@@ -88,8 +94,8 @@ impl MerchantOwner {
         ))));
     }
 
-    /// Pairs a till. The same code with the same key is answered again, because the first answer
-    /// may have been lost on its way to the till.
+    /// Pairs a till. A repeat is answered again, because the first answer may have been lost on its
+    /// way to the till.
     pub(super) fn redeem_pairing_code(
         &mut self,
         work: &mut MerchantWork<'_>,
@@ -103,7 +109,9 @@ impl MerchantOwner {
         let Some(mut terminal) = self.terminal(work, code.terminal_id)? else {
             return invalid();
         };
-        let is_repeat = code.redeemed.map(|(key, _)| key) == Some(redeem.device_key);
+        // The same code with the same key, and the terminal has not been paired anew since.
+        let is_repeat = code.redeemed.map(|(key, _)| key) == Some(redeem.device_key)
+            && terminal.device_key == Some(redeem.device_key);
         if (code.redeemed.is_some() || work.now >= code.expires_at) && !is_repeat {
             return invalid();
         }
@@ -129,7 +137,7 @@ impl MerchantOwner {
         code.redeemed = Some((redeem.device_key, work.now));
         terminal.device_key = Some(redeem.device_key);
         terminal.paired_at = Some(work.now);
-        // Its journal stays known: whoever comes with another one cannot know what was printed.
+        terminal.installations.renew();
         terminal.serial_number = redeem.serial_number;
         self.save_pairing_code(work, "pairing_code.redeemed", &code);
         self.save_terminal(work, "terminal.paired", &terminal);

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Effect, Limits, MerchantInput, MerchantOwner, TerminalEvent};
 use crate::acquirer::{AcquirerAnswer, AuthorizationAnswer, Sending};
 use crate::domain::idempotency::{ClaimKey, Fingerprint, StoredAnswer};
+use crate::domain::installation::Installations;
 use crate::domain::merchant::{DeviceKey, Merchant, Terminal};
 use crate::domain::pos::{Origin, PosTransaction};
 use crate::domain::rejection::Rejection;
@@ -105,7 +106,7 @@ impl Bench {
             serial_number: None,
             device_key: Some(DeviceKey([7; 32])),
             paired_at: Some(T0),
-            journal_id: None,
+            installations: Installations::default(),
             created_at: T0,
         };
         let rows = vec![

@@ -2,12 +2,15 @@
 //! work. Nothing is resumed by message number.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use protocol::id::{JournalId, PosTransactionId, PrintJobId, TerminalId};
 use protocol::link::{
-    AttemptEnd, Digest, DigestState, HostDecision, PosStatus, PrintReport, PrintState, ToAgent,
+    AttemptEnd, Digest, DigestState, HostDecision, PosStatus, PrintReport, PrintState,
+    RefusedReason, ToAgent,
 };
 
+use crate::domain::installation::Connecting;
 use crate::domain::pos::{AttemptState, PosTransaction, Stage};
 use crate::domain::print::PrintJob;
 use crate::domain::reason::Reason;
@@ -28,18 +31,27 @@ impl MerchantOwner {
         let Some(mut terminal) = self.terminal(work, terminal_id)? else {
             return Ok(());
         };
-        self.links.insert(terminal_id);
+        let known = terminal.installations;
+        let connecting = terminal.installations.connect(work.now, journal_id);
+        if terminal.installations != known {
+            self.save_terminal(work, "terminal.linked", &terminal);
+        }
+        if connecting == Connecting::Duplicate {
+            let reason = RefusedReason::DuplicateIdentity;
+            work.effect(Effect::RefuseLink {
+                terminal_id,
+                reason,
+            });
+            return Ok(());
+        }
         let prints_known: Vec<PrintJobId> = prints.iter().map(|report| report.job_id).collect();
         work.effect(Effect::Welcome {
             terminal_id,
             label: terminal.label.clone(),
             prints_known,
         });
-        let is_same_journal = terminal.journal_id.is_none_or(|known| known == journal_id);
-        if terminal.journal_id != Some(journal_id) {
-            terminal.journal_id = Some(journal_id);
-            self.save_terminal(work, "terminal.linked", &terminal);
-        }
+        let is_same_journal = connecting == Connecting::Known;
+        self.links.insert(terminal_id, Arc::new(terminal));
         for report in &prints {
             self.print_reported(work, terminal_id, report)?;
         }

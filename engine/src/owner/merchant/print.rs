@@ -1,5 +1,7 @@
 //! Print jobs: made, handed to the till until it reports an end, never a condition for money.
 
+use std::sync::Arc;
+
 use protocol::id::{PrintJobId, TerminalId};
 use protocol::link::{PrintCommand, PrintReport, PrintState, ToAgent};
 use protocol::receipt::Copy;
@@ -23,6 +25,13 @@ const KNOWN_PER_COMMAND_MAX: usize = 64;
 /// has a few; what does not fit is acknowledged by the next welcome.
 const REPORTED_MAX: usize = 1_024;
 
+/// Whether a copy may have been queued before.
+#[derive(Debug, Clone, Copy)]
+enum Earlier {
+    Possible,
+    Impossible,
+}
+
 impl MerchantOwner {
     pub(super) fn print_receipt(
         &mut self,
@@ -40,8 +49,15 @@ impl MerchantOwner {
             return Ok(Rejection::NoReceipt.into());
         };
         Ok(
-            match self.queue_print(work, &transaction, print.copy, terminal_id)? {
+            match self.make_job(
+                work,
+                &transaction,
+                print.copy,
+                terminal_id,
+                Earlier::Possible,
+            )? {
                 Some(job) => {
+                    self.queue_print(work, &transaction, job.clone());
                     let resource = job.id.to_string();
                     Outcome::Done(Answer::PrintQueued(Box::new(job)), resource)
                 }
@@ -58,10 +74,19 @@ impl MerchantOwner {
         transaction: &Transaction,
         slip: Slip,
     ) {
+        // A transaction comes into these states once, and this is when: nobody can have had the
+        // slip before.
+        let earlier = match slip {
+            Slip::Approved | Slip::Declined | Slip::Voided => Earlier::Impossible,
+            Slip::Reversed => Earlier::Possible,
+        };
         for copy in slip.automatic() {
-            if let Err(fault) = self.queue_print(work, transaction, *copy, transaction.terminal_id)
-            {
-                tracing::error!(%fault, transaction_id = %transaction.id, "no receipt was made");
+            match self.make_job(work, transaction, *copy, transaction.terminal_id, earlier) {
+                Ok(Some(job)) => self.queue_print(work, transaction, job),
+                Ok(None) => {}
+                Err(fault) => {
+                    tracing::error!(%fault, transaction_id = %transaction.id, "no receipt was made");
+                }
             }
         }
     }
@@ -81,21 +106,26 @@ impl MerchantOwner {
         id.map_or(Ok(None), |id| self.transaction(work, id))
     }
 
-    fn queue_print(
-        &mut self,
+    /// A job for a copy; `None` when there is no such receipt.
+    fn make_job(
+        &self,
         work: &mut MerchantWork<'_>,
         transaction: &Transaction,
         copy: Copy,
         terminal_id: TerminalId,
+        earlier: Earlier,
     ) -> Result<Option<PrintJob>, ReadFault> {
-        let Some(terminal) = self.terminal(work, transaction.terminal_id)? else {
+        let Some(terminal) = self.terminal_as_linked(work, transaction.terminal_id)? else {
             return Ok(None);
         };
         let mut is_duplicate = false;
-        for tips in versions_alike(transaction) {
+        let versions = match earlier {
+            Earlier::Possible => Some(versions_alike(transaction)),
+            Earlier::Impossible => None,
+        };
+        for tips in versions.into_iter().flatten() {
             is_duplicate |= work.exists(&self.copy_mark(transaction, copy, tips))?;
         }
-        let mark = self.copy_mark(transaction, copy, transaction.tip_revisions.len());
         let source = Source {
             merchant: &self.merchant,
             terminal: &terminal,
@@ -104,25 +134,33 @@ impl MerchantOwner {
         let Some(receipt) = receipt::make(&source, copy, is_duplicate) else {
             return Ok(None);
         };
-        let job = PrintJob {
+        Ok(Some(PrintJob {
             id: PrintJobId::from_uuid(work.id()),
             merchant_id: self.id(),
             pos_id: transaction.pos_id,
             terminal_id,
             copy,
             is_duplicate,
-            receipt: Some(receipt),
+            receipt: Some(Arc::new(receipt)),
             state: PrintState::Queued {
                 held_by: String::new(),
             },
             has_begun: false,
             created_at: work.now,
             updated_at: work.now,
-        };
-        self.save_print(work, "print_job.created", job.clone());
-        work.mark(mark);
+        }))
+    }
+
+    fn queue_print(
+        &mut self,
+        work: &mut MerchantWork<'_>,
+        transaction: &Transaction,
+        job: PrintJob,
+    ) {
+        let mark = self.copy_mark(transaction, job.copy, transaction.tip_revisions.len());
         self.send_print(work, &job);
-        Ok(Some(job))
+        self.save_print(work, "print_job.created", job);
+        work.mark(mark);
     }
 
     /// One first print for each copy of each slip after so many tip revisions.

@@ -1,9 +1,8 @@
 //! Rules of a merchant's owner that the table of transitions does not show.
 
-use protocol::id::{IncarnationId, JournalId, PairingCodeId, PrintJobId};
+use protocol::id::{IncarnationId, JournalId};
 use protocol::link::{
-    AttemptEnd, ChipOutcome, Completion, Digest, DigestState, PosStatus, PrintReport, PrintState,
-    ToAgent, ToEngine,
+    AttemptEnd, ChipOutcome, Completion, Digest, DigestState, PosStatus, ToAgent, ToEngine,
 };
 use uuid::Uuid;
 
@@ -11,7 +10,6 @@ use super::bench::{Bench, LATEST, T0, approval, decline, euros};
 use super::{Effect, MerchantInput};
 use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer, Sending};
 use crate::domain::idempotency;
-use crate::domain::merchant::DeviceKey;
 use crate::domain::pos::{IfTooLate, Stage, Verdict};
 use crate::domain::reason::Reason;
 use crate::domain::rejection::Rejection;
@@ -20,9 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::Secret;
 use crate::domain::transaction::TransactionState;
 use crate::owner::machine::Input;
-use crate::owner::request::{
-    Answer, Ask, CancelPos, RedeemPairingCode, Reply, Request, TransactionTarget,
-};
+use crate::owner::request::{Answer, Ask, CancelPos, Reply, Request, TransactionTarget};
 
 fn reversals(bench: &Bench) -> usize {
     let is_reversal = |effect: &&Effect| {
@@ -275,68 +271,6 @@ fn card_data_after_the_expiry_is_never_authorized() {
     );
     assert_eq!(bench.pos(pos_id).stage, Stage::AwaitingCard);
     assert!(bench.pos(pos_id).current_transaction().is_none());
-}
-
-fn create_code(bench: &mut Bench) -> PairingCodeId {
-    let request = Request::CreatePairingCode {
-        terminal_id: bench.terminal_id,
-        life_s: 60,
-        code: Secret::new("BCDFGHJKLM".to_owned()),
-    };
-    match bench.ask(None, request) {
-        Some(Ok(Reply::Fresh(Answer::PairingCodeCreated(code, _)))) => code.id,
-        other => panic!("no code: {other:?}"),
-    }
-}
-
-#[test]
-fn an_expired_pairing_code_pairs_nobody_but_repeats_its_answer() {
-    let redeem = |bench: &mut Bench, code_id, key| {
-        let device_key = DeviceKey([key; 32]);
-        let redeem = RedeemPairingCode {
-            code_id,
-            device_key,
-            serial_number: None,
-        };
-        bench.ask(None, Request::RedeemPairingCode(redeem))
-    };
-    let mut bench = Bench::new();
-    let (used, unused) = (create_code(&mut bench), create_code(&mut bench));
-    let first = redeem(&mut bench, used, 8);
-    assert!(
-        matches!(first, Some(Ok(Reply::Fresh(Answer::Paired(..))))),
-        "{first:?}"
-    );
-    bench.now = bench.now.plus_ms(60_000);
-    assert_eq!(redeem(&mut bench, used, 8), first);
-    for (code_id, key) in [(used, 9), (unused, 8), (unused, 9)] {
-        let refused = redeem(&mut bench, code_id, key);
-        assert_eq!(refused, Some(Err(Rejection::PairingCodeInvalid)));
-    }
-}
-
-#[test]
-fn a_till_that_is_paired_anew_is_not_sent_what_another_journal_may_have_printed() {
-    let journal = |number| JournalId::from_uuid(Uuid::from_u128(number));
-    let jobs = |bench: &Bench| {
-        let sent = bench.sent().into_iter();
-        sent.filter(|one| matches!(one, ToAgent::Print(_))).count()
-    };
-    for (next, sent_again) in [(3, 2), (4, 0)] {
-        let mut bench = Bench::new();
-        bench.link_up(journal(3), Vec::new());
-        bench.approved();
-        assert_eq!(jobs(&bench), 2);
-        let code_id = create_code(&mut bench);
-        let redeem = RedeemPairingCode {
-            code_id,
-            device_key: DeviceKey([9; 32]),
-            serial_number: None,
-        };
-        bench.ask(None, Request::RedeemPairingCode(redeem));
-        bench.link_up(journal(next), Vec::new());
-        assert_eq!(jobs(&bench) - 2, sent_again, "journal {next}");
-    }
 }
 
 #[test]
@@ -732,6 +666,29 @@ fn a_digest_is_reconciled_before_new_work() {
 }
 
 #[test]
+fn an_attempt_whose_card_data_was_lost_ends_with_the_chips_abort() {
+    for (cause, expected) in [
+        (None, Stage::AwaitingCard),
+        (Some(AttemptEnd::ReaderFault), Stage::Closed),
+    ] {
+        let mut bench = Bench::new();
+        let pos_id = bench.start(false);
+        bench.said(ToEngine::Accept { pos_id });
+        let attempt_id = bench.attempt(pos_id);
+        bench.said(ToEngine::Completed(Completion {
+            pos_id,
+            attempt_id,
+            chip: ChipOutcome::Aborted,
+            data: Vec::new(),
+            cause,
+        }));
+        assert_eq!(bench.pos(pos_id).stage, expected, "{cause:?}");
+        let is_new = expected == Stage::AwaitingCard;
+        assert_eq!(bench.attempt(pos_id) != attempt_id, is_new, "{cause:?}");
+    }
+}
+
+#[test]
 fn a_restart_of_the_engine_alone_changes_nothing_before_the_grace() {
     let journal_id = JournalId::from_uuid(Uuid::from_u128(3));
     let mut bench = Bench::new();
@@ -752,91 +709,6 @@ fn a_restart_of_the_engine_alone_changes_nothing_before_the_grace() {
         }],
     );
     assert_eq!(bench.pos(pos_id).reason(), Some(Reason::CustomerTimeout));
-}
-
-#[test]
-fn receipts_print_after_approval_and_reprints_say_duplicate() {
-    let mut bench = Bench::new();
-    let pos_id = bench.approved();
-    let printed = |bench: &Bench| -> Vec<(bool, String)> {
-        bench
-            .sent()
-            .into_iter()
-            .filter_map(|message| match message {
-                ToAgent::Print(command) => {
-                    Some((command.receipt.is_duplicate, command.receipt.text(42)))
-                }
-                _ => None,
-            })
-            .collect()
-    };
-    let first = printed(&bench);
-    assert_eq!(
-        first
-            .iter()
-            .map(|(duplicate, _)| *duplicate)
-            .collect::<Vec<_>>(),
-        [false, false]
-    );
-    assert!(
-        first
-            .iter()
-            .all(|(_, text)| text.contains("APPROVED") && text.contains("EUR 12.34"))
-    );
-    let reprint = Request::PrintReceipt(crate::owner::request::PrintReceipt {
-        pos_id,
-        copy: protocol::receipt::Copy::Customer,
-        terminal_id: None,
-    });
-    bench.effects.clear();
-    bench.ask(None, reprint);
-    let again = printed(&bench);
-    assert!(
-        again
-            .iter()
-            .all(|(duplicate, text)| *duplicate && text.contains("DUPLICATE"))
-    );
-    assert_eq!(again.len(), 1);
-}
-
-/// Found by the simulation: the same tip once more made a receipt without DUPLICATE.
-#[test]
-fn a_receipt_that_says_the_same_again_says_duplicate() {
-    let mut bench = Bench::new();
-    let pos_id = bench.approved();
-    let transaction_id = bench.transaction_of(pos_id).id;
-    let mut adjust_and_print = |minor| {
-        let request = Request::AdjustTip {
-            target: TransactionTarget::OfPos(pos_id),
-            tip: euros(minor),
-            wait_until: bench.now.plus_ms(5_000),
-        };
-        bench.ask(None, request);
-        bench.input(MerchantInput::Acquirer {
-            transaction_id,
-            sending: LATEST,
-            answer: AcquirerAnswer::Intent(IntentAnswer::Acknowledged),
-        });
-        assert_eq!(
-            bench.transaction_of(pos_id).current_tip(),
-            Some(euros(minor))
-        );
-        bench.effects.clear();
-        let reprint = Request::PrintReceipt(crate::owner::request::PrintReceipt {
-            pos_id,
-            copy: protocol::receipt::Copy::Customer,
-            terminal_id: None,
-        });
-        bench.ask(None, reprint);
-        match bench.sent().as_slice() {
-            [ToAgent::Print(command)] => command.receipt.is_duplicate,
-            other => panic!("no receipt: {other:?}"),
-        }
-    };
-    let tips = [(100, false), (100, true), (200, false), (100, true)];
-    for (minor, is_duplicate) in tips {
-        assert_eq!(adjust_and_print(minor), is_duplicate, "tip of {minor}");
-    }
 }
 
 /// Restored from a backup: the till, the acquirer and the paper know more than this engine.
@@ -919,98 +791,5 @@ fn what_only_the_till_knows_is_ended_there_once() {
         bench.effects.clear();
         bench.said(message);
         assert!(matches!(bench.sent().as_slice(), [ToAgent::Concluded(_)]));
-    }
-}
-
-/// A link of weeks: what the till must remember of past prints does not grow.
-#[test]
-fn ends_of_prints_are_acknowledged_with_the_next_job() {
-    let mut bench = Bench::new();
-    let jobs = |bench: &Bench| -> Vec<(PrintJobId, Vec<PrintJobId>)> {
-        let command = |message| match message {
-            ToAgent::Print(command) => Some((command.job_id, command.known)),
-            _ => None,
-        };
-        bench.sent().into_iter().filter_map(command).collect()
-    };
-    let printed = |bench: &mut Bench, job_id| {
-        bench.said(ToEngine::Print(PrintReport {
-            job_id,
-            state: PrintState::Printed,
-        }));
-    };
-    bench.approved();
-    let first = jobs(&bench);
-    assert!(first.iter().all(|(_, known)| known.is_empty()));
-    bench.effects.clear();
-    // Said twice by a till that was not sure, and once about a job of nobody.
-    for (job_id, _) in &first {
-        printed(&mut bench, *job_id);
-    }
-    printed(&mut bench, first[0].0);
-    bench.approved();
-    let second = jobs(&bench);
-    let acknowledged: Vec<PrintJobId> =
-        second.iter().flat_map(|(_, known)| known.clone()).collect();
-    assert_eq!(acknowledged, [first[0].0, first[1].0]);
-    // A new link: its welcome acknowledges what its hello says, and nothing is said twice.
-    printed(&mut bench, second[0].0);
-    bench.effects.clear();
-    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
-    bench.approved();
-    assert!(jobs(&bench).iter().all(|(_, known)| known.is_empty()));
-}
-
-#[test]
-fn a_replaced_installation_prints_nothing_that_may_have_been_printed() {
-    let mut bench = Bench::new();
-    bench.approved();
-    let is_print = |message: &ToAgent| matches!(message, ToAgent::Print(_));
-    bench.effects.clear();
-    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
-    assert_eq!(
-        bench.sent().iter().filter(|one| is_print(one)).count(),
-        2,
-        "the same till is sent its open jobs again"
-    );
-    bench.effects.clear();
-    bench.link_up(JournalId::from_uuid(Uuid::from_u128(99)), Vec::new());
-    assert!(!bench.sent().iter().any(is_print));
-}
-
-/// Found by the simulation: a till of which an older journal was put back printed again what had
-/// stopped in the middle.
-#[test]
-fn a_job_that_has_begun_is_told_to_have_begun_when_it_is_sent_again() {
-    let mut bench = Bench::new();
-    bench.approved();
-    let jobs = |bench: &Bench| -> Vec<(PrintJobId, bool)> {
-        let command = |message| match message {
-            ToAgent::Print(command) => Some((command.job_id, command.has_begun)),
-            _ => None,
-        };
-        bench.sent().into_iter().filter_map(command).collect()
-    };
-    let first = jobs(&bench);
-    assert!(first.iter().all(|(_, has_begun)| !has_begun));
-    let held = PrintState::Queued {
-        held_by: "cover_open".to_owned(),
-    };
-    let told = [
-        (first[0].0, PrintState::Printing),
-        (first[0].0, held.clone()),
-        (first[1].0, held),
-    ];
-    for (job_id, state) in told {
-        bench.said(ToEngine::Print(PrintReport { job_id, state }));
-    }
-    for restarts in [false, true] {
-        if restarts {
-            bench.restart();
-        }
-        bench.effects.clear();
-        bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
-        let again = [(first[0].0, true), (first[1].0, false)];
-        assert_eq!(jobs(&bench), again, "after a restart: {restarts}");
     }
 }

@@ -307,7 +307,7 @@ impl MerchantOwner {
         let needs_link = matches!(fault.kind, Kind::LinkCut { .. } | Kind::Device(_));
         if self.sandbox.may(&fault.kind).is_err() {
             Some(RESTART_NOT_ALLOWED)
-        } else if needs_link && !self.links.contains(&terminal_id) {
+        } else if needs_link && !self.links.contains_key(&terminal_id) {
             Some(TERMINAL_OFFLINE)
         } else {
             None
@@ -352,6 +352,7 @@ impl MerchantOwner {
             } => self.encounter_at(*terminal_id, message),
             Effect::Answer { .. }
             | Effect::Welcome { .. }
+            | Effect::RefuseLink { .. }
             | Effect::Publish(_)
             | Effect::Misbehave(_) => None,
         }

@@ -22,7 +22,7 @@ pub(super) const CARD_ON_ITS_WAY_MS: u64 = 2_000;
 
 impl MerchantOwner {
     pub(super) fn start_pos(&mut self, work: &mut MerchantWork<'_>, start: StartPos) -> Answered {
-        let Some(terminal) = self.terminal(work, start.terminal_id)? else {
+        let Some(terminal) = self.terminal_as_linked(work, start.terminal_id)? else {
             return Ok(Rejection::NotFound.into());
         };
         if let Err(rejection) = self.check_start(&start) {
@@ -41,7 +41,7 @@ impl MerchantOwner {
             }
             .into());
         }
-        if !self.links.contains(&start.terminal_id) {
+        if !self.links.contains_key(&start.terminal_id) {
             return Ok(Rejection::TerminalOffline.into());
         }
         let pos = self.new_pos(PosTransactionId::from_uuid(work.id()), start, work.now);

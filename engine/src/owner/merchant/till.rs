@@ -322,6 +322,12 @@ impl MerchantOwner {
                 let reason = abort_reason(completion.cause);
                 self.reverse_confirming(work, pos, reason, &completion.data)
             }
+            // The card was read and gone again before its data arrived: the acquirer knows nothing.
+            (Stage::AwaitingCard, AttemptState::Granted, ChipOutcome::Aborted) => {
+                let end = completion.cause.unwrap_or(AttemptEnd::CardRemoved);
+                self.attempt_ended(work, pos, Some(completion.attempt_id), end);
+                Ok(())
+            }
             (Stage::AwaitingCard, AttemptState::Declined, _) => {
                 if self.may_try_again(&pos, work.now) {
                     self.grant(work, pos);

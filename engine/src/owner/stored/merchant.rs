@@ -7,6 +7,7 @@ use protocol::money::Currency;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::idempotency::{Claim, Fingerprint, StoredAnswer};
+use crate::domain::installation::Installations;
 use crate::domain::merchant::{DeviceKey, Merchant, Partner, Terminal};
 use crate::domain::pairing::PairingCode;
 use crate::domain::permission::{Allowlist, Permission};
@@ -109,6 +110,10 @@ pub(in crate::owner) struct TerminalForm {
     device_key: Option<[u8; 32]>,
     paired_at: Option<i64>,
     journal_id: Option<JournalId>,
+    #[serde(default)]
+    former_journal: Option<(JournalId, i64)>,
+    #[serde(default)]
+    is_duplicate: bool,
     created_at: i64,
 }
 
@@ -123,7 +128,9 @@ impl Form for TerminalForm {
             serial_number: terminal.serial_number.clone(),
             device_key: terminal.device_key.map(|key| key.0),
             paired_at: terminal.paired_at.map(|at| at.0),
-            journal_id: terminal.journal_id,
+            journal_id: terminal.installations.latest,
+            former_journal: terminal.installations.former.map(|(id, at)| (id, at.0)),
+            is_duplicate: terminal.installations.is_duplicate,
             created_at: terminal.created_at.0,
         }
     }
@@ -136,7 +143,11 @@ impl Form for TerminalForm {
             serial_number: self.serial_number,
             device_key: self.device_key.map(DeviceKey),
             paired_at: self.paired_at.map(Timestamp),
-            journal_id: self.journal_id,
+            installations: Installations {
+                latest: self.journal_id,
+                former: self.former_journal.map(|(id, at)| (id, Timestamp(at))),
+                is_duplicate: self.is_duplicate,
+            },
             created_at: Timestamp(self.created_at),
         })
     }

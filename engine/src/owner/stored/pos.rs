@@ -1,5 +1,7 @@
 //! Stored forms of POS transactions and print jobs.
 
+use std::sync::Arc;
+
 use protocol::id::{
     ApiKeyId, AttemptId, MerchantId, PosTransactionId, PrintJobId, RequestId, TerminalId,
     TransactionId,
@@ -243,7 +245,7 @@ pub(in crate::owner) struct PrintJobForm {
     terminal_id: TerminalId,
     copy: Copy,
     is_duplicate: bool,
-    receipt: Option<Receipt>,
+    receipt: Option<Arc<Receipt>>,
     state: PrintState,
     #[serde(default)]
     has_begun: bool,

@@ -1,6 +1,7 @@
 //! Print jobs: each is printed at most once, and its end is told until the engine knows it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use protocol::id::PrintJobId;
 use protocol::link::{PrintCommand, PrintReport, PrintState, ToEngine};
@@ -131,7 +132,7 @@ impl Agent {
         self.printer.active = Some(report.clone());
         self.emit(Output::Printer(PrinterJob {
             job_id: command.job_id,
-            receipt: command.receipt,
+            receipt: Arc::unwrap_or_clone(command.receipt),
             open_drawer: command.open_drawer,
         }));
         self.send(ToEngine::Print(report));

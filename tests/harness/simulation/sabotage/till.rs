@@ -1,7 +1,7 @@
 //! Lies at a till, and on its link.
 
 use engine::domain::pos::PosTransaction;
-use engine::owner::terminal::{TerminalInput, TerminalOwner, VerifiedHello};
+use engine::owner::terminal::VerifiedHello;
 use protocol::id::PosTransactionId;
 use protocol::link::{ChipOutcome, Concluded, PosStatus, ToAgent, ToEngine};
 use protocol::money::Money;
@@ -10,7 +10,6 @@ use terminal_agent::machine::printer::JobState;
 use terminal_agent::machine::record::JournalEntry;
 
 use super::Sabotage;
-use crate::simulation::engine::Mail;
 use crate::simulation::world::World;
 
 impl World {
@@ -36,16 +35,9 @@ impl World {
     }
 
     /// What the engine is made to hear of a hello.
-    pub(in super::super) fn lie_in_hello(&mut self, till: usize, hello: &mut VerifiedHello) {
+    pub(in super::super) fn lie_in_hello(&mut self, hello: &mut VerifiedHello) {
         match self.sabotage {
             Some(Sabotage::ForgetReconcile) => hello.open.clear(),
-            Some(Sabotage::UnnoticedCopy) => {
-                let reset = Box::new(TerminalInput::Reset { is_renewed: true });
-                self.engine.post(Mail::Terminal(till, reset));
-            }
-            Some(Sabotage::ForgetCopy) if self.duplicates.contains(&till) => {
-                self.engine.terminals[till] = TerminalOwner::default();
-            }
             Some(Sabotage::ForgetEpoch) => {
                 self.lies.hellos += 1;
                 hello.boot = u64::MAX;

@@ -1,0 +1,238 @@
+//! What a terminal's owner does with links, and with faults that were asked for.
+
+use protocol::id::FaultId;
+use protocol::link::SimulatorCommand;
+use uuid::Uuid;
+
+use super::*;
+
+const T0: Timestamp = Timestamp(1_800_000_000_000);
+
+fn journal(number: u128) -> JournalId {
+    JournalId::from_uuid(Uuid::from_u128(number))
+}
+
+fn hello(socket: u64, number: u128, connection: u64) -> TerminalInput {
+    TerminalInput::Hello(Box::new(VerifiedHello {
+        socket,
+        journal_id: journal(number),
+        boot: 1,
+        connection,
+        open: Vec::new(),
+        prints: Vec::new(),
+        has_simulator: false,
+    }))
+}
+
+fn welcome() -> TerminalInput {
+    TerminalInput::Welcome {
+        label: "Lane 1".to_owned(),
+        prints_known: Vec::new(),
+    }
+}
+
+/// What one input makes visible: `up`, `down`, `close 1`, `refuse 1 Stale`, `ping`, …
+fn step(owner: &mut TerminalOwner, now: Timestamp, input: TerminalInput) -> Vec<String> {
+    let mut out = Vec::new();
+    owner.handle(now, input, &mut out);
+    out.iter()
+        .filter_map(|output| {
+            Some(match output {
+                TerminalOutput::Welcome { socket, .. } => format!("welcome {socket}"),
+                TerminalOutput::Refuse { socket, reason } => {
+                    format!("refuse {socket} {reason:?}")
+                }
+                TerminalOutput::Send { socket, message } => {
+                    format!("send {socket} {message:?}")
+                }
+                TerminalOutput::Close { socket } => format!("close {socket}"),
+                TerminalOutput::Merchant(event) => match event.as_ref() {
+                    TerminalEvent::Up { .. } => "up".to_owned(),
+                    TerminalEvent::Down => "down".to_owned(),
+                    TerminalEvent::Said(message) => format!("said {message:?}"),
+                },
+                _ => return None,
+            })
+        })
+        .collect()
+}
+
+/// Whoever owns the money refuses one of two that take turns: both lose their link.
+#[test]
+fn a_refused_hello_leaves_no_link_behind() {
+    let mut owner = TerminalOwner::default();
+    step(&mut owner, T0, hello(1, 1, 1));
+    step(&mut owner, T0, welcome());
+    let seen = step(&mut owner, T0, hello(2, 2, 1));
+    assert_eq!(seen, ["close 1", "down", "up"]);
+    let refuse = || TerminalInput::Refuse {
+        reason: RefusedReason::DuplicateIdentity,
+    };
+    let seen = step(&mut owner, T0, refuse());
+    assert_eq!(seen, ["refuse 2 DuplicateIdentity", "down"]);
+    assert!(!owner.is_online());
+    assert_eq!(step(&mut owner, T0, refuse()), [""; 0], "nobody is left");
+}
+
+/// A verdict is on the hello that it was made for, not on a later one.
+#[test]
+fn a_refusal_of_an_older_hello_does_not_touch_the_newer() {
+    let mut owner = TerminalOwner::default();
+    step(&mut owner, T0, hello(1, 1, 1));
+    step(&mut owner, T0, hello(2, 1, 2));
+    let refuse = TerminalInput::Refuse {
+        reason: RefusedReason::Busy,
+    };
+    assert_eq!(step(&mut owner, T0, refuse), [""; 0]);
+    assert_eq!(step(&mut owner, T0, welcome()), ["welcome 2"]);
+}
+
+/// What was said last counts, also when the link that it was said on is gone; later than that
+/// nothing older can be on its way, and the till's count has begun again.
+#[test]
+fn an_older_hello_is_stale_also_when_the_newer_link_is_gone() {
+    let late = [(HELLO_MS_MAX - 1, "refuse 6 Stale"), (HELLO_MS_MAX, "up")];
+    for (after_ms, expected) in late {
+        let mut owner = TerminalOwner::default();
+        step(&mut owner, T0, hello(7, 1, 7));
+        step(&mut owner, T0, TerminalInput::Closed { socket: 7 });
+        let seen = step(&mut owner, T0.plus_ms(after_ms), hello(6, 1, 6));
+        assert_eq!(seen, [expected]);
+    }
+}
+
+#[test]
+fn an_older_connection_of_the_same_agent_is_stale() {
+    let mut owner = TerminalOwner::default();
+    step(&mut owner, T0, hello(1, 1, 5));
+    for connection in [4, 5] {
+        assert_eq!(
+            step(&mut owner, T0, hello(2, 1, connection)),
+            ["refuse 2 Stale"]
+        );
+    }
+    assert_eq!(
+        step(&mut owner, T0, hello(3, 1, 6)),
+        ["close 1", "down", "up"]
+    );
+    let old = TerminalInput::Said {
+        socket: 1,
+        message: Box::new(ToEngine::Pong),
+    };
+    assert_eq!(
+        step(&mut owner, T0, old),
+        [""; 0],
+        "an older epoch is dropped"
+    );
+    assert_eq!(
+        step(&mut owner, T0, TerminalInput::Closed { socket: 1 }),
+        [""; 0]
+    );
+}
+
+/// Online is never older than 30 s, and nothing goes out before the welcome.
+#[test]
+fn silence_ends_a_link_within_two_heartbeats() {
+    let mut owner = TerminalOwner::default();
+    step(&mut owner, T0, hello(1, 1, 1));
+    let early = TerminalInput::Send(Box::new(ToAgent::Ping));
+    assert_eq!(step(&mut owner, T0, early), [""; 0]);
+    assert_eq!(step(&mut owner, T0, welcome()), ["welcome 1"]);
+    let mut now = T0;
+    let mut pings = 0;
+    while owner.is_online() {
+        let due = owner.poll_deadline().unwrap();
+        assert!(due > now, "time goes on");
+        assert!(
+            due.since_ms(now) <= 15_000,
+            "a heartbeat at least every 15 s"
+        );
+        now = due;
+        let seen = step(&mut owner, now, TerminalInput::Deadline);
+        pings += usize::from(seen == ["send 1 Ping"]);
+    }
+    assert_eq!(pings, 2);
+    assert!(now.since_ms(T0) <= 30_000);
+    assert!(owner.poll_deadline().is_none());
+}
+fn told(owner: &mut TerminalOwner, now: Timestamp, input: TerminalInput) -> Vec<TerminalOutput> {
+    let mut out = Vec::new();
+    owner.handle(now, input, &mut out);
+    out
+}
+
+fn be_welcome(owner: &mut TerminalOwner) {
+    told(owner, T0, welcome());
+    assert!(owner.is_online());
+}
+
+fn with_simulator(hello: TerminalInput) -> TerminalInput {
+    match hello {
+        TerminalInput::Hello(mut hello) => {
+            hello.has_simulator = true;
+            TerminalInput::Hello(hello)
+        }
+        other => other,
+    }
+}
+
+fn simulate() -> TerminalInput {
+    TerminalInput::Send(Box::new(ToAgent::Simulate(SimulatorCommand {
+        fault_id: FaultId::from_uuid(Uuid::from_u128(2)),
+        device: "printer".to_owned(),
+        command: "paper-out".to_owned(),
+        arguments: Vec::new(),
+        wait_for: Vec::new(),
+    })))
+}
+
+fn refusal(out: &[TerminalOutput]) -> Option<&str> {
+    match out {
+        [TerminalOutput::Merchant(event)] => match event.as_ref() {
+            TerminalEvent::Said(ToEngine::Simulated { refusal, .. }) => refusal.as_deref(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[test]
+fn a_cut_link_is_closed_and_new_ones_refused_for_as_long_as_was_asked() {
+    let mut owner = TerminalOwner::default();
+    told(&mut owner, T0, hello(1, 1, 1));
+    be_welcome(&mut owner);
+    let out = told(&mut owner, T0, TerminalInput::Cut { refusal_ms: 5_000 });
+    assert!(matches!(
+        out.first(),
+        Some(TerminalOutput::Close { socket: 1 })
+    ));
+    assert!(out.contains(&TerminalOutput::Merchant(Box::new(TerminalEvent::Down))));
+    let early = told(&mut owner, T0.plus_ms(4_999), hello(2, 1, 2));
+    let busy = TerminalOutput::Refuse {
+        socket: 2,
+        reason: RefusedReason::Busy,
+    };
+    assert_eq!(early, [busy]);
+    told(&mut owner, T0.plus_ms(5_000), hello(3, 1, 3));
+    be_welcome(&mut owner);
+}
+
+#[test]
+fn only_an_agent_that_knows_a_simulator_hears_of_it() {
+    let mut owner = TerminalOwner::default();
+    assert_eq!(refusal(&told(&mut owner, T0, simulate())), Some(OFFLINE));
+    told(&mut owner, T0, hello(1, 1, 1));
+    assert_eq!(refusal(&told(&mut owner, T0, simulate())), Some(OFFLINE));
+    be_welcome(&mut owner);
+    assert_eq!(
+        refusal(&told(&mut owner, T0, simulate())),
+        Some(NO_SIMULATOR)
+    );
+    told(&mut owner, T0, with_simulator(hello(2, 1, 2)));
+    be_welcome(&mut owner);
+    let out = told(&mut owner, T0, simulate());
+    assert!(
+        matches!(&out[..], [TerminalOutput::Send { socket: 2, .. }]),
+        "{out:?}"
+    );
+}
