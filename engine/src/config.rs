@@ -62,6 +62,8 @@ pub struct Limits {
     pub pairing_attempts_per_minute: u32,
     /// Look-ups and lists read from the database at once.
     pub queries_at_once: u32,
+    /// Seconds after which a merchant or terminal with nothing to do is dropped from memory.
+    pub idle_owner_s: u32,
 }
 
 impl Default for Limits {
@@ -76,6 +78,7 @@ impl Default for Limits {
             refused_credentials_per_minute: 60,
             pairing_attempts_per_minute: 30,
             queries_at_once: 8,
+            idle_owner_s: 300,
         }
     }
 }
@@ -368,6 +371,7 @@ impl Config {
             ),
             ("queries_at_once", limits.queries_at_once),
             ("history.every_s", form.history.every_s),
+            ("idle_owner_s", limits.idle_owner_s),
         ] {
             if limit == 0 {
                 return Err(ConfigError::ZeroLimit(name));

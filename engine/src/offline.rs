@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use archive::{Archived, archive};
 pub use backup::{Manifest, backup};
+pub use book::compare_with_book;
 pub use fsck::{Finding, Report, fsck};
 pub use restore::{Restored, restore};
 

@@ -15,5 +15,6 @@ pub mod platform;
 pub mod quarantine;
 pub mod request;
 pub mod stored;
+pub mod sweep;
 pub mod terminal;
 pub mod work;

@@ -104,6 +104,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
             ..SimulatorConfig::default()
         },
         move || hosts_clock.now(),
+        Box::new(end_at_once),
     )?);
     let served = serve(config, operator, clock, store.clone(), acquirer.clone());
     acquirer.shutdown();
@@ -134,7 +135,10 @@ fn tell(stats: StoreStats) {
 
 /// A failed write or sync: whatever memory says may not be on disk, so nobody gets another answer.
 fn end_at_once(why: String) {
-    tracing::error!(why, "log cannot be written; the process ends");
+    tracing::error!(
+        why,
+        "what must be durable cannot be written; the process ends"
+    );
     std::process::exit(EXIT_STORAGE);
 }
 
@@ -165,6 +169,7 @@ fn serve(
             sandbox: config.sandbox,
             host_ms: config.acquirer.answer_timeout_ms + HOST_GRACE_MS,
             host_delay_ms: config.acquirer.longest_delay_ms,
+            idle_ms: u64::from(config.limits.idle_owner_s) * 1_000,
             ..Limits::default()
         },
     };

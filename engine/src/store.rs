@@ -286,6 +286,11 @@ pub trait Rows {
     fn incarnation(&self) -> Option<IncarnationId> {
         None
     }
+
+    /// Whether it is in another life than its first: a copy that was restored, once or more often.
+    fn is_restored(&self) -> bool {
+        false
+    }
 }
 
 /// A store: the log and its rows.

@@ -19,7 +19,8 @@
 //!   [`staff`]. Doors: [`access`].
 //! * [`history`]: what was committed, read from the store's log. [`checker`]: the rules;
 //!   [`answer`]: those about answers. [`model`]: what everybody outside may be told.
-//!   [`watch`]: where the world shows them what happens.
+//!   [`watch`]: where the world shows them what happens. [`restore`]: an engine of the past;
+//!   [`lost`]: which rules that relaxes, and for what.
 
 pub mod access;
 pub mod answer;
@@ -39,6 +40,7 @@ pub mod history;
 pub mod host;
 pub mod journal;
 pub mod link;
+pub mod lost;
 pub mod mail;
 pub mod model;
 pub mod paper;
@@ -48,6 +50,7 @@ pub mod queue;
 pub mod random;
 pub mod reader;
 pub mod receive;
+pub mod restore;
 pub mod rows;
 pub mod sabotage;
 pub mod shell;

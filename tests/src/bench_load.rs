@@ -17,6 +17,10 @@ mod card;
 mod connection;
 #[path = "bench_load/floor.rs"]
 mod floor;
+#[path = "bench_load/idle.rs"]
+mod idle;
+#[path = "bench_load/links.rs"]
+mod links;
 #[path = "bench_load/load.rs"]
 mod load;
 #[path = "bench_load/machine.rs"]
@@ -31,6 +35,8 @@ mod report;
 mod requests;
 #[path = "bench_load/run.rs"]
 mod run;
+#[path = "bench_load/sales.rs"]
+mod sales;
 #[path = "bench_load/store.rs"]
 mod store;
 
@@ -63,6 +69,9 @@ struct Arguments {
     /// Waiting commits for floor, store and postgres, and clients for create and list.
     #[arg(long, value_delimiter = ',', default_value = "1,256")]
     waiters: Vec<usize>,
+    /// Idle links of the part `links`.
+    #[arg(long, default_value_t = 10_000)]
+    links: usize,
     /// How long to measure, after a warm-up.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -95,6 +104,38 @@ enum Part {
     Create,
     /// Pages of the transaction list, after the sales.
     List,
+    /// Idle links, and all of them coming back at once.
+    Links,
+}
+
+impl Part {
+    /// Those that ask a running engine.
+    const OF_ENGINE: [Self; 4] = [Self::Sales, Self::Create, Self::List, Self::Links];
+}
+
+impl Arguments {
+    fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    fn terminals(&self) -> usize {
+        self.terminals.max(1)
+    }
+
+    fn merchants(&self) -> usize {
+        self.merchants.clamp(1, self.terminals())
+    }
+
+    fn clients(&self) -> usize {
+        let all = self.terminals();
+        self.clients.unwrap_or(all).clamp(1, all)
+    }
+
+    /// How many are to wait at once, one after the other; none when the part is not wanted.
+    fn waiters_of(&self, part: Part) -> impl Iterator<Item = usize> {
+        let waiters = self.waiters.iter().filter(move |_| self.has(part));
+        waiters.copied()
+    }
 }
 
 fn main() -> ExitCode {
@@ -126,6 +167,6 @@ fn measure(arguments: &Arguments) -> io::Result<bool> {
     if let Some(old) = &arguments.compare {
         report::compare(old, &result)?;
     }
-    let has_sales = arguments.parts.contains(&Part::Sales);
-    Ok(tally.errors() == 0 && (tally.completed_in_window() > 0 || !has_sales))
+    let has_sales = arguments.has(Part::Sales);
+    Ok(tally.errors() == 0 && (tally.sales() > 0 || !has_sales))
 }

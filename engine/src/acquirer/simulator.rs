@@ -2,7 +2,8 @@
 //!
 //! Owns the thread, the clock's reading and the file around the pure [`Line`]. An answer leaves
 //! only after the book that justifies it is durable; requests that are there together share one
-//! sync. Once the book cannot be written nothing is answered but *unknown* and *not sent*.
+//! sync. A book that cannot be written any more ends the process, as the store's log does; should
+//! the process go on, nothing is answered but *unknown* and *not sent*.
 
 mod book_file;
 
@@ -83,7 +84,8 @@ enum Order {
 }
 
 impl SimulatedAcquirer {
-    /// Opens the book at `path`, or makes it, and starts.
+    /// Opens the book at `path`, or makes it, and starts. `fatal` is called once, from the
+    /// acquirer's thread and before anybody is answered, when a write or sync has failed.
     ///
     /// # Errors
     /// [`BookFileError`] when the book cannot be used or no thread can be had.
@@ -91,6 +93,7 @@ impl SimulatedAcquirer {
         path: &Path,
         config: SimulatorConfig,
         clock: impl Fn() -> Timestamp + Send + 'static,
+        fatal: Fatal,
     ) -> Result<Self, BookFileError> {
         let (file, book) = BookFile::open(path, config.durable)?;
         let host = Host::with_book(config.base_key, config.latency_ms, book);
@@ -100,6 +103,7 @@ impl SimulatedAcquirer {
             line,
             file: Some(file),
             clock: Box::new(clock),
+            fatal,
             callers: BTreeMap::new(),
             ticket_next: 0,
             unwritten: Vec::new(),
@@ -216,12 +220,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Called once with the reason when the book cannot be written any more.
+pub type Fatal = Box<dyn Fn(String) + Send>;
+
 /// What the thread owns.
 struct Worker {
     line: Line,
     /// Absent once a write or a sync has failed: neither is ever tried again.
     file: Option<BookFile>,
     clock: Box<dyn Fn() -> Timestamp + Send>,
+    fatal: Fatal,
     /// Who waits, and what they are told when the book fails.
     callers: BTreeMap<Ticket, (Answered, AcquirerAnswer)>,
     ticket_next: u64,
@@ -231,8 +239,14 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, orders: &Receiver<Order>) {
+        let mut has_company = false;
         while let Ok(first) = self.wait(orders) {
+            if has_company {
+                // On a busy machine those who are about to ask come first, and share the sync.
+                thread::yield_now();
+            }
             let mut looks = Vec::new();
+            let before = self.ticket_next;
             let rest = orders.try_iter().take(GROUP_REQUESTS_MAX);
             for order in first.into_iter().chain(rest) {
                 match order {
@@ -244,6 +258,7 @@ impl Worker {
                     Order::Inspect(look) => looks.push(look),
                 }
             }
+            has_company = self.ticket_next > before.saturating_add(1);
             self.line.advance((self.clock)());
             self.answer();
             for look in looks {
@@ -314,6 +329,7 @@ impl Worker {
             Err(AppendError::Broken(error)) => {
                 tracing::error!(%error, "the simulated acquirer's book cannot be written");
                 self.file = None;
+                (self.fatal)(format!("acquirer's book: {error}"));
             }
         }
         false

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use actix::{
     Actor, ActorContext as _, Addr, AsyncContext, Context, Handler, Message, MessageResult,
-    SpawnHandle,
+    Running, SpawnHandle,
 };
 use protocol::id::{MerchantId, TerminalId, TransactionId};
 use protocol::link::ToAgent;
 use tokio::sync::oneshot;
 
+use super::directory::Home;
 use super::shell::Shell;
 use super::terminal::{FromMerchant, TerminalActor};
 use super::{Surroundings, deliver, until};
@@ -61,10 +62,20 @@ pub(crate) struct FromTerminal {
     pub(crate) event: TerminalEvent,
 }
 
-/// Asks for the actor of one of the merchant's terminals.
+/// Asks for the actor of one of the merchant's terminals; none when this owner has retired.
 #[derive(Debug, Message)]
-#[rtype(result = "Addr<TerminalActor>")]
+#[rtype(result = "Option<Addr<TerminalActor>>")]
 pub(crate) struct TerminalOf(pub(crate) TerminalId);
+
+/// The actor of a terminal without a link has retired: another is made when it is asked for.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct TerminalRetired(pub(crate) TerminalId);
+
+/// To itself: everything that came before has been seen.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct LastLook;
 
 /// The end of this process's work: answers nobody, stops.
 #[derive(Debug, Message)]
@@ -103,6 +114,23 @@ pub struct MerchantActor {
     callers_made: u64,
     terminals: BTreeMap<TerminalId, Addr<TerminalActor>>,
     timer: Option<(Timestamp, SpawnHandle)>,
+    home: Home,
+    /// When it last had anything to do.
+    busy_at: Timestamp,
+    /// Acts that wait for their time.
+    postponed: usize,
+    life: Life,
+}
+
+/// An owner that nobody needs is dropped. Its actor lives on while somebody has its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// It decides.
+    Active,
+    /// It passes on what still comes to its successor.
+    Retired,
+    /// Nobody has its address, and everything that came was seen.
+    Seen,
 }
 
 impl std::fmt::Debug for MerchantActor {
@@ -116,10 +144,14 @@ impl std::fmt::Debug for MerchantActor {
 
 impl MerchantActor {
     /// An actor that loads its owner when it starts.
-    pub fn new(merchant_id: MerchantId, around: Surroundings) -> Self {
+    pub(super) fn new(merchant_id: MerchantId, around: Surroundings, home: Home) -> Self {
         Self {
             merchant_id,
+            busy_at: around.clock.now(),
             around,
+            home,
+            postponed: 0,
+            life: Life::Active,
             shell: Shell::new(merchant_id.to_string()),
             callers: BTreeMap::new(),
             callers_made: 0,
@@ -151,8 +183,10 @@ impl MerchantActor {
         }
         let mut ids = SystemIds;
         let store = self.around.store.clone();
+        let now = self.around.clock.now();
+        self.busy_at = now;
         let mut around = machine::Surroundings {
-            now: self.around.clock.now(),
+            now,
             ids: &mut ids,
             rows: store.as_ref(),
         };
@@ -194,7 +228,9 @@ impl MerchantActor {
                 FromMerchant(TerminalInput::Reset { is_renewed: false }),
             );
         }
+        self.postponed += 1;
         ctx.run_later(RELOAD_PAUSE, |actor, ctx| {
+            actor.postponed -= 1;
             for input in kept {
                 actor.feed(ctx, Input::Outside(input));
             }
@@ -295,7 +331,11 @@ impl MerchantActor {
             act(self);
         } else {
             let pause = std::time::Duration::from_millis(after_ms);
-            ctx.run_later(pause, move |actor, _| act(actor));
+            self.postponed += 1;
+            ctx.run_later(pause, move |actor, _| {
+                actor.postponed -= 1;
+                act(actor);
+            });
         }
     }
 
@@ -345,22 +385,81 @@ impl MerchantActor {
         caller_id
     }
 
+    /// Looks once in a while whether anybody needs this owner. Costs the work itself nothing.
+    fn watch(&self, ctx: &mut Context<Self>) {
+        let idle_ms = self.around.limits.idle_ms;
+        let now = self.around.clock.now();
+        // What is busy in other ways is looked at again after as long.
+        let at = self.busy_at.plus_ms(idle_ms);
+        let at = if at > now { at } else { now.plus_ms(idle_ms) };
+        ctx.run_later(until(now, at), |actor, ctx| {
+            let idle_ms = actor.around.limits.idle_ms;
+            let is_idle = actor.around.clock.now().since_ms(actor.busy_at) >= idle_ms;
+            if is_idle && actor.is_at_rest() {
+                actor.retire(ctx);
+            } else {
+                actor.watch(ctx);
+            }
+        });
+    }
+
+    /// Whether nothing would be lost with this owner: nobody waits for it, nothing is in flight, and
+    /// what it has in memory is what it would load.
+    fn is_at_rest(&self) -> bool {
+        let is_at_rest =
+            |owner: &Owner<MerchantOwner>| owner.is_idle() && owner.decider().is_at_rest();
+        self.callers.is_empty()
+            && self.terminals.is_empty()
+            && self.postponed == 0
+            && self.timer.is_none()
+            && self.shell.has_clean_record()
+            && self.shell.owner().is_none_or(is_at_rest)
+    }
+
+    /// Leaves the merchant to a successor. Nothing of this owner is in flight, and it decides
+    /// nothing from here on, so that the successor finds everything committed.
+    fn retire(&mut self, ctx: &Context<Self>) {
+        self.life = Life::Retired;
+        self.shell.discard();
+        self.home.retire(self.merchant_id, &ctx.address());
+        tracing::debug!(merchant_id = %self.merchant_id, "owner has nothing to do and is dropped");
+    }
+
+    fn successor(&self) -> Option<Addr<Self>> {
+        match self.life {
+            Life::Active => None,
+            Life::Retired | Life::Seen => self.home.successor(self.merchant_id),
+        }
+    }
+
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let deadline = self.shell.owner().and_then(Owner::poll_deadline);
-        if self.timer.map(|(at, _)| at) == deadline {
+        let Some(deadline) = self.deadline() else {
+            return;
+        };
+        // Deadlines mostly move on: a timer that is early looks again, and costs less than a new
+        // one for each message.
+        if self.timer.is_some_and(|(at, _)| at <= deadline) {
             return;
         }
         if let Some((_, handle)) = self.timer.take() {
             ctx.cancel_future(handle);
         }
-        if let Some(at) = deadline {
-            let pause = until(self.around.clock.now(), at);
-            let handle = ctx.run_later(pause, |actor, ctx| {
-                actor.timer = None;
+        let pause = until(self.around.clock.now(), deadline);
+        let handle = ctx.run_later(pause, |actor, ctx| {
+            actor.timer = None;
+            let now = actor.around.clock.now();
+            if actor.deadline().is_some_and(|at| at <= now) {
                 actor.feed(ctx, Input::Deadline);
-            });
-            self.timer = Some((at, handle));
-        }
+            } else {
+                actor.set_timer(ctx);
+            }
+        });
+        self.timer = Some((deadline, handle));
+    }
+
+    /// When the owner has something to do by itself.
+    fn deadline(&self) -> Option<Timestamp> {
+        self.shell.owner().and_then(Owner::poll_deadline)
     }
 }
 
@@ -392,6 +491,26 @@ impl Actor for MerchantActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
         self.load(ctx);
+        self.watch(ctx);
+    }
+
+    /// Nobody has the address of a retired owner any more, but what the last one sent may have come
+    /// after the mailbox was looked at.
+    fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
+        if self.life == Life::Retired {
+            deliver(&ctx.address(), LastLook);
+            Running::Continue
+        } else {
+            Running::Stop
+        }
+    }
+}
+
+impl Handler<LastLook> for MerchantActor {
+    type Result = ();
+
+    fn handle(&mut self, _last: LastLook, _ctx: &mut Context<Self>) {
+        self.life = Life::Seen;
     }
 }
 
@@ -399,6 +518,11 @@ impl Handler<AskMerchant> for MerchantActor {
     type Result = ();
 
     fn handle(&mut self, ask: AskMerchant, ctx: &mut Context<Self>) {
+        if let Some(successor) = self.successor() {
+            // One that is too busy turns the caller away as it would have done itself.
+            drop(successor.try_send(ask));
+            return;
+        }
         let caller = self.new_caller(Caller::Api(ask.reply_to));
         self.ask(ctx, caller, ask.claim, ask.request);
     }
@@ -408,6 +532,10 @@ impl Handler<AskFromTill> for MerchantActor {
     type Result = ();
 
     fn handle(&mut self, ask: AskFromTill, ctx: &mut Context<Self>) {
+        // No terminal has a link to a retired owner: who asked has lost its link.
+        if self.life != Life::Active {
+            return;
+        }
         let caller = self.new_caller(Caller::Till(ask.caller));
         self.ask(ctx, caller, Some(ask.claim), ask.request);
     }
@@ -417,6 +545,10 @@ impl Handler<FromTerminal> for MerchantActor {
     type Result = ();
 
     fn handle(&mut self, from: FromTerminal, ctx: &mut Context<Self>) {
+        // As above.
+        if self.life != Life::Active {
+            return;
+        }
         let input = MerchantInput::Terminal {
             terminal_id: from.terminal_id,
             event: from.event,
@@ -446,6 +578,10 @@ impl Handler<AcquirerDone> for MerchantActor {
     type Result = ();
 
     fn handle(&mut self, done: AcquirerDone, ctx: &mut Context<Self>) {
+        if let Some(successor) = self.successor() {
+            deliver(&successor, done);
+            return;
+        }
         let AcquirerDone {
             transaction_id,
             sending,
@@ -466,13 +602,24 @@ impl Handler<TerminalOf> for MerchantActor {
     type Result = MessageResult<TerminalOf>;
 
     fn handle(&mut self, of: TerminalOf, ctx: &mut Context<Self>) -> Self::Result {
+        if self.life != Life::Active {
+            return MessageResult(None);
+        }
         let merchant = ctx.address();
         let (merchant_id, around) = (self.merchant_id, self.around.clone());
         let terminal = self
             .terminals
             .entry(of.0)
             .or_insert_with(|| TerminalActor::new(of.0, merchant_id, merchant, around).start());
-        MessageResult(terminal.clone())
+        MessageResult(Some(terminal.clone()))
+    }
+}
+
+impl Handler<TerminalRetired> for MerchantActor {
+    type Result = ();
+
+    fn handle(&mut self, retired: TerminalRetired, _ctx: &mut Context<Self>) {
+        self.terminals.remove(&retired.0);
     }
 }
 
@@ -480,6 +627,7 @@ impl Handler<Stop> for MerchantActor {
     type Result = ();
 
     fn handle(&mut self, _stop: Stop, ctx: &mut Context<Self>) {
+        self.life = Life::Seen;
         self.turn_away();
         ctx.stop();
     }

@@ -55,6 +55,11 @@ impl<D: Decider> Shell<D> {
         self.generation
     }
 
+    /// Whether no decision has ever panicked: otherwise it must be remembered on what.
+    pub(crate) fn has_clean_record(&self) -> bool {
+        self.quarantine.is_empty()
+    }
+
     /// Puts a loaded owner in place.
     pub(crate) fn put(&mut self, mut owner: Owner<D>) {
         owner.quarantine(self.quarantine.inputs().clone());

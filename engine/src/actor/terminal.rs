@@ -7,7 +7,7 @@ use protocol::id::{MerchantId, RequestId, TerminalId};
 use protocol::link::{HandshakeReply, Refused, TillRequest, ToAgent, ToEngine};
 use tokio::sync::mpsc;
 
-use super::merchant::{AskFromTill, FromTerminal, MerchantActor};
+use super::merchant::{AskFromTill, FromTerminal, MerchantActor, TerminalRetired};
 use super::{Surroundings, deliver, until};
 use crate::access::operation::Operation;
 use crate::access::principal::Principal;
@@ -64,6 +64,10 @@ pub struct TerminalActor {
     owner: TerminalOwner,
     sockets: BTreeMap<u64, mpsc::Sender<Outbound>>,
     timer: Option<(Timestamp, SpawnHandle)>,
+    /// When it last had anything to do.
+    busy_at: Timestamp,
+    /// Its merchant's owner was told to forget it: what still comes is too late.
+    is_retired: bool,
 }
 
 impl std::fmt::Debug for TerminalActor {
@@ -87,16 +91,19 @@ impl TerminalActor {
             terminal_id,
             merchant_id,
             merchant,
+            busy_at: around.clock.now(),
             around,
             owner: TerminalOwner::default(),
             sockets: BTreeMap::new(),
             timer: None,
+            is_retired: false,
         }
     }
 
     fn feed(&mut self, ctx: &mut Context<Self>, input: TerminalInput) {
         let mut out = Vec::new();
-        self.owner.handle(self.around.clock.now(), input, &mut out);
+        self.busy_at = self.around.clock.now();
+        self.owner.handle(self.busy_at, input, &mut out);
         for output in out {
             self.carry_out(ctx, output);
         }
@@ -196,6 +203,26 @@ impl TerminalActor {
         );
     }
 
+    /// Looks once in a while whether anybody needs this actor.
+    fn watch(&self, ctx: &mut Context<Self>) {
+        let idle_ms = self.around.limits.idle_ms;
+        let now = self.around.clock.now();
+        let at = self.busy_at.plus_ms(idle_ms);
+        let at = if at > now { at } else { now.plus_ms(idle_ms) };
+        ctx.run_later(until(now, at), |actor, ctx| {
+            let now = actor.around.clock.now();
+            let is_idle = now.since_ms(actor.busy_at) >= actor.around.limits.idle_ms;
+            if is_idle && actor.sockets.is_empty() && actor.owner.is_at_rest(now) {
+                // The last that the merchant hears of it: a link that comes from here on is closed,
+                // and comes again to another actor.
+                actor.is_retired = true;
+                deliver(&actor.merchant, TerminalRetired(actor.terminal_id));
+            } else {
+                actor.watch(ctx);
+            }
+        });
+    }
+
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
         let deadline = self.owner.poll_deadline();
         if self.timer.map(|(at, _)| at) == deadline {
@@ -217,12 +244,20 @@ impl TerminalActor {
 
 impl Actor for TerminalActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.watch(ctx);
+    }
 }
 
 impl Handler<LinkHello> for TerminalActor {
     type Result = ();
 
     fn handle(&mut self, link: LinkHello, ctx: &mut Context<Self>) {
+        if self.is_retired {
+            // Dropping the sender ends the socket.
+            return;
+        }
         self.sockets.insert(link.hello.socket, link.outbound);
         self.feed(ctx, TerminalInput::Hello(Box::new(link.hello)));
     }

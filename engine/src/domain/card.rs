@@ -4,6 +4,7 @@
 //! number, a track, an expiry date or a PIN block.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use protocol::money::{Currency, Money};
 use protocol::reader::outcome::{CardRead, Entry, TAG_SWIPE};
@@ -95,8 +96,8 @@ pub struct CardSummary {
     pub masked_number: Option<String>,
     /// How it was read.
     pub entry: EntryMode,
-    /// EMV data for the receipt, by tag.
-    pub emv: BTreeMap<u32, Vec<u8>>,
+    /// EMV data for the receipt, by tag. Shared by the copies of a transaction.
+    pub emv: Arc<BTreeMap<u32, Vec<u8>>>,
 }
 
 impl CardSummary {
@@ -114,7 +115,7 @@ impl CardSummary {
             brand: String::new(),
             masked_number: masked_number(&read),
             entry: entry_mode(&read),
-            emv: BTreeMap::new(),
+            emv: Arc::default(),
         };
         summary.keep(read.tlvs);
         summary.check_amount(amount)?;
@@ -164,13 +165,13 @@ impl CardSummary {
     }
 
     fn keep(&mut self, tlvs: &[u8]) {
-        for tlv in Tlvs::new(tlvs).map_while(Result::ok) {
-            if tlv.form == Form::Clear
-                && KEPT.contains(&tlv.tag)
-                && tlv.value.len() <= VALUE_BYTES_MAX
-            {
-                self.emv.insert(tlv.tag, tlv.value.to_vec());
-            }
+        let kept = Tlvs::new(tlvs).map_while(Result::ok).filter(|tlv| {
+            tlv.form == Form::Clear && KEPT.contains(&tlv.tag) && tlv.value.len() <= VALUE_BYTES_MAX
+        });
+        let mut kept = kept.peekable();
+        if kept.peek().is_some() {
+            let emv = Arc::make_mut(&mut self.emv);
+            emv.extend(kept.map(|tlv| (tlv.tag, tlv.value.to_vec())));
         }
     }
 

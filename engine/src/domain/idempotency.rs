@@ -26,11 +26,6 @@ pub struct StoredAnswer {
 /// day (ecosystem.md 4.2); a week covers a till that was off over a long weekend.
 pub const LIFE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
-/// How many keys are looked at with each new claim. Every claim looks behind its own key, which is
-/// a hash: so each old key is met once in as many claims as there are keys, divided by this. The
-/// number of keys therefore stays within a few times what a life brings, without timer or index.
-pub const SWEEP_ROWS: usize = 8;
-
 /// A claimed key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {

@@ -64,7 +64,8 @@ reasons! {
     AcquirerUnreachable = "acquirer_unreachable";
     /// No usable answer from the acquirer.
     AcquirerUnknown = "acquirer_unknown";
-    /// The engine restarted while it waited for the acquirer.
+    /// The engine restarted while it waited for the acquirer, or was restored from a backup of when
+    /// it waited for a card.
     EngineRestarted = "engine_restarted";
     /// Approved for less than asked.
     PartialNotAccepted = "partial_not_accepted";

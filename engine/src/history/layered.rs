@@ -78,6 +78,10 @@ impl Rows for Layered {
     fn incarnation(&self) -> Option<IncarnationId> {
         self.store.incarnation()
     }
+
+    fn is_restored(&self) -> bool {
+        self.store.is_restored()
+    }
 }
 
 impl Store for Layered {

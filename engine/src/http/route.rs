@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn paths_lead_to_one_route_or_none() {
         for route in ROUTES {
-            let path = route.path.replace('{', "").replace('}', "");
+            let path = route.path.replace(['{', '}'], "");
             match find(&route.verb.method(), &path) {
                 Found::Route(found, _) => assert_eq!(found.path, route.path),
                 _ => panic!("{path} leads nowhere"),

@@ -19,6 +19,14 @@ pub(super) struct Comparison {
     pub(super) unknown_without_money: u64,
 }
 
+/// What [`super::fsck`] says of transactions and the acquirer's book.
+pub fn compare_with_book<'a>(
+    transactions: impl Iterator<Item = &'a Transaction>,
+    book: &[BookEntry],
+) -> Vec<Finding> {
+    compare(transactions, book).findings
+}
+
 /// Every authorization that stands there stands here, and the reverse; what is under way may be
 /// ahead on either side.
 pub(super) fn compare<'a>(

@@ -34,8 +34,8 @@ impl Serialize for Shown<'_> {
     }
 }
 
-/// What an event takes: names, a kind, an id.
-const EVENT_BYTES: usize = 128;
+/// What an event takes: a time, a kind, an id.
+const EVENT_BYTES: usize = 80;
 
 impl Event {
     /// The bytes of an event of `kind` on `object`.
@@ -47,7 +47,7 @@ impl Event {
         };
         let mut bytes = Vec::with_capacity(EVENT_BYTES);
         // Serializing numbers and strings into memory has no way to fail.
-        rmp_serde::encode::write_named(&mut bytes, &form).unwrap_or_default();
+        rmp_serde::encode::write(&mut bytes, &form).unwrap_or_default();
         bytes
     }
 }

@@ -69,6 +69,7 @@ use super::machine::{Decider, Owner};
 use super::quarantine::Identity;
 use super::request::{Ask, CallerId, Reply, Request};
 use super::stored::Counters;
+use super::sweep::ClaimSweep;
 use super::work::{Work, decode};
 
 pub use sandbox::Misbehaviour;
@@ -99,6 +100,8 @@ pub struct Limits {
     pub attempts_max: u32,
     /// Highest amount in minor units.
     pub amount_max: i64,
+    /// Without anything to do, until an owner is dropped from memory.
+    pub idle_ms: u64,
     /// Limits on tips set later.
     pub tip: TipLimits,
     /// Whether faults may be asked for.
@@ -118,6 +121,7 @@ impl Default for Limits {
             reconnect_ms: 30_000,
             attempts_max: 3,
             amount_max: 99_999_999,
+            idle_ms: 300_000,
             tip: TipLimits::default(),
             sandbox: Policy::Off,
         }
@@ -245,6 +249,7 @@ pub struct MerchantOwner {
     prints_reported: BTreeMap<TerminalId, BTreeSet<PrintJobId>>,
     waiters: Vec<Waiter>,
     sandbox: Sandbox,
+    sweep: ClaimSweep,
 }
 
 impl MerchantOwner {
@@ -265,7 +270,7 @@ impl MerchantOwner {
             Some(bytes) => decode(&[key::COUNTERS], &bytes)?,
             None => Counters::default(),
         };
-        let (counters, is_restored) = restore::counted_in(counters, rows.incarnation());
+        let (counters, is_restored) = restore::counted_in(counters, rows);
         let mut state = Self {
             is_restored,
             merchant: decode(&merchant_key, &bytes)?,
@@ -278,6 +283,7 @@ impl MerchantOwner {
             prints_reported: BTreeMap::new(),
             waiters: Vec::new(),
             sandbox: Sandbox::new(limits.sandbox),
+            sweep: ClaimSweep::default(),
         };
         for (mark, _) in rows.scan(&key::of_merchant(key::OPEN, merchant_id), None, usize::MAX)? {
             state.load_open(&mark, rows)?;
@@ -321,6 +327,19 @@ impl MerchantOwner {
     /// Transactions that the acquirer owes an answer for.
     pub fn pending(&self) -> impl Iterator<Item = &Transaction> {
         self.pending.values()
+    }
+
+    /// Whether nothing is open, nobody waits, and no terminal is linked: then all that is known here
+    /// is what is committed, but for where the sweep of old keys is.
+    pub fn is_at_rest(&self) -> bool {
+        self.open.is_empty()
+            && self.pending.is_empty()
+            && self.prints.is_empty()
+            && self.links.is_empty()
+            && self.prints_reported.values().all(BTreeSet::is_empty)
+            && self.waiters.is_empty()
+            && self.sandbox.is_empty()
+            && !self.is_restored
     }
 
     fn id(&self) -> MerchantId {

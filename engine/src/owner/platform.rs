@@ -14,6 +14,7 @@ use super::key;
 use super::machine::{Decider, Owner};
 use super::quarantine::Identity;
 use super::request::{CallerId, ClaimRequest, NewMerchant, PlatformAnswer, PlatformRequest, Reply};
+use super::sweep::SWEEP_ROWS;
 use super::work::Work;
 
 /// A request of the operator with the caller that waits.
@@ -131,7 +132,9 @@ fn answer_once(
             at: work.now,
         };
         work.put(row_key.clone(), &row);
-        work.sweep_claims(&key::platform_claims(), &row_key)?;
+        // A claim looks behind its own key, which is a hash: each old key is met once in as many
+        // claims as there are keys, divided by this.
+        work.sweep_claims(&key::platform_claims(), &row_key, SWEEP_ROWS)?;
     }
     Ok(answer.map(Reply::Fresh))
 }

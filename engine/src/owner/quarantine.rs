@@ -112,6 +112,11 @@ impl Quarantine {
         true
     }
 
+    /// Whether nothing is known against any input.
+    pub fn is_empty(&self) -> bool {
+        self.suspects.is_empty() && self.inputs.is_empty()
+    }
+
     /// What the owner must not decide.
     pub const fn inputs(&self) -> &BTreeSet<Identity> {
         &self.inputs

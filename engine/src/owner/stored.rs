@@ -1,7 +1,9 @@
 //! Stored forms: what rows look like on disk, apart from the domain types.
 //!
-//! MessagePack maps with a version. A field that is added is optional; a field is never renamed or
-//! given another meaning. `to_bytes` writes the current version, `from_bytes` reads every one.
+//! MessagePack, fields by position: without their names a sale's rows take a third less of the log
+//! and of what follows from it. A field is added at the end and optional; none is ever moved,
+//! removed or given another meaning, also in the types of `protocol` that are part of a form.
+//! `to_bytes` writes this, `from_bytes` also reads the maps of names that version 1 wrote.
 
 mod merchant;
 mod pos;
@@ -37,8 +39,8 @@ fn to_bytes<F: Form>(value: &F::Value) -> Vec<u8> {
 /// The bytes of a form.
 fn written(form: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(ROW_BYTES);
-    // Serializing plain maps of numbers and strings into memory has no way to fail.
-    rmp_serde::encode::write_named(&mut bytes, form).unwrap_or_default();
+    // Serializing numbers and strings into memory has no way to fail.
+    rmp_serde::encode::write(&mut bytes, form).unwrap_or_default();
     bytes
 }
 

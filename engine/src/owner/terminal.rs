@@ -169,6 +169,16 @@ impl TerminalOwner {
         self.till.as_ref()
     }
 
+    /// Whether there is no link, and nothing is remembered that a next one may depend on.
+    pub fn is_at_rest(&self, now: Timestamp) -> bool {
+        self.link.is_none()
+            && self.welcomes_owed == 0
+            && self.refuses_until.is_none_or(|until| until <= now)
+            && self
+                .newest
+                .is_none_or(|(.., at)| now.since_ms(at) >= HELLO_MS_MAX)
+    }
+
     /// When the shell must send [`TerminalInput::Deadline`].
     pub fn poll_deadline(&self) -> Option<Timestamp> {
         self.link.as_ref().map(|link| {

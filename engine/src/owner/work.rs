@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::domain::idempotency::{Claim, SWEEP_ROWS};
+use crate::domain::idempotency::Claim;
 use crate::domain::time::Timestamp;
 use crate::store::{KeyValue, ReadFault, Record, Row, Rows};
 
@@ -160,21 +160,28 @@ impl<'a, E> Work<'a, E> {
         }
     }
 
-    /// Removes idempotency keys that have expired, among a few behind `from` in their space. To be
-    /// called in a commit that claims a key: it bounds their number (see [`SWEEP_ROWS`]).
+    /// Removes idempotency keys that have expired, among `limit` in their space from `from` on. To
+    /// be called in a commit that claims a key. Returns the last one, unless there are no more.
     ///
     /// # Errors
     /// [`ReadFault`] when the storage fails.
-    pub fn sweep_claims(&mut self, space: &[u8], from: &[u8]) -> Result<(), ReadFault> {
-        for (key, _) in self.rows.scan(space, Some(from), SWEEP_ROWS)? {
+    pub fn sweep_claims(
+        &mut self,
+        space: &[u8],
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, ReadFault> {
+        let mut rows = self.rows.scan(space, Some(from), limit)?;
+        for (key, _) in &rows {
             // What this group has written counts, not what the scan saw. A damaged row stays for
             // whoever looks for damage: it must not stop a sale.
-            let found = self.get::<Claim>(&key).unwrap_or_default();
+            let found = self.get::<Claim>(key).unwrap_or_default();
             if found.is_some_and(|claim| claim.is_expired(self.now)) {
-                self.remove(key);
+                self.remove(key.clone());
             }
         }
-        Ok(())
+        let is_full = rows.len() >= limit;
+        Ok(rows.pop().filter(|_| is_full).map(|(key, _)| key))
     }
 
     /// Where this decision's effects begin.

@@ -11,7 +11,7 @@ use super::committer::number;
 use super::disk::RealDisk;
 use super::disk_store;
 use super::range::RESERVED_SPACE;
-use super::seal::{DIGEST_PREFIX, TOTAL_KEY};
+use super::seal::is_bookkeeping;
 use super::state::{
     APPLIED_KEY, LOG_KEY, SLED_DIRECTORY, SledHome, StateHome as _, StateTrouble, head_key,
 };
@@ -201,7 +201,7 @@ fn read_state(
 
 /// Whether a row follows from the log alone.
 fn is_compared(key: &[u8]) -> bool {
-    key != APPLIED_KEY && key != LOG_KEY && key != TOTAL_KEY && !key.starts_with(&DIGEST_PREFIX)
+    key != APPLIED_KEY && key != LOG_KEY && !is_bookkeeping(key)
 }
 
 /// Copies a directory with everything in it.

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::checkpoint::Progress;
+use super::fold::{Entry, FoldedState};
 use super::frame::{BODY_BYTES_MAX, FrameWriter};
 use super::log::LogEnd;
 use super::queue::{Pending, Queue};
-use super::state::{APPLIED_KEY, Change, State, head_key};
+use super::state::{State, head_key};
 use super::{Commit, CommitRefused, Committed, Done, Position, StreamId, Urgency, admissible};
 
 /// Most commits in one batch: where syncs stop being what limits (measured 2026-11-20).
@@ -76,32 +77,27 @@ impl Poison {
     }
 }
 
-/// What one commit of a batch comes to.
-enum Verdict {
-    Accepted {
-        commit: Commit,
-        committed: Committed,
-    },
-    Refused(CommitRefused),
-}
-
 /// The committer without its thread.
 pub(crate) struct Committer {
     pub(crate) end: LogEnd,
-    pub(crate) state: Arc<dyn State>,
+    pub(crate) state: Arc<FoldedState>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) reserve_bytes: u64,
     pub(crate) commit_bytes_max: usize,
     heads: HashMap<StreamId, u64>,
     batch: FrameWriter,
-    decided: Vec<(Verdict, Done)>,
+    /// What the batch changes, in order: the owners' own memory, no copies of it.
+    rows: Vec<Entry>,
+    /// The streams that the batch moves, and where to.
+    moved: Vec<(StreamId, u64)>,
+    decided: Vec<(Result<Committed, CommitRefused>, Done)>,
 }
 
 impl Committer {
     pub(crate) fn new(
         end: LogEnd,
-        state: Arc<dyn State>,
+        state: Arc<FoldedState>,
         progress: Arc<Progress>,
         counters: Arc<Counters>,
         reserve_bytes: u64,
@@ -116,6 +112,8 @@ impl Committer {
             commit_bytes_max,
             heads: HashMap::new(),
             batch: FrameWriter::new(),
+            rows: Vec::new(),
+            moved: Vec::with_capacity(BATCH_COMMITS_MAX),
             decided: Vec::with_capacity(BATCH_COMMITS_MAX),
         }
     }
@@ -123,7 +121,15 @@ impl Committer {
     /// Commits what is submitted until the queue is closed and empty; the body of a thread.
     pub(crate) fn attend(&mut self, queue: &Queue, poison: &Poison) {
         let mut taken = VecDeque::new();
-        while queue.take(&mut taken) {
+        let mut has_company = false;
+        while queue.await_first() {
+            if has_company {
+                // Commits come together, so more are on their way: on a busy machine their owners
+                // get the processor first and share the sync, on an idle one this returns at once.
+                std::thread::yield_now();
+            }
+            queue.take(&mut taken);
+            has_company = taken.len() > 1;
             if poison.is_spread() {
                 // Another thread has failed.
                 self.refuse(&mut taken);
@@ -165,7 +171,7 @@ impl Committer {
             let bytes = match admissible(&commit, self.commit_bytes_max) {
                 Ok(bytes) => bytes,
                 Err(refusal) => {
-                    self.decided.push((Verdict::Refused(refusal), done));
+                    self.decided.push((Err(refusal), done));
                     continue;
                 }
             };
@@ -175,8 +181,7 @@ impl Committer {
             match self.decide(commit, bytes) {
                 Ok(verdict) => self.decided.push((verdict, done)),
                 Err(reason) => {
-                    self.decided
-                        .push((Verdict::Refused(CommitRefused::Closed), done));
+                    self.decided.push((Err(CommitRefused::Closed), done));
                     return Err(reason);
                 }
             }
@@ -199,17 +204,19 @@ impl Committer {
         self.frame_bytes(bytes) <= self.end.remaining()
     }
 
-    fn decide(&mut self, commit: Commit, bytes: usize) -> Result<Verdict, String> {
+    /// What becomes of a commit; the outer error is why the store must end.
+    fn decide(
+        &mut self,
+        commit: Commit,
+        bytes: usize,
+    ) -> Result<Result<Committed, CommitRefused>, String> {
         let actual = self.head(commit.stream)?;
         let expected = commit.expected_seq;
         if expected != actual {
-            return Ok(Verdict::Refused(CommitRefused::WrongSequence {
-                expected,
-                actual,
-            }));
+            return Ok(Err(CommitRefused::WrongSequence { expected, actual }));
         }
         if !self.make_room(bytes, commit.urgency) {
-            return Ok(Verdict::Refused(CommitRefused::NoSpace));
+            return Ok(Err(CommitRefused::NoSpace));
         }
         self.batch.push(&commit, actual + 1);
         let seq = actual + u64::try_from(commit.records.len()).unwrap_or(u64::MAX);
@@ -219,7 +226,10 @@ impl Committer {
             seq,
             position: Position(position),
         };
-        Ok(Verdict::Accepted { commit, committed })
+        let rows = commit.records.into_iter().flat_map(|record| record.rows);
+        self.rows.extend(rows.map(|row| (row.key, row.value)));
+        self.moved.push((commit.stream, seq));
+        Ok(Ok(committed))
     }
 
     /// Whether the log has room for a commit; moves on to the next segment when this one has not.
@@ -259,47 +269,22 @@ impl Committer {
             count(&self.counters.syncs, 1);
             count(&self.counters.bytes, bytes);
             count(&self.counters.records, u64::from(self.batch.record_count()));
-            self.apply()?;
+            let position = self.end.place().position;
+            self.state
+                .absorb(self.rows.drain(..), self.moved.drain(..), position)?;
             self.progress.advance(self.end.place(), bytes);
             self.batch.clear();
             if self.heads.len() > HEADS_MAX {
                 self.heads.clear();
             }
         }
+        let accepted = self.decided.iter().filter(|(verdict, _)| verdict.is_ok());
+        let accepted = u64::try_from(accepted.count()).unwrap_or(u64::MAX);
+        count(&self.counters.commits, accepted);
         for (verdict, done) in self.decided.drain(..) {
-            done(match verdict {
-                Verdict::Accepted { committed, .. } => {
-                    count(&self.counters.commits, 1);
-                    Ok(committed)
-                }
-                Verdict::Refused(refusal) => Err(refusal),
-            });
+            done(verdict);
         }
         Ok(())
-    }
-
-    fn apply(&self) -> Result<(), String> {
-        let accepted = || {
-            self.decided
-                .iter()
-                .filter_map(|(verdict, _)| match verdict {
-                    Verdict::Accepted { commit, committed } => Some((commit, committed)),
-                    Verdict::Refused(_) => None,
-                })
-        };
-        let heads: Vec<([u8; 19], [u8; 8])> = accepted()
-            .map(|(commit, committed)| (head_key(commit.stream), committed.seq.to_be_bytes()))
-            .collect();
-        let applied = self.end.place().position.to_be_bytes();
-        let rows = accepted()
-            .flat_map(|(commit, _)| &commit.records)
-            .flat_map(|record| &record.rows)
-            .map(|row| -> Change<'_> { (&row.key, row.value.as_deref()) });
-        let heads = heads
-            .iter()
-            .map(|(key, seq)| -> Change<'_> { (key, Some(seq)) });
-        let applied = std::iter::once::<Change<'_>>((&APPLIED_KEY, Some(&applied)));
-        self.state.apply(&mut rows.chain(heads).chain(applied))
     }
 }
 

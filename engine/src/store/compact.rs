@@ -10,9 +10,10 @@ use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use super::KeyValue;
 use super::OpenError;
 use super::disk_store;
-use super::seal::{DIGEST_PREFIX, TOTAL_KEY};
+use super::seal::is_bookkeeping;
 use super::state::{SLED_DIRECTORY, SledHome, State, StateHome as _, StateTrouble};
 
 /// Where the new state is put together, in the store's directory.
@@ -80,27 +81,48 @@ pub fn rewrite_state(directory: &Path) -> Result<Rewritten, OpenError> {
     Ok(rewritten)
 }
 
-/// Copies all rows; every group of them is held against its digest on the way. The new state makes
-/// digests of its own, which must come to the same total.
+/// Copies all rows, each of which is held against its digest when it is read, and compares. The new
+/// state makes digests of its own.
 fn copy(from: &dyn State, to: &dyn State) -> Result<u64, String> {
     let mut count: u64 = 0;
-    let mut start = Bound::Unbounded;
-    loop {
-        let rows = from.range((start, Bound::Unbounded), false, ROWS_AT_ONCE)?;
-        let Some((last, _)) = rows.last() else {
-            break;
-        };
-        let last = last.clone();
-        let is_made_anew = |key: &[u8]| key == TOTAL_KEY || key.starts_with(&DIGEST_PREFIX);
-        let kept = || rows.iter().filter(|(key, _)| !is_made_anew(key));
-        to.apply(&mut kept().map(|(key, value)| (key.as_slice(), Some(value.as_slice()))))?;
-        count += kept().fold(0, |count, _| count + 1);
-        start = Bound::Excluded(last);
-    }
-    if from.get(&TOTAL_KEY)? == to.get(&TOTAL_KEY)? {
+    each(from, &mut |rows| {
+        count += rows.iter().fold(0, |count, _| count + 1);
+        let mut changes = rows
+            .iter()
+            .map(|(key, value)| (key.as_slice(), Some(value.as_slice())));
+        to.apply(&mut changes)
+    })?;
+    let mut compared: u64 = 0;
+    each(to, &mut |rows| {
+        for (key, value) in rows {
+            compared += 1;
+            if from.get(key)?.as_ref() != Some(value) {
+                return Err("the new state is not what the old one is".to_owned());
+            }
+        }
+        Ok(())
+    })?;
+    if compared == count {
         Ok(count)
     } else {
-        Err("the new state does not add up to the old one".to_owned())
+        Err("the new state has not all rows of the old one".to_owned())
+    }
+}
+
+/// Hands all rows to `take`, some at a time, without what the state keeps about them.
+fn each(
+    state: &dyn State,
+    take: &mut dyn FnMut(&[KeyValue]) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut start = Bound::Unbounded;
+    loop {
+        let mut rows = state.range((start, Bound::Unbounded), false, ROWS_AT_ONCE)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(());
+        };
+        start = Bound::Excluded(last.clone());
+        rows.retain(|(key, _)| !is_bookkeeping(key));
+        take(&rows)?;
     }
 }
 

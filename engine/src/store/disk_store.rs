@@ -109,6 +109,7 @@ pub struct StoreStats {
 /// The log with sled behind it.
 pub struct DiskStore {
     incarnation: IncarnationId,
+    is_restored: bool,
     queue: Arc<Queue>,
     state: Arc<FoldedState>,
     follower: Follower,
@@ -167,6 +168,7 @@ impl DiskStore {
         let poison = Arc::new(Poison::new(Arc::clone(&queue), fatal));
         let Parts {
             incarnation,
+            is_restored,
             committer,
             checkpointer,
             spares,
@@ -177,6 +179,7 @@ impl DiskStore {
         } = parts;
         let store = Self {
             incarnation,
+            is_restored,
             queue,
             state,
             follower,
@@ -391,6 +394,10 @@ impl Rows for DiskStore {
 
     fn incarnation(&self) -> Option<IncarnationId> {
         Some(self.incarnation)
+    }
+
+    fn is_restored(&self) -> bool {
+        self.is_restored
     }
 }
 

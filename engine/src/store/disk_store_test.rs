@@ -304,6 +304,7 @@ fn incarnations_are_kept_until_a_copy_gets_a_new_one() {
         subject.reopen();
         let store = subject.store.clone().unwrap();
         assert_eq!(store.incarnation(), expected);
+        assert_eq!(Rows::is_restored(store.as_ref()), expected != first);
         fill(&store, 1, 5);
     }
     assert_filled(subject.store.as_ref().unwrap(), 1, 15);
@@ -388,4 +389,22 @@ fn a_row_that_silently_went_back_ends_the_store_and_is_right_after_the_next_star
         let aside = format!("sled.broken.{}", number + 1);
         assert!(config.directory.join(aside).exists(), "harm {number}");
     }
+}
+
+#[test]
+fn digests_that_went_back_are_noticed_by_replay_and_the_same_start_builds_anew() {
+    let mut subject = OnDisk::new(|_| ());
+    fill(subject.store.as_ref().unwrap(), 1, 50);
+    let config = subject.config.clone();
+    subject.store = None;
+    let rows = sled::open(config.directory.join("sled")).unwrap();
+    // The first leaf's digest.
+    let leaf: &[u8] = &[0, 1];
+    assert!(rows.insert(leaf, [0; 12].as_slice()).unwrap().is_some());
+    rows.flush().unwrap();
+    drop(rows);
+    // Without it everything is applied again.
+    std::fs::remove_file(config.directory.join("checkpoint")).unwrap();
+    assert_filled(&open(config.clone()), 1, 50);
+    assert!(config.directory.join("sled.broken.1").exists());
 }

@@ -9,8 +9,8 @@ use protocol::id::IncarnationId;
 
 use super::range;
 use super::{
-    Commit, CommitRefused, Committed, Done, KeyValue, Logged, Position, ReadFault, Rows, Store,
-    StreamId, Urgency, admissible,
+    Commit, CommitRefused, Committed, Done, KeyValue, Logged, Position, ReadFault, Record, Rows,
+    Store, StreamId, Urgency, admissible,
 };
 
 struct Waiting {
@@ -38,6 +38,7 @@ struct Inner {
     log: Vec<Logged>,
     waiting: VecDeque<Waiting>,
     refusals: VecDeque<CommitRefused>,
+    first_incarnation: Option<IncarnationId>,
     incarnation: Option<IncarnationId>,
     space: Space,
     closed: bool,
@@ -58,7 +59,28 @@ impl MemoryStore {
 
     /// Begins another life, as a restored copy does.
     pub fn set_incarnation(&self, incarnation: IncarnationId) {
-        self.lock().incarnation = Some(incarnation);
+        let mut inner = self.lock();
+        inner.first_incarnation.get_or_insert(incarnation);
+        inner.incarnation = Some(incarnation);
+    }
+
+    /// A copy of the log as it was when its last record was that at `until`, with the rows that
+    /// follow from it, as `engine backup` and `engine restore` make it: in another life.
+    pub fn restored(&self, until: Position, incarnation: IncarnationId) -> Self {
+        let mut copy = Inner::default();
+        let inner = self.lock();
+        copy.space = inner.space;
+        copy.first_incarnation = inner.first_incarnation;
+        let length = usize::try_from(until.0).unwrap_or(usize::MAX);
+        for logged in inner.log.iter().take(length) {
+            copy.append(logged.stream, logged.record.clone());
+        }
+        drop(inner);
+        let store = Self {
+            inner: Mutex::new(copy),
+        };
+        store.set_incarnation(incarnation);
+        store
     }
 
     /// Decides the oldest waiting commit and calls its [`Done`]; false when none waits.
@@ -174,28 +196,31 @@ impl Inner {
                 actual,
             });
         }
-        let mut seq = actual;
         for record in commit.records {
-            seq += 1;
-            for row in &record.rows {
-                match &row.value {
-                    Some(value) => self.rows.insert(row.key.clone(), value.clone()),
-                    None => self.rows.remove(&row.key),
-                };
-            }
-            let position = Position(self.position().0 + 1);
-            self.log.push(Logged {
-                position,
-                stream: commit.stream,
-                seq,
-                record,
-            });
+            self.append(commit.stream, record);
         }
-        self.heads.insert(commit.stream, seq);
         Ok(Committed {
-            seq,
+            seq: self.head(commit.stream),
             position: self.position(),
         })
+    }
+
+    fn append(&mut self, stream: StreamId, record: Record) {
+        let seq = self.head(stream) + 1;
+        for row in &record.rows {
+            match &row.value {
+                Some(value) => self.rows.insert(row.key.clone(), value.clone()),
+                None => self.rows.remove(&row.key),
+            };
+        }
+        let position = Position(self.position().0 + 1);
+        self.log.push(Logged {
+            position,
+            stream,
+            seq,
+            record,
+        });
+        self.heads.insert(stream, seq);
     }
 }
 
@@ -243,6 +268,11 @@ impl Rows for MemoryStore {
     fn incarnation(&self) -> Option<IncarnationId> {
         self.lock().incarnation
     }
+
+    fn is_restored(&self) -> bool {
+        let inner = self.lock();
+        inner.incarnation != inner.first_incarnation
+    }
 }
 
 fn owned((key, value): (&Vec<u8>, &Vec<u8>)) -> KeyValue {
@@ -278,8 +308,8 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::store::SharedStore;
     use crate::store::conformance::{self, Subject, put, stream};
-    use crate::store::{Record, SharedStore};
 
     struct Twin(Arc<MemoryStore>);
 
@@ -405,6 +435,28 @@ mod tests {
         assert!(store.is_exhausted());
         assert!(fate(Space::Reserve, Urgency::Concluding, 1));
         assert!(!fate(Space::Nothing, Urgency::Concluding, 2));
+    }
+
+    #[test]
+    fn a_restored_copy_is_the_past_in_another_life() {
+        let life = |number| IncarnationId::from_bytes([number; 16]);
+        let store = MemoryStore::new();
+        store.set_incarnation(life(1));
+        submit(&store, 0, b"a");
+        store.sync();
+        let until = store.position();
+        submit(&store, 1, b"b");
+        store.sync();
+        let copy = store.restored(until, life(2));
+        assert_eq!(copy.get(b"a"), Ok(Some(b"v".to_vec())));
+        assert_eq!((copy.get(b"b"), copy.head(stream(1))), (Ok(None), Ok(1)));
+        assert_eq!(
+            (copy.position(), copy.incarnation()),
+            (until, Some(life(2)))
+        );
+        assert_eq!((store.is_restored(), copy.is_restored()), (false, true));
+        let again = copy.restored(until, life(3));
+        assert!(again.is_restored());
     }
 
     #[test]

@@ -16,9 +16,12 @@ pub(crate) struct Pending {
 struct Inner {
     waiting: VecDeque<Pending>,
     closed: bool,
+    /// Whether the committer sleeps: who comes while it is at work wakes nobody.
+    asleep: bool,
 }
 
-/// The queue between owners and committer. Unbounded: admission is counted at the edge.
+/// The queue between owners and committer. It has no bound of its own: each owner has one commit in
+/// flight, and what owners are asked is counted at the edge.
 #[derive(Default)]
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
@@ -39,9 +42,9 @@ impl Queue {
             return;
         }
         inner.waiting.push_back(Pending { commit, done });
-        let first = inner.waiting.len() == 1;
+        let asleep = std::mem::take(&mut inner.asleep);
         drop(inner);
-        if first {
+        if asleep {
             self.arrived.notify_one();
         }
     }
@@ -51,21 +54,27 @@ impl Queue {
         self.lock().waiting.is_empty()
     }
 
-    /// Takes all that waits; blocks while nothing does. False when closed and empty.
-    pub(crate) fn take(&self, taken: &mut VecDeque<Pending>) -> bool {
+    /// Blocks while nothing waits. False when closed and empty.
+    pub(crate) fn await_first(&self) -> bool {
         let mut inner = self.lock();
         while inner.waiting.is_empty() {
             if inner.closed {
                 return false;
             }
+            inner.asleep = true;
             inner = self
                 .arrived
                 .wait(inner)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        // Both keep their memory: what was empty becomes the queue.
-        std::mem::swap(&mut inner.waiting, taken);
+        inner.asleep = false;
         true
+    }
+
+    /// Takes all that waits, into what must be empty.
+    pub(crate) fn take(&self, taken: &mut VecDeque<Pending>) {
+        // Both keep their memory: what was empty becomes the queue.
+        std::mem::swap(&mut self.lock().waiting, taken);
     }
 
     /// Refuses everything that is submitted later.

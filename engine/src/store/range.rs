@@ -36,7 +36,7 @@ fn start_of(prefix: &[u8]) -> Vec<u8> {
 
 /// The greatest key below `end`, as far as keys are of bounded length.
 pub(crate) fn predecessor(end: &[u8]) -> Vec<u8> {
-    /// Longer than the keys of any group.
+    /// Longer than any key.
     const LENGTH: usize = 64;
     let mut key = end.to_vec();
     if let Some(before) = key.pop().and_then(|last| last.checked_sub(1)) {

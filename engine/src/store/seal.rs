@@ -1,144 +1,198 @@
-//! What the rows in the state must add up to: a digest for each group of neighbouring keys, and one
-//! over all digests. Owns the arithmetic; must never do I/O.
+//! What the rows in the state must add up to: a digest for each stretch of neighbouring keys (a
+//! *leaf*), one for each stretch of neighbouring leaves (a *node*), and one over all nodes (the
+//! *root*). Must never let a row out whose leaf was not held against the root, level by level.
 //!
 //! sled checks every message that it reads, but at its opening it takes a damaged message in the
 //! middle of its log for the end of a segment and goes on with the next (`pagecache/iterator.rs` of
 //! 0.34.7): the rows that the rest of the segment changed are silently back at their old values
-//! (measured 2026-11-21: 190 of 700 flipped bits in a file of 4.8 MB). So the state says itself what it must hold.
-//! Every batch carries the new digests; a batch that is lost in part leaves sums that do not match.
+//! (measured 2026-11-21: 190 of 700 flipped bits in a file of 4.8 MB). So the state says itself
+//! what it must hold. Every batch carries the new digests; a batch that is lost in part leaves sums
+//! that do not match.
+//!
+//! Leaves and nodes are cut where they grow too long, wherever the keys happen to be dense: what is
+//! held in memory is one entry for each node (some 16,000 rows), and a first look at a key reads one
+//! node's leaves and one leaf's rows, however much there is beside them.
 
-use std::collections::BTreeMap;
+mod form;
+mod ranges;
+mod recent;
+mod tree;
+mod upgrade;
 
-use crc::{CRC_64_XZ, Crc, Table};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use super::range::RESERVED_SPACE;
+pub(crate) use form::is_bookkeeping;
 
-/// Space and first id of a row's key: what one owner has of one kind lies together.
-const GROUP_BYTES: usize = 17;
-/// Any odd number; this one spreads sums over all bits (2^64 divided by the golden ratio).
-const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-static HASH: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_XZ);
+use form::is_covered;
+use ranges::Ranges;
+use tree::Tree;
 
-/// Key of the digest over all digests.
-pub(crate) const TOTAL_KEY: [u8; 2] = [RESERVED_SPACE, b's'];
-/// First bytes of the keys of digests.
-pub(crate) const DIGEST_PREFIX: [u8; 2] = [RESERVED_SPACE, b'd'];
+use super::state::Change;
 
-/// Keys that are added up together.
-pub(crate) type Group = Vec<u8>;
+/// The rows of a sled database, and what they must add up to.
+pub(crate) struct SealedRows {
+    rows: sled::Db,
+    /// Held while rows change and while they are added up.
+    tree: Mutex<Tree>,
+    /// Keys between which everything was found to add up since the opening.
+    verified: RwLock<Ranges>,
+}
 
-/// The group of a key; `None` for what nobody is misled by: the log's id is compared, a position
-/// that is too old costs a longer replay, and digests are covered by the total.
-pub(crate) fn group_of(key: &[u8]) -> Option<&[u8]> {
-    match key {
-        [RESERVED_SPACE, b'h', ..] => key.get(..2),
-        [RESERVED_SPACE, ..] => None,
-        _ => key.get(..GROUP_BYTES).or(Some(key)),
+/// Why rows are not let out, or not changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SealTrouble {
+    /// sled's.
+    #[error(transparent)]
+    Rows(#[from] sled::Error),
+    /// Something is not what was written.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl From<String> for SealTrouble {
+    fn from(what: String) -> Self {
+        Self::Damaged(what)
     }
 }
 
-/// Whether a group is one key that is too short to have neighbours.
-pub(crate) fn is_single(group: &[u8]) -> bool {
-    group.len() < GROUP_BYTES && group.first() != Some(&RESERVED_SPACE)
-}
-
-/// What a row adds to its group's digest.
-pub(crate) fn weight(key: &[u8], value: &[u8]) -> u64 {
-    let length = u64::try_from(key.len()).unwrap_or(u64::MAX);
-    let mut digest = HASH.digest();
-    digest.update(&length.to_le_bytes());
-    digest.update(key);
-    digest.update(value);
-    // Empty input and the like must weigh something too.
-    (digest.finalize() ^ SPREAD).wrapping_mul(SPREAD)
-}
-
-/// The key of a group's digest.
-pub(crate) fn digest_key(group: &[u8]) -> Vec<u8> {
-    let mut key = DIGEST_PREFIX.to_vec();
-    key.extend_from_slice(group);
-    key
-}
-
-/// The digests of all groups that hold rows, and their total.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Seals {
-    digests: BTreeMap<Group, u64>,
-    total: u64,
-}
-
-impl Seals {
-    /// A group's digest; 0 for a group without rows.
-    pub(crate) fn digest(&self, group: &[u8]) -> u64 {
-        self.digests.get(group).copied().unwrap_or(0)
+impl From<&str> for SealTrouble {
+    fn from(what: &str) -> Self {
+        Self::Damaged(what.to_owned())
     }
+}
 
-    /// The total.
-    pub(crate) fn total(&self) -> u64 {
-        self.total
-    }
-
-    /// Groups between two keys, both included.
-    pub(crate) fn groups_between<'a>(
-        &'a self,
-        from: &[u8],
-        to: Option<&[u8]>,
-    ) -> impl Iterator<Item = &'a Group> {
-        let to = to.map(<[u8]>::to_vec);
-        let is_within = move |group: &&Group| to.as_ref().is_none_or(|to| *group <= to);
-        let from: Group = from.to_vec();
-        self.digests
-            .range(from..)
-            .map(|(group, _)| group)
-            .take_while(is_within)
-    }
-
-    /// Sets a group's digest.
-    pub(crate) fn set(&mut self, group: &[u8], digest: u64) {
-        let part = |digest: u64| match digest {
-            0 => 0,
-            digest => weight(group, &digest.to_be_bytes()),
+impl SealedRows {
+    /// Reads the root and its nodes. Digests of the first form are held against all rows, once,
+    /// and replaced.
+    ///
+    /// # Errors
+    /// Why the database is damaged.
+    pub(crate) fn open(rows: sled::Db) -> Result<Self, SealTrouble> {
+        let mut verified = Ranges::default();
+        let tree = match Tree::open(&rows)? {
+            Some(tree) => tree,
+            None => {
+                verified.insert(Vec::new(), None);
+                upgrade::build(&rows)?
+            }
         };
-        let old = if digest == 0 {
-            self.digests.remove(group)
+        upgrade::remove_first_form(&rows)?;
+        Ok(Self {
+            rows,
+            tree: Mutex::new(tree),
+            verified: RwLock::new(verified),
+        })
+    }
+
+    /// The rows, for reading what was verified.
+    pub(crate) const fn rows(&self) -> &sled::Db {
+        &self.rows
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tree> {
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far everything from `key` on is verified: not at all, up to a key, or all of it.
+    fn verified_from(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
+        let verified = self.verified.read();
+        let verified = verified.unwrap_or_else(PoisonError::into_inner);
+        verified.around(key).map(|end| end.map(<[u8]>::to_vec))
+    }
+
+    fn is_verified(&self, from: &[u8], to: Option<&[u8]>) -> bool {
+        let verified = self.verified.read();
+        let verified = verified.unwrap_or_else(PoisonError::into_inner);
+        match (verified.around(from), to) {
+            (Some(None), _) => true,
+            (Some(Some(end)), Some(to)) => to < end,
+            _ => false,
+        }
+    }
+
+    fn note_verified(&self, from: Vec<u8>, end: Option<Vec<u8>>) {
+        let verified = self.verified.write();
+        let mut verified = verified.unwrap_or_else(PoisonError::into_inner);
+        verified.insert(from, end);
+    }
+
+    /// Holds the row at `key` against the digests, unless that was done since the opening.
+    ///
+    /// # Errors
+    /// What does not add up.
+    pub(crate) fn verify_key(&self, key: &[u8]) -> Result<(), SealTrouble> {
+        if is_covered(key) {
+            self.verify(key, Some(key))
         } else {
-            self.digests.insert(group.to_vec(), digest)
-        };
-        let old = part(old.unwrap_or(0));
-        self.total = self.total.wrapping_sub(old).wrapping_add(part(digest));
+            Ok(())
+        }
+    }
+
+    /// Holds every row between two keys, both included, against the digests, unless that was done
+    /// since the opening.
+    ///
+    /// # Errors
+    /// What does not add up.
+    pub(crate) fn verify(&self, from: &[u8], to: Option<&[u8]>) -> Result<(), SealTrouble> {
+        if self.is_verified(from, to) {
+            return Ok(());
+        }
+        let mut at = from.to_vec();
+        loop {
+            let end = match self.verified_from(&at) {
+                Some(end) => end,
+                None => self.verify_leaf(&at)?,
+            };
+            match end {
+                Some(end) if to.is_none_or(|to| end.as_slice() <= to) => at = end,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Adds up the leaf that `key` is in; returns where it ends.
+    fn verify_leaf(&self, key: &[u8]) -> Result<Option<Vec<u8>>, SealTrouble> {
+        let mut tree = self.lock();
+        let leaf = tree.leaf(&self.rows, key)?;
+        tree::check_rows(&self.rows, &leaf)?;
+        self.note_verified(leaf.fence, leaf.end.clone());
+        Ok(leaf.end)
+    }
+
+    /// Applies changes in order, all or none, with the digests that follow from them.
+    ///
+    /// # Errors
+    /// sled's, or what does not add up.
+    pub(crate) fn apply(
+        &self,
+        changes: &mut dyn Iterator<Item = Change<'_>>,
+    ) -> Result<(), SealTrouble> {
+        let mut changes: Vec<Change<'_>> = changes.collect();
+        if !changes.is_sorted_by(|one, next| one.0 < next.0) {
+            // Of the changes to one key the last.
+            changes.reverse();
+            changes.sort_by_key(|(key, _)| *key);
+            changes.dedup_by_key(|(key, _)| *key);
+        }
+        let mut tree = self.lock();
+        let changed = tree.apply(&self.rows, &changes)?;
+        for leaf in changed {
+            if let Some(leaf) = tree.mend(&self.rows, leaf)? {
+                self.note_verified(leaf.fence, leaf.end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts everything that was applied before the call into sled's file.
+    ///
+    /// # Errors
+    /// sled's.
+    pub(crate) fn flush(&self) -> Result<(), SealTrouble> {
+        self.rows.flush()?;
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn totals_are_the_sum_of_what_is_there_in_any_order() {
-        let mut one = Seals::default();
-        let mut other = Seals::default();
-        for (group, digest) in [(b"a", 1), (b"b", 2), (b"c", 3)] {
-            one.set(group, digest);
-        }
-        for (group, digest) in [(b"c", 9), (b"a", 1), (b"c", 3), (b"d", 7), (b"b", 2)] {
-            other.set(group, digest);
-        }
-        assert_ne!(one, other);
-        other.set(b"d", 0);
-        assert_eq!(one, other);
-        other.set(b"b", 3);
-        assert_ne!(one.total(), other.total());
-    }
-
-    #[test]
-    fn keys_fall_into_groups_and_every_row_weighs_something() {
-        let long = [b'P'; 33];
-        assert_eq!(group_of(&long), Some(&long[..17]));
-        assert_eq!(group_of(b"P"), Some(b"P".as_slice()));
-        assert_eq!(group_of(b"\0hstream"), Some(b"\0h".as_slice()));
-        assert_eq!(group_of(b"\0p"), None);
-        assert_eq!(group_of(&digest_key(&long)), None);
-        assert_ne!(weight(b"", b""), 0);
-        assert_ne!(weight(b"ab", b"c"), weight(b"a", b"bc"));
-    }
-}
+mod tests;

@@ -27,6 +27,7 @@ const REPLAY_CHANGES_MAX: usize = 256;
 /// A store without its threads.
 pub(crate) struct Parts {
     pub(crate) incarnation: IncarnationId,
+    pub(crate) is_restored: bool,
     pub(crate) committer: Committer,
     pub(crate) checkpointer: Checkpointer,
     pub(crate) spares: Arc<Spares>,
@@ -94,7 +95,14 @@ pub(crate) fn open(
     };
     let opened = opening.open(found.recovered.as_ref())?;
     // Applied only when the log's end is durable: the state must never be ahead of it.
-    fold(disk.as_ref(), log, state.as_ref(), &found)?;
+    let state = match fold(disk.as_ref(), log, state.as_ref(), &found) {
+        Ok(()) => state,
+        Err(OpenError::State { reason }) => {
+            drop(state);
+            rebuild_if_damaged(disk.as_ref(), log, home, reason)?
+        }
+        Err(error) => return Err(error),
+    };
     Ok(assemble(
         config,
         disk,
@@ -265,6 +273,21 @@ fn rebuild(
     }
 }
 
+/// Replay may meet damage that opening the state did not: then it has a mark of it now.
+fn rebuild_if_damaged(
+    disk: &dyn Disk,
+    log: LogId,
+    home: &dyn StateHome,
+    reason: String,
+) -> Result<Arc<dyn State>, OpenError> {
+    if open_state(home, log)?.is_ok() {
+        return Err(OpenError::State { reason });
+    }
+    let (state, found) = rebuild(disk, log, home, &reason)?;
+    fold(disk, log, state.as_ref(), &found)?;
+    Ok(state)
+}
+
 /// Applies what was found to the state. Rows are full values, so what the state already has may be
 /// applied again.
 fn fold(disk: &dyn Disk, log: LogId, state: &dyn State, found: &Found) -> Result<(), OpenError> {
@@ -366,7 +389,7 @@ fn assemble(
     let follower = Follower::new(identity.log, Arc::clone(&catalogue));
     let committer = Committer::new(
         end,
-        Arc::clone(&rows),
+        Arc::clone(&state),
         Arc::clone(&progress),
         Arc::clone(&counters),
         config.reserve_bytes,
@@ -385,6 +408,7 @@ fn assemble(
     let incarnation = identity.incarnation;
     Parts {
         incarnation,
+        is_restored: identity.log != incarnation.bytes(),
         committer,
         checkpointer,
         spares,

@@ -1,22 +1,18 @@
 //! The rows: sled, behind a seam that says only what the store needs from it. Owns opening it,
 //! moving a broken one aside, and making it durable; must never be the only place where something
 //! is kept, because everything in it can be rebuilt from the log, and must never hand out a row
-//! before its group was held against its digest (`seal.rs` says why).
+//! before it was held against its digest (`seal.rs` says why).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::committer::number;
 use super::range::{self, KeyRange, RESERVED_SPACE};
-use super::seal::{
-    DIGEST_PREFIX, Group, Seals, TOTAL_KEY, digest_key, group_of, is_single, weight,
-};
+use super::seal::{SealTrouble, SealedRows};
 use super::{KeyValue, StreamId};
 
 /// Key of the position up to which the log has been applied.
@@ -31,6 +27,12 @@ pub(crate) fn head_key(stream: StreamId) -> [u8; 19] {
     space.copy_from_slice(&[RESERVED_SPACE, b'h']);
     rest.copy_from_slice(&stream.0);
     key
+}
+
+/// The stream whose last sequence number is at `key`.
+pub(crate) fn stream_of(key: &[u8]) -> Option<StreamId> {
+    let stream = key.strip_prefix(&[RESERVED_SPACE, b'h'])?;
+    stream.try_into().ok().map(StreamId)
 }
 
 /// A change to one key: its value, or none to remove it.
@@ -144,13 +146,15 @@ impl SledHome {
         // The first read walks what opening has not touched.
         database.get(APPLIED_KEY)?;
         let file = File::open(self.directory().join("db"))?;
-        Ok(SledState::seals(&database).map(|seals| SledState {
-            rows: database,
-            file,
-            directory: self.directory(),
-            seals: Mutex::new(seals),
-            verified: RwLock::default(),
-        }))
+        match SealedRows::open(database) {
+            Ok(rows) => Ok(Ok(SledState {
+                rows,
+                file,
+                directory: self.directory(),
+            })),
+            Err(SealTrouble::Rows(error)) => Err(error),
+            Err(SealTrouble::Damaged(reason)) => Ok(Err(reason)),
+        }
     }
 }
 
@@ -188,117 +192,42 @@ fn is_damage(error: &io::Error) -> bool {
     )
 }
 
+/// A full disk damages nothing.
+fn is_full(trouble: &SealTrouble) -> bool {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    matches!(trouble, SealTrouble::Rows(sled::Error::Io(error)) if full.contains(&error.kind()))
+}
+
 /// The mark in sled's directory that it was found damaged while it was in use. It goes aside with
 /// the directory.
 const DAMAGED: &str = "damaged";
 
 struct SledState {
-    rows: sled::Db,
+    rows: SealedRows,
     /// A second descriptor of sled's file: its own flush does not wait for the device
     /// (`sync_file_range`), an fdatasync after it does.
     file: File,
     directory: PathBuf,
-    /// What the rows must add up to. Held while they change.
-    seals: Mutex<Seals>,
-    /// Groups that were found to add up since the opening.
-    verified: RwLock<BTreeSet<Group>>,
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
 
 impl SledState {
-    /// Reads the digests of a database and holds them against their total.
-    fn seals(rows: &sled::Db) -> Result<Seals, String> {
-        let mut seals = Seals::default();
-        for entry in rows.scan_prefix(DIGEST_PREFIX) {
-            let (key, digest) = entry.map_err(text)?;
-            let group = key.get(DIGEST_PREFIX.len()..).unwrap_or_default();
-            seals.set(group, number(&digest)?);
-        }
-        let total = rows.get(TOTAL_KEY).map_err(text)?;
-        let total = total.map_or(Ok(0), |total| number(&total))?;
-        if seals.total() == total {
-            Ok(seals)
-        } else {
-            Err("digests do not add up to their total".to_owned())
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Seals> {
-        self.seals.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads, and leaves a mark for the next start when the files are damaged.
-    fn guarded<T>(&self, read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    /// Reads or changes rows, and leaves a mark for the next start when the files are damaged.
+    fn guarded<T>(&self, act: impl FnOnce() -> Result<T, SealTrouble>) -> Result<T, String> {
         // sled panics on some damaged pages.
-        let outcome = catch_unwind(AssertUnwindSafe(read))
-            .unwrap_or_else(|_| Err("state panicked while it was read".to_owned()));
-        if let Err(reason) = &outcome
-            && let Err(error) = File::create(self.directory.join(DAMAGED))
-        {
-            tracing::error!(reason, %error, "state is damaged and cannot be marked as such");
-        }
-        outcome
-    }
-
-    fn is_verified(&self, group: &[u8]) -> bool {
-        let verified = self.verified.read();
-        let verified = verified.unwrap_or_else(PoisonError::into_inner);
-        verified.contains(group)
-    }
-
-    /// Holds a group's rows against its digest, once.
-    fn verify(&self, group: &[u8], seals: &Seals) -> Result<(), String> {
-        if self.is_verified(group) {
-            return Ok(());
-        }
-        let mut sum: u64 = 0;
-        if is_single(group) {
-            let value = self.rows.get(group).map_err(text)?;
-            sum = value.map_or(0, |value| weight(group, &value));
-        } else {
-            for entry in self.rows.scan_prefix(group) {
-                let (key, value) = entry.map_err(text)?;
-                sum = sum.wrapping_add(weight(&key, &value));
+        let outcome = catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| {
+            Err(SealTrouble::Damaged(
+                "state panicked while it was used".to_owned(),
+            ))
+        });
+        outcome.map_err(|trouble| {
+            let reason = trouble.to_string();
+            if !is_full(&trouble)
+                && let Err(error) = File::create(self.directory.join(DAMAGED))
+            {
+                tracing::error!(reason, %error, "state is damaged and cannot be marked as such");
             }
-        }
-        if sum != seals.digest(group) {
-            return Err(format!(
-                "rows of group {} do not add up to their digest",
-                hex::encode(group)
-            ));
-        }
-        let verified = self.verified.write();
-        let mut verified = verified.unwrap_or_else(PoisonError::into_inner);
-        verified.insert(group.to_vec());
-        Ok(())
-    }
-
-    fn verify_key(&self, key: &[u8]) -> Result<(), String> {
-        match group_of(key) {
-            Some(group) if !self.is_verified(group) => self.verify(group, &self.lock()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Verifies every group that may hold a key between two, both included.
-    fn verify_between(&self, from: &[u8], to: Option<&[u8]>) -> Result<(), String> {
-        let group = group_of(from);
-        if group.is_some()
-            && group == to.and_then(group_of)
-            && group.is_some_and(|group| self.is_verified(group))
-        {
-            return Ok(());
-        }
-        let seals = self.lock();
-        if let Some(group) = group {
-            self.verify(group, &seals)?;
-        }
-        seals
-            .groups_between(from, to)
-            .try_for_each(|group| self.verify(group, &seals))
+            reason
+        })
     }
 
     fn entries(
@@ -306,14 +235,12 @@ impl SledState {
         range: KeyRange,
         backwards: bool,
         limit: usize,
-    ) -> Result<Vec<KeyValue>, String> {
-        let entries = self
-            .rows
-            .range::<Vec<u8>, (Bound<Vec<u8>>, Bound<Vec<u8>>)>(range);
+    ) -> Result<Vec<KeyValue>, SealTrouble> {
+        let rows = self.rows.rows();
+        let entries = rows.range::<Vec<u8>, (Bound<Vec<u8>>, Bound<Vec<u8>>)>(range);
         let owned = |entry: sled::Result<(sled::IVec, sled::IVec)>| {
-            entry
-                .map(|(key, value)| (key.to_vec(), value.to_vec()))
-                .map_err(text)
+            let (key, value) = entry?;
+            Ok((key.to_vec(), value.to_vec()))
         };
         if backwards {
             entries.rev().take(limit).map(owned).collect()
@@ -331,7 +258,7 @@ fn ends(range: &KeyRange) -> (Vec<u8>, Option<Vec<u8>>) {
     };
     let to = match &range.1 {
         Bound::Included(key) => Some(key.clone()),
-        // The group that begins there is read in vain at worst.
+        // What begins there is read in vain at worst.
         Bound::Excluded(key) => Some(range::predecessor(key)),
         Bound::Unbounded => None,
     };
@@ -341,8 +268,8 @@ fn ends(range: &KeyRange) -> (Vec<u8>, Option<Vec<u8>>) {
 impl State for SledState {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
         self.guarded(|| {
-            self.verify_key(key)?;
-            let value = self.rows.get(key).map_err(text)?;
+            self.rows.verify_key(key)?;
+            let value = self.rows.rows().get(key)?;
             Ok(value.map(|value| value.to_vec()))
         })
     }
@@ -364,49 +291,20 @@ impl State for SledState {
                     to = Some(last.clone());
                 }
             }
-            self.verify_between(&from, to.as_deref())?;
+            self.rows.verify(&from, to.as_deref())?;
             Ok(entries)
         })
     }
 
+    // To change a row its old value is read, so that damage may be met here too.
     fn apply(&self, changes: &mut dyn Iterator<Item = Change<'_>>) -> Result<(), String> {
-        let mut batch = sled::Batch::default();
-        let mut seals = self.lock();
-        let mut weights: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-        let mut digests: BTreeMap<Group, u64> = BTreeMap::new();
-        for (key, value) in changes {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
-            let Some(group) = group_of(key) else { continue };
-            let new = value.map_or(0, |value| weight(key, value));
-            let old = match weights.insert(key.to_vec(), new) {
-                Some(old) => old,
-                None => {
-                    let old = self.rows.get(key).map_err(text)?;
-                    old.map_or(0, |value| weight(key, &value))
-                }
-            };
-            let digest = digests
-                .entry(group.to_vec())
-                .or_insert_with(|| seals.digest(group));
-            *digest = digest.wrapping_sub(old).wrapping_add(new);
-        }
-        for (group, digest) in &digests {
-            seals.set(group, *digest);
-            match *digest {
-                0 => batch.remove(digest_key(group)),
-                digest => batch.insert(digest_key(group), &digest.to_be_bytes()),
-            }
-        }
-        batch.insert(&TOTAL_KEY, &seals.total().to_be_bytes());
-        self.rows.apply_batch(batch).map_err(text)
+        self.guarded(|| self.rows.apply(changes))
     }
 
     fn flush(&self) -> Result<(), String> {
-        self.rows.flush().map_err(text)?;
-        self.file.sync_data().map_err(text)
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        self.rows.flush().map_err(|trouble| text(&trouble))?;
+        self.file.sync_data().map_err(|error| text(&error))
     }
 }
 

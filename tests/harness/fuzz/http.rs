@@ -123,6 +123,7 @@ impl Door {
         let index = AccessIndex::default();
         let merchant = board(&index);
         let unlimited = Limits {
+            idle_owner_s: 300,
             in_flight_max: u32::MAX,
             in_flight_per_merchant_max: u32::MAX,
             merchant_requests_per_minute: u32::MAX,

@@ -19,6 +19,7 @@ use super::engine::Engine;
 use super::event::Event;
 use super::fault::Fault;
 use super::printer::Printer;
+use super::restore::incarnation;
 use super::staff::device_key;
 use super::till::Till;
 use super::world::{EPOCH_MS, World};
@@ -27,6 +28,7 @@ impl World {
     /// Boards merchants with their tills and clients, and lets everything begin.
     pub(super) fn populate(&mut self) {
         let store = Arc::new(MemoryStore::new());
+        store.set_incarnation(incarnation(0));
         let merchants = self.random.between(1, 2);
         let mut ids = Vec::new();
         self.ids.now_ms = EPOCH_MS - 1_000;
@@ -52,6 +54,7 @@ impl World {
         self.queue.push(first_ms, Event::Trouble);
         let last_ms = self.random.between(60_000, 300_000);
         self.queue.push(last_ms, Event::Heals);
+        self.plan_restore();
     }
 
     fn board_partner(&mut self, store: &MemoryStore) -> PartnerId {

@@ -74,6 +74,11 @@ impl Client {
         is_it
     }
 
+    /// Does without any answer that it waits for, and does not ask again.
+    pub fn forgets_call(&mut self) {
+        self.call = None;
+    }
+
     /// Whether it waits for an answer.
     pub const fn waits(&self) -> bool {
         self.call.is_some()
@@ -176,7 +181,7 @@ impl World {
 
     /// A request reaches the engine, if it runs.
     pub fn call_arrives(&mut self, client: usize, call: Call, mut request: Request) {
-        if !self.engine.is_up {
+        if !self.engine.is_up || self.is_of_the_past(call.sent_ms) {
             return;
         }
         self.note(|| {

@@ -63,6 +63,7 @@ impl World {
                     self.check(rule(&self.history, host));
                 }
                 self.inspect();
+                self.check(self.lost_money_is_named());
             }
             Some(_) if self.now_ms < HEALING_MS_MAX => {
                 self.queue.push(self.now_ms + 2_000, Event::Looks);

@@ -27,6 +27,10 @@ pub enum Event {
     StoreSteps,
     /// The engine's process starts.
     EngineStarts,
+    /// What the engine has committed is copied.
+    BacksUp,
+    /// The copy takes the place of the engine's database.
+    Restores,
     /// An owner that was given up is loaded again.
     Reloads {
         life: u64,

@@ -91,8 +91,24 @@ words! {
         KeyReused = "key-reused",
         /// Callers go away and repeat; requests and answers are lost.
         CallerGone = "caller-gone",
+        /// The engine is restored from a backup of some time ago.
+        EngineRestored = "engine-restored",
     }
 }
+
+impl Fault {
+    /// In how many worlds of a hundred it is, when it is not drawn with the others: after it some
+    /// rules are relaxed, and most worlds must be without.
+    const fn is_rare(self) -> Option<u64> {
+        match self {
+            Self::EngineRestored => Some(12),
+            _ => None,
+        }
+    }
+}
+
+/// What the dice of rare faults are kept apart from the others by: any number.
+const RARE_SALT: u64 = 0x5EED_0F00_0000_0000;
 
 /// The faults that a seed has, and how often each has struck.
 #[derive(Debug, Default)]
@@ -108,17 +124,25 @@ pub struct Plan {
 
 impl Plan {
     /// A random subset; one seed in eight has none.
-    pub fn draw(random: &mut Random, without: BTreeSet<u32>) -> Self {
+    pub fn draw(seed: u64, random: &mut Random, without: BTreeSet<u32>) -> Self {
         let mut plan = Self {
             without,
             ..Self::default()
         };
         if !random.chance(12) {
             let percent = *random.pick(&[15, 35, 60]);
-            for fault in Fault::ALL {
+            for fault in Fault::ALL.iter().filter(|fault| fault.is_rare().is_none()) {
                 if random.chance(percent) && plan.takes() {
                     plan.on.insert(*fault);
                 }
+            }
+        }
+        // Their dice are their own: worlds without them stay what they were.
+        let mut random = Random::new(seed ^ RARE_SALT);
+        for fault in Fault::ALL {
+            let percent = fault.is_rare();
+            if percent.is_some_and(|percent| random.chance(percent)) && plan.takes() {
+                plan.on.insert(*fault);
             }
         }
         plan
@@ -149,12 +173,13 @@ impl Plan {
         !self.is_over && self.on.contains(&fault)
     }
 
-    /// The faults that may strike.
+    /// The faults that may strike at any moment.
     pub fn kinds(&self) -> Vec<Fault> {
         if self.is_over {
             Vec::new()
         } else {
-            self.on.iter().copied().collect()
+            let on = self.on.iter().copied();
+            on.filter(|fault| fault.is_rare().is_none()).collect()
         }
     }
 

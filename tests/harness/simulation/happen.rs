@@ -22,6 +22,8 @@ impl World {
             } => self.hangup(connection, to_engine),
             Event::StoreSteps => self.step_store(),
             Event::EngineStarts => self.start_engine(),
+            Event::BacksUp => self.back_up(),
+            Event::Restores => self.restore(),
             Event::Reloads {
                 life,
                 merchant,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::domain::idempotency::Claim;
+use engine::domain::idempotency::{Claim, ClaimKey};
 use engine::domain::pos::PosTransaction;
 use engine::domain::print::PrintJob;
 use engine::domain::transaction::Transaction;
@@ -13,6 +13,7 @@ use protocol::id::{PosTransactionId, PrintJobId, TransactionId};
 use protocol::link::PrintState;
 
 use super::checker::{self, Checked, Violation};
+use super::lost::Lost;
 
 /// Everything that was ever committed, in its latest form.
 #[derive(Debug, Default)]
@@ -32,6 +33,8 @@ pub struct History {
     pub pos_of: BTreeMap<TransactionId, PosTransactionId>,
     /// Print jobs of which a till has said that they began.
     pub printing: BTreeSet<PrintJobId>,
+    /// What restores have lost.
+    pub lost: Lost,
     finals: BTreeMap<String, u32>,
 }
 
@@ -54,6 +57,32 @@ impl History {
             }
         }
         Ok(rows)
+    }
+
+    /// Keys that have an answer.
+    pub fn answered_keys(&self) -> BTreeSet<ClaimKey> {
+        let claims = self.rows.range(key::space(key::CLAIM)..);
+        let claims = claims.take_while(|(row_key, _)| row_key.first() == Some(&key::CLAIM));
+        let answered = claims
+            .filter(|(_, row)| Claim::from_bytes(row).is_some_and(|claim| claim.answer.is_some()));
+        // The key is the end of its row's.
+        answered
+            .filter_map(|(row_key, _)| Some(ClaimKey(*row_key.last_chunk()?)))
+            .collect()
+    }
+
+    /// The POS transaction that a transaction was made for, lost or not.
+    pub fn pos_of(&self, id: TransactionId) -> Option<PosTransactionId> {
+        let known = self.pos_of.get(&id).copied();
+        known.or_else(|| self.lost.pos_of(id))
+    }
+
+    /// What a POS transaction was asked for by, lost or not.
+    pub fn reference_of(&self, id: PosTransactionId) -> Option<&str> {
+        match self.pos.get(&id) {
+            Some(pos) => pos.reference.as_deref(),
+            None => self.lost.reference_of(id),
+        }
     }
 
     fn apply(&mut self, row: &Row) -> Checked {

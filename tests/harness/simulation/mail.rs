@@ -50,11 +50,10 @@ impl World {
                 }
             }
             Effect::Acquirer(request) => {
-                if matches!(request.action, AcquirerAction::Authorize { .. }) {
-                    self.authorizations += 1;
-                    let id = request.transaction_id;
-                    self.check(checker::money_moves_only_after_commit(&self.history, id));
-                }
+                let is_authorization = matches!(request.action, AcquirerAction::Authorize { .. });
+                self.authorizations += u64::from(is_authorization);
+                let id = request.transaction_id;
+                self.check(checker::money_moves_only_after_commit(&self.history, id));
                 self.submit(merchant, *request);
             }
             Effect::Publish(AccessChange::DropLink(terminal_id)) => {

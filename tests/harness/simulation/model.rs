@@ -13,6 +13,8 @@ pub mod till;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::history::History;
+use super::lost::Lost;
 use engine::domain::idempotency::ClaimKey;
 use engine::owner::request::StartPos;
 use protocol::id::{AttemptId, PosTransactionId, PrintJobId, TerminalId, TransactionId};
@@ -31,4 +33,16 @@ pub struct Model {
     tills: BTreeMap<usize, till::Seen>,
     /// What was printed without DUPLICATE: where, by which job.
     papers: BTreeMap<String, (usize, PrintJobId)>,
+    /// What restores of the engine have lost.
+    lost: Lost,
+}
+
+impl Model {
+    /// The engine was restored from a backup, and has this on record. What was told since the backup
+    /// is no longer held against it, by [`crate::simulation::lost::RELAXED`].
+    pub fn restored(&mut self, history: &History) {
+        self.lost.clone_from(&history.lost);
+        self.sales_restored(history);
+        self.charges_restored(history);
+    }
 }

@@ -39,6 +39,7 @@ impl World {
                 return;
             }
         }
+        self.pair_again();
         self.pump_engine();
     }
 

@@ -7,8 +7,9 @@ use engine::owner::key;
 use engine::owner::request::Answer;
 use engine::owner::work::Stored as _;
 use engine::store::{KeyValue, MemoryStore, ReadFault, Rows, StreamId};
+use protocol::id::IncarnationId;
 
-use super::sabotage::Sabotage;
+use super::sabotage::{Sabotage, counted_here, is_counters};
 use super::world::World;
 
 /// The store's rows; a sabotage hides some, or shows what is not there.
@@ -43,22 +44,17 @@ impl View<'_> {
         }
     }
 
-    /// A terminal's row without what it says of a copy.
-    fn with_lies(&self, row_key: &[u8], value: Vec<u8>) -> Vec<u8> {
-        let forgets = |terminal: &Terminal| match self.sabotage {
-            Some(Sabotage::UnnoticedCopy) => true,
-            Some(Sabotage::ForgetCopy) => terminal.installations.is_duplicate,
-            _ => false,
-        };
-        if row_key.first() != Some(&key::TERMINAL) || self.sabotage.is_none() {
-            return value;
-        }
-        match Terminal::from_bytes(&value) {
-            Some(mut terminal) if forgets(&terminal) => {
-                terminal.installations.renew();
-                terminal.to_bytes()
+    /// What a sabotage makes of a row.
+    fn with_lies(&self, row_key: &[u8], row: Vec<u8>) -> Vec<u8> {
+        match self.sabotage {
+            Some(Sabotage::NoTraceJump) if is_counters(row_key) => {
+                counted_here(row, self.incarnation())
             }
-            _ => value,
+            Some(Sabotage::UnnoticedCopy) => without_copy(row_key, row, |_| true),
+            Some(Sabotage::ForgetCopy) => {
+                without_copy(row_key, row, |terminal| terminal.installations.is_duplicate)
+            }
+            _ => row,
         }
     }
 
@@ -116,6 +112,28 @@ impl Rows for View<'_> {
 
     fn head(&self, stream: StreamId) -> Result<u64, ReadFault> {
         self.store.head(stream)
+    }
+
+    fn incarnation(&self) -> Option<IncarnationId> {
+        self.store.incarnation()
+    }
+
+    fn is_restored(&self) -> bool {
+        self.store.is_restored()
+    }
+}
+
+/// A terminal's row without what it says of a copy, where somebody forgets it.
+fn without_copy(row_key: &[u8], row: Vec<u8>, forgets: impl Fn(&Terminal) -> bool) -> Vec<u8> {
+    if row_key.first() != Some(&key::TERMINAL) {
+        return row;
+    }
+    match Terminal::from_bytes(&row) {
+        Some(mut terminal) if forgets(&terminal) => {
+            terminal.installations.renew();
+            terminal.to_bytes()
+        }
+        _ => row,
     }
 }
 

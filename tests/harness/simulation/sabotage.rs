@@ -2,10 +2,11 @@
 //! code that ships and its shell. A sabotage is a value that only tests construct.
 //!
 //! `engine`: what the owners decide, read, say and hear. `acquirer`: what goes to the host and
-//! comes back. `till`: what the agent hears, writes and says.
+//! comes back. `till`: what the agent hears, writes and says. `restore`: what a restored engine is.
 
 mod acquirer;
 mod engine;
+mod restore;
 mod till;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use ::engine::domain::idempotency::ClaimKey;
 use ::engine::store::Commit;
 use protocol::id::TransactionId;
+
+pub(super) use restore::{counted_here, is_counters};
 
 use super::fault::{Fault, words};
 
@@ -135,6 +138,16 @@ words! {
         ChangeAmount = "charge-other-amount",
         /// Tips have no limit.
         TipUnlimited = "tip-over-limit",
+        /// A restored engine takes itself for the one that the backup was made of.
+        KeepIncarnation = "restored-in-same-life",
+        /// A restored engine goes on counting where the backup ends.
+        NoTraceJump = "restored-traces-do-not-jump",
+        /// A restored engine does not answer a till that names what was lost.
+        IgnoreLost = "restored-ignores-lost-work",
+        /// A restored engine tells a till that nobody paid, although card data had left it.
+        DenyLost = "restored-denies-lost-money",
+        /// The comparison with the acquirer's book passes over what is unknown.
+        HideLost = "comparison-hides-unknown",
     }
 }
 
@@ -317,6 +330,11 @@ pub const CASES: &[Case] = &{
         case(S::KeepPartial, "partial_only_when_accepted", 60, &[]),
         case(S::ChangeAmount, "charged_as_asked", 10, &[]),
         case(S::TipUnlimited, "tip_within_limit", 40, &[]),
+        case(S::KeepIncarnation, "prints_once", 100, &[F::EngineRestored]),
+        case(S::NoTraceJump, "traces_are_new", 20, &[F::EngineRestored]),
+        case(S::IgnoreLost, "converges", 20, &[F::EngineRestored]),
+        case(S::DenyLost, "told_is_true", 100, &[F::EngineRestored]),
+        case(S::HideLost, "lost_money_is_named", 20, &[F::EngineRestored]),
     ]
 };
 

@@ -11,7 +11,7 @@ use engine::owner::terminal::{TerminalInput, TerminalOutput};
 use engine::store::memory::Space;
 use engine::store::{KeyValue, Rows};
 use protocol::id::{PosTransactionId, PrintJobId};
-use protocol::link::{HostDecision, PosStatus, ToAgent, ToEngine};
+use protocol::link::{Concluded, HostDecision, PosStatus, ToAgent, ToEngine};
 use protocol::receipt::Receipt;
 
 use super::checker::{self, Checked, fail};
@@ -21,6 +21,9 @@ use super::world::World;
 /// The longest pause between two askings about what is in doubt, or after the first "original not
 /// found", which counts a minute later: a minute. The rest is a slow disk and a slow start.
 const ASKING_MS_MAX: u64 = 75_000;
+
+/// What a till is told of work that the engine has never heard of (docs/operations.md).
+const UNKNOWN_HERE: &str = "unknown_to_engine";
 
 /// The spaces of rows that owners write.
 const SPACES: [u8; 12] = [
@@ -150,6 +153,10 @@ impl World {
                     pos.approved.is_some() || is_undone(pos)
                 })
             }
+            ToAgent::Concluded(concluded) if self.is_unknown_here(concluded) => {
+                let host = self.acquirer.line.host();
+                self.model.concluded_unknown(concluded, host)
+            }
             ToAgent::Concluded(concluded) => {
                 // Before the model, whose word is about the same.
                 if concluded.status == PosStatus::Approved {
@@ -174,6 +181,12 @@ impl World {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a till is told that what it names was lost.
+    fn is_unknown_here(&self, concluded: &Concluded) -> bool {
+        let (rule, id) = ("terminals_are_told_committed", concluded.pos_id);
+        concluded.reason == UNKNOWN_HERE && self.history.lost.frees_pos(rule, id)
     }
 
     /// What a terminal is told is durable.

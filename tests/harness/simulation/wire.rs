@@ -1,7 +1,7 @@
 //! The two ends of a connection: the agent's link task and the engine's socket task, with the real
 //! codec between them. Keep it like `terminal_agent::link` and `engine::agent_link::socket`.
 
-use protocol::id::IncarnationId;
+use engine::store::Rows as _;
 use protocol::link::{
     Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, SILENCE_MS_MAX,
     ToEngine, VERSION, VERSION_MIN, encode,
@@ -10,6 +10,7 @@ use terminal_agent::machine::agent::Input;
 
 use super::event::Event;
 use super::fault::Fault;
+use super::restore::incarnation;
 use super::world::World;
 
 /// How long each step of the handshake may take.
@@ -79,7 +80,7 @@ impl World {
                     version_min: VERSION_MIN,
                     version_max: VERSION,
                     nonce: vec![7; 32],
-                    incarnation: IncarnationId::from_bytes([1; 16]),
+                    incarnation: self.engine.store.incarnation().unwrap_or(incarnation(0)),
                 };
                 self.say(socket, &HandshakeReply::Challenge(challenge));
             }

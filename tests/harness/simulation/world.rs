@@ -22,6 +22,7 @@ use super::link::Network;
 use super::model::Model;
 use super::queue::Queue;
 use super::random::{Random, SeededIds};
+use super::restore::Backups;
 use super::sabotage::{Lies, Sabotage};
 use super::till::Till;
 
@@ -79,6 +80,7 @@ pub struct World {
     pub(super) duplicates: BTreeSet<usize>,
     pub(super) turned_away: u64,
     pub(super) model: Model,
+    pub(super) backups: Backups,
     pub(super) first_answers: BTreeMap<ClaimKey, StoredAnswer>,
     pub(super) intentions: u64,
     pub(super) authorizations: u64,
@@ -99,7 +101,7 @@ impl World {
             ..
         } = *setup;
         let mut random = Random::new(seed);
-        let mut plan = Plan::draw(&mut random, setup.without.clone());
+        let mut plan = Plan::draw(seed, &mut random, setup.without.clone());
         let needs = sabotage.map_or(&[][..], Sabotage::needs);
         plan.switch_on(needs);
         // A short life of attempts makes the last moment frequent.
@@ -131,6 +133,7 @@ impl World {
             duplicates: BTreeSet::new(),
             turned_away: 0,
             model: Model::default(),
+            backups: Backups::default(),
             first_answers: BTreeMap::new(),
             intentions: 0,
             authorizations: 0,

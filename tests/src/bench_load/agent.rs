@@ -24,6 +24,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+/// After a link has ended. These tills have sales in progress; the patient ones are elsewhere.
+const RETRY_DELAY: Duration = Duration::from_millis(20);
+
 /// Card data by amount in minor units.
 pub(crate) type Cards = BTreeMap<i64, Vec<u8>>;
 
@@ -69,12 +72,10 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Links that ended, and messages that a healthy sale does not have, so far.
-    pub(crate) fn troubles(&self) -> BTreeMap<String, u64> {
-        self.troubles
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Links that ended, and messages that a healthy sale does not have, since they were last asked for.
+    pub(crate) fn take_troubles(&self) -> BTreeMap<String, u64> {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut troubles)
     }
 
     fn note(&self, trouble: &str) {
@@ -112,8 +113,11 @@ pub(crate) fn link_all(
                             cards,
                             counts,
                         };
-                        if let Err(error) = agent.live(&address).await {
-                            agent.counts.note(&error.to_string());
+                        for connection in 1.. {
+                            if let Err(error) = agent.live(&address, connection).await {
+                                agent.counts.note(&error.to_string());
+                            }
+                            tokio::time::sleep(RETRY_DELAY).await;
                         }
                     }));
                 }
@@ -134,7 +138,7 @@ struct Agent {
 type Socket = WebSocketStream<TcpStream>;
 
 impl Agent {
-    async fn live(&self, address: &str) -> io::Result<()> {
+    async fn live(&self, address: &str, connection: u64) -> io::Result<()> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let config = WebSocketConfig::default()
@@ -143,38 +147,44 @@ impl Agent {
         let url = format!("ws://{address}{}", engine::server::LINK_PATH);
         let opened = tokio_tungstenite::client_async_with_config(url, stream, Some(config)).await;
         let (mut socket, _) = opened.map_err(io::Error::other)?;
-        self.shake_hands(&mut socket).await?;
+        self.shake_hands(&mut socket, connection).await?;
         say(&mut socket, &ToEngine::Status(healthy())).await?;
         self.counts.up.fetch_add(1, Ordering::Relaxed);
+        let error = self.converse(&mut socket).await;
+        self.counts.up.fetch_sub(1, Ordering::Relaxed);
+        error
+    }
+
+    async fn converse(&self, socket: &mut Socket) -> io::Result<()> {
         let mut heartbeat = tokio::time::interval(Duration::from_millis(HEARTBEAT_MS));
         heartbeat.reset();
         loop {
             tokio::select! {
-                message = hear(&mut socket) => {
+                message = hear(socket) => {
                     if let Some(answer) = self.answer(message?) {
-                        say(&mut socket, &answer).await?;
+                        say(socket, &answer).await?;
                     }
                 }
-                _ = heartbeat.tick() => say(&mut socket, &ToEngine::Ping).await?,
+                _ = heartbeat.tick() => say(socket, &ToEngine::Ping).await?,
             }
         }
     }
 
-    async fn shake_hands(&self, socket: &mut Socket) -> io::Result<()> {
+    async fn shake_hands(&self, socket: &mut Socket, connection: u64) -> io::Result<()> {
         let HandshakeReply::Challenge(challenge) = hear(socket).await? else {
             return Err(io::Error::other("no challenge"));
         };
         let terminal_id = self.till.terminal_id;
         let journal_id = JournalId::from_bytes(terminal_id.bytes());
         let (nonce, incarnation) = (&challenge.nonce, challenge.incarnation);
-        let signed = signed_bytes(nonce, incarnation, terminal_id, journal_id, 1, 1);
+        let signed = signed_bytes(nonce, incarnation, terminal_id, journal_id, 1, connection);
         let hello = Hello {
             version: VERSION,
             terminal_id,
             agent_version: "bench".to_owned(),
             journal_id,
             boot: 1,
-            connection: 1,
+            connection,
             signature: self.till.key.sign(&signed).to_bytes().to_vec(),
             open: Vec::new(),
             prints: Vec::new(),
@@ -236,7 +246,7 @@ impl Agent {
     }
 }
 
-fn healthy() -> TillStatus {
+pub(crate) fn healthy() -> TillStatus {
     TillStatus {
         reader: ReaderState::Ready,
         reader_serial: "BENCH".to_owned(),

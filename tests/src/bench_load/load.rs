@@ -1,19 +1,17 @@
 //! API clients: each plays sale after sale on lanes of its own.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
 
 use crate::board::Lane;
 use crate::connection::Connection;
-use crate::measure::{Tally, Window};
+use crate::measure::{Sale, Tally};
 
-/// A wake-up of the open loop this much after the arrival is the timer's doing (it counts in
-/// milliseconds); anything later is load, and counts as waiting.
-const TIMER_SLACK: Duration = Duration::from_millis(2);
-/// How long after the window arrivals that are behind may still be started.
+/// How long after the end arrivals that are behind may still be started.
 const RUN_OUT: Duration = Duration::from_secs(10);
 /// After an error, so that a refusal is not asked for in a loop.
 const AFTER_ERROR: Duration = Duration::from_millis(20);
@@ -40,13 +38,65 @@ pub(crate) struct Client {
     pub(crate) lanes: Vec<Lane>,
     pub(crate) amounts: Vec<i64>,
     pub(crate) arrival: Arrival,
-    pub(crate) window: Window,
+    pub(crate) end: End,
+}
+
+/// When no more sales are to begin: an instant that need not be known before it comes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct End(Arc<OnceLock<Instant>>);
+
+impl End {
+    /// Ends at this instant. Only the first word counts.
+    pub(crate) fn set(&self, at: Instant) {
+        self.0.get_or_init(|| at);
+    }
+
+    fn is_before(&self, at: Instant) -> bool {
+        self.0.get().is_some_and(|end| *end <= at)
+    }
+}
+
+/// Clients at work on a thread of their own.
+pub(crate) struct Playing(JoinHandle<io::Result<Tally>>);
+
+impl Playing {
+    /// Sets the clients to work.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(crate) fn start(clients: Vec<Client>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let thread = std::thread::Builder::new().name("clients".to_owned());
+        let thread = thread.spawn(move || {
+            runtime.block_on(async {
+                let clients = clients.into_iter().map(Client::play);
+                let playing: Vec<_> = clients.map(tokio::spawn).collect();
+                let mut tally = Tally::default();
+                for client in playing {
+                    tally.add(client.await.map_err(io::Error::other)?);
+                }
+                Ok(tally)
+            })
+        })?;
+        Ok(Self(thread))
+    }
+
+    /// Waits for the end that the clients were given, and for everything that was begun before it.
+    ///
+    /// # Errors
+    /// When a client has panicked.
+    pub(crate) fn end(self) -> io::Result<Tally> {
+        let tally = self.0.join();
+        tally.map_err(|_| io::Error::other("the clients panicked"))?
+    }
 }
 
 impl Client {
-    /// Plays until the window ends and everything that was begun has ended.
+    /// Plays until its end comes and everything that was begun has ended.
     pub(crate) async fn play(self) -> Tally {
-        let mut tally = Tally::new(self.window);
+        let mut tally = Tally::default();
         let mut connection = Connection::new(Arc::clone(&self.address));
         let turns = self.lanes.iter().cycle().zip(self.amounts.iter().cycle());
         for (number, (lane, amount)) in (0_u32..).zip(turns) {
@@ -67,31 +117,21 @@ impl Client {
     async fn next_start(&self, number: u32, tally: &mut Tally) -> Option<Instant> {
         let now = Instant::now();
         let Arrival::Open { first, every } = self.arrival else {
-            return (now < self.window.end).then_some(now);
+            return (!self.end.is_before(now)).then_some(now);
         };
         let arrival = first + every * number;
-        if arrival >= self.window.end {
+        if self.end.is_before(arrival) {
             return None;
         }
-        if now >= self.window.end + RUN_OUT {
-            tally.not_started += 1;
-            let mut later = arrival + every;
-            while later < self.window.end {
-                tally.not_started += 1;
-                later += every;
-            }
+        if self.end.is_before(now - RUN_OUT) {
+            let later = (0..).map(|more| arrival + every * more);
+            let missed = later.take_while(|at| !self.end.is_before(*at));
+            tally.not_started += missed.fold(0, |count, _| count + 1);
             return None;
         }
-        if arrival <= now {
-            return Some(arrival);
-        }
+        // Its times count from here, however late it is: the load is not to wait for the engine.
         sleep_until(arrival.into()).await;
-        let woken = Instant::now();
-        Some(if woken - arrival < TIMER_SLACK {
-            woken
-        } else {
-            arrival
-        })
+        Some(arrival)
     }
 }
 
@@ -125,7 +165,11 @@ async fn sale(
         let ended_at = Instant::now();
         match (answer.status, answer.field("status")) {
             (200, "approved") => {
-                tally.completed(started, lane.till.offered_at(pos_id), ended_at);
+                tally.completed(Sale {
+                    started,
+                    offered: lane.till.offered_at(pos_id),
+                    ended: ended_at,
+                });
                 return Ok(());
             }
             (200, "in_progress" | "in_doubt") => {}

@@ -13,6 +13,11 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// Its length.
+    pub(crate) fn seconds(self) -> f64 {
+        (self.end - self.begin).as_secs_f64()
+    }
+
     fn holds(self, at: Instant) -> bool {
         (self.begin..self.end).contains(&at)
     }
@@ -32,7 +37,7 @@ impl Samples {
     }
 
     pub(crate) fn count(&self) -> u64 {
-        self.0.len().try_into().unwrap_or(u64::MAX)
+        count(&self.0)
     }
 
     /// Percentiles by name.
@@ -45,56 +50,44 @@ impl Samples {
     }
 }
 
-/// What came of the load.
-#[derive(Debug)]
+impl FromIterator<Duration> for Samples {
+    fn from_iter<T: IntoIterator<Item = Duration>>(times: T) -> Self {
+        Self(times.into_iter().collect())
+    }
+}
+
+fn count<T>(all: &[T]) -> u64 {
+    all.len().try_into().unwrap_or(u64::MAX)
+}
+
+/// What came of the load: everything that was begun, warm-up and run-out included.
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
-    window: Window,
-    accepted: u64,
-    completed: u64,
-    /// Every sale that completed, warm-up and run-out included.
-    pub(crate) sales: u64,
+    accepted: Vec<(Instant, Instant)>,
+    completed: Vec<Sale>,
     /// Arrivals of the open loop for which there was no free client in time.
     pub(crate) not_started: u64,
     errors: BTreeMap<String, u64>,
-    start: Samples,
-    offer: Samples,
-    sale: Samples,
+}
+
+/// One sale that came to its good end. Its times count from the instant at which it was to start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sale {
+    pub(crate) started: Instant,
+    /// When the terminal had it, where that is known.
+    pub(crate) offered: Option<Instant>,
+    pub(crate) ended: Instant,
 }
 
 impl Tally {
-    pub(crate) fn new(window: Window) -> Self {
-        Self {
-            window,
-            accepted: 0,
-            completed: 0,
-            sales: 0,
-            not_started: 0,
-            errors: BTreeMap::new(),
-            start: Samples::default(),
-            offer: Samples::default(),
-            sale: Samples::default(),
-        }
-    }
-
     /// The engine answered 201.
     pub(crate) fn accepted(&mut self, started: Instant, at: Instant) {
-        self.accepted += u64::from(self.window.holds(at));
-        if self.window.holds(started) {
-            self.start.add(at.saturating_duration_since(started));
-        }
+        self.accepted.push((started, at));
     }
 
-    /// The final answer came. What was begun within the window counts, whenever it ended: leaving
-    /// out what ends late would leave out the slowest.
-    pub(crate) fn completed(&mut self, started: Instant, offered: Option<Instant>, at: Instant) {
-        self.sales += 1;
-        self.completed += u64::from(self.window.holds(at));
-        if self.window.holds(started) {
-            self.sale.add(at.saturating_duration_since(started));
-            if let Some(offered) = offered {
-                self.offer.add(offered.saturating_duration_since(started));
-            }
-        }
+    /// The final answer came.
+    pub(crate) fn completed(&mut self, sale: Sale) {
+        self.completed.push(sale);
     }
 
     /// Something else came of it.
@@ -113,49 +106,67 @@ impl Tally {
     }
 
     /// What, and how often.
-    pub(crate) fn kinds_of_errors(&self) -> &BTreeMap<String, u64> {
+    pub(crate) const fn kinds_of_errors(&self) -> &BTreeMap<String, u64> {
         &self.errors
     }
 
     /// Takes another client's numbers in.
     pub(crate) fn add(&mut self, other: Self) {
-        self.accepted += other.accepted;
-        self.completed += other.completed;
-        self.sales += other.sales;
+        self.accepted.extend(other.accepted);
+        self.completed.extend(other.completed);
         self.not_started += other.not_started;
         for (what, count) in other.errors {
             self.add_errors(what, count);
         }
-        self.start.merge(other.start);
-        self.offer.merge(other.offer);
-        self.sale.merge(other.sale);
+    }
+
+    /// Completed at any time.
+    pub(crate) fn sales(&self) -> u64 {
+        count(&self.completed)
     }
 
     /// Completed within the window.
-    pub(crate) fn completed_in_window(&self) -> u64 {
-        self.completed
+    pub(crate) fn completed_in(&self, window: Window) -> u64 {
+        let ends = self.completed.iter().map(|sale| sale.ended);
+        ends.filter(|at| window.holds(*at))
+            .fold(0, |count, _| count + 1)
     }
 
-    /// Rates and percentiles by name.
-    pub(crate) fn describe(&mut self, into: &mut Map<String, Value>) {
-        let seconds = (self.window.end - self.window.begin).as_secs_f64();
-        into.insert(
-            "completed_per_s".to_owned(),
-            rounded(per(self.completed, seconds)),
-        );
-        into.insert(
-            "accepted_per_s".to_owned(),
-            rounded(per(self.accepted, seconds)),
-        );
+    /// Rates and percentiles by name. A rate counts what came within the window; a time counts what
+    /// was begun within it, whenever it ended: leaving out what ends late would leave out the
+    /// slowest.
+    pub(crate) fn describe(&self, window: Window, into: &mut Map<String, Value>) {
+        let answers = self.accepted.iter().map(|(_, at)| *at);
+        let accepted = answers
+            .filter(|at| window.holds(*at))
+            .fold(0, |count, _| count + 1);
+        for (name, count) in [
+            ("completed_per_s", self.completed_in(window)),
+            ("accepted_per_s", accepted),
+        ] {
+            into.insert(name.to_owned(), rounded(per(count, window.seconds())));
+        }
         into.insert("errors".to_owned(), json!(self.errors()));
         into.insert("not_started".to_owned(), json!(self.not_started));
-        for (name, samples) in [
-            ("start", &mut self.start),
-            ("offer", &mut self.offer),
-            ("sale", &mut self.sale),
-        ] {
-            std::mem::take(samples).describe(name, into);
-        }
+        let begun = self.accepted.iter().filter(|(at, _)| window.holds(*at));
+        let starts: Samples = begun.map(|(started, at)| *at - *started).collect();
+        starts.describe("start", into);
+        let begun = |sale: &&Sale| window.holds(sale.started);
+        let sales = self.completed.iter().filter(begun);
+        let offers: Samples = sales
+            .filter_map(|sale| Some(sale.offered?.saturating_duration_since(sale.started)))
+            .collect();
+        offers.describe("offer", into);
+        self.sale_times(window).describe("sale", into);
+    }
+
+    /// Times of whole sales that were begun within the window.
+    pub(crate) fn sale_times(&self, window: Window) -> Samples {
+        let sales = self.completed.iter();
+        sales
+            .filter(|sale| window.holds(sale.started))
+            .map(|sale| sale.ended - sale.started)
+            .collect()
     }
 }
 

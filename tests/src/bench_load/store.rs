@@ -32,11 +32,12 @@ impl Waiter {
         }
     }
 
-    /// The next commit: one event and one row with a time-ordered key.
+    /// The next commit: one event and one row, whose key is laid out as the engine's are: space,
+    /// owner, time-ordered id.
     fn next(&mut self, turn: u64) -> Commit {
         let mut key = vec![0xF0];
-        key.extend(turn.to_be_bytes());
-        key.extend(&self.stream.0);
+        key.extend(&self.stream.0[1..]);
+        key.extend(u128::from(turn).to_be_bytes());
         self.since = Instant::now();
         Commit {
             stream: self.stream,

@@ -37,7 +37,7 @@ impl World {
         };
         let now = Arc::clone(&self.now);
         let clock = move || Timestamp(now.load(Ordering::SeqCst));
-        SimulatedAcquirer::open(&self.path(), config, clock).unwrap()
+        SimulatedAcquirer::open(&self.path(), config, clock, Box::new(|_| {})).unwrap()
     }
 
     fn wait(&self, ms: i64) {
@@ -123,7 +123,7 @@ fn a_slow_answer_comes_by_itself() {
     // Each look at this clock is a millisecond later, so the thread need not be woken.
     let now = Arc::clone(&world.now);
     let clock = move || Timestamp(now.fetch_add(1, Ordering::SeqCst));
-    let acquirer = SimulatedAcquirer::open(&world.path(), config, clock).unwrap();
+    let acquirer = SimulatedAcquirer::open(&world.path(), config, clock, Box::new(|_| {})).unwrap();
     assert!(is_approval(&ask(&acquirer, authorize(1, 1234))));
 }
 
@@ -216,15 +216,18 @@ fn a_book_that_cannot_be_written_ends_the_approvals() {
     let world = World::new();
     std::fs::write(world.path(), []).unwrap();
     let host = Host::new(SimulatorConfig::default().base_key, 0);
+    let (told, fatal) = channel();
     let mut worker = Worker {
         line: Line::new(host, ANSWER_TIMEOUT_MS_DEFAULT),
         file: Some(BookFile::read_only(&world.path())),
         clock: Box::new(|| NOW),
+        fatal: Box::new(move |reason| told.send(reason).unwrap()),
         callers: BTreeMap::new(),
         ticket_next: 0,
         unwritten: Vec::new(),
     };
     let (answer, answers) = channel();
+    let mut fatal_calls = 0;
     for (request, expected) in [
         (authorize(1, 1234), UNKNOWN),
         (authorize(2, 1234), NOT_SENT),
@@ -235,6 +238,8 @@ fn a_book_that_cannot_be_written_ends_the_approvals() {
         worker.line.advance(NOW);
         worker.answer();
         assert_eq!(answers.try_recv(), Ok(expected));
+        fatal_calls += fatal.try_iter().count();
     }
+    assert_eq!(fatal_calls, 1);
     assert_eq!(std::fs::metadata(world.path()).unwrap().len(), 0);
 }

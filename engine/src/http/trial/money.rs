@@ -1,5 +1,7 @@
 //! Same key, same answer; secrets shown once; views of what owners answer.
 
+use std::sync::Arc;
+
 use actix_web::http::Method;
 use protocol::id::{
     ApiKeyId, AttemptId, JournalId, PairingCodeId, PosTransactionId, TransactionId,
@@ -54,7 +56,7 @@ fn transaction(state: TransactionState) -> Transaction {
             brand: "visa".into(),
             masked_number: Some("400000******0002".into()),
             entry: EntryMode::Contact,
-            emv: [(0x84, vec![0xA0, 0, 0, 0, 3, 0x10, 0x10])].into(),
+            emv: Arc::new([(0x84, vec![0xA0, 0, 0, 0, 3, 0x10, 0x10])].into()),
         },
         host: Some(HostResult {
             response_code: "00".into(),
@@ -279,9 +281,13 @@ async fn a_pos_transaction_is_shown_whole() {
     let transaction = transaction(TransactionState::Approved);
     let sale = approved(&transaction);
     world.put_pos(&sale);
-    let path = format!("/v1/pos/transactions/{}?wait_s=60", sale.id);
+    let path = format!("/v1/pos/transactions/{}", sale.id);
     let data = world.get(&token, &path).await.data();
-    assert_eq!(world.asked(), 0, "what is final needs no waiting");
+    assert_eq!(
+        world.asked(),
+        0,
+        "what is committed is shown without its owner"
+    );
     assert_eq!(data["id"], sale.id.to_string());
     assert_eq!(data["status"], "approved");
     assert_eq!(data["stage"], "closed");
@@ -301,10 +307,7 @@ async fn a_pos_transaction_is_shown_whole() {
     doubtful.next_action_at = Some(T0.plus_ms(1_000));
     doubtful.attempts[0].state = AttemptState::Reversed(Reason::AcquirerUnknown);
     world.put_pos(&doubtful);
-    let data = world
-        .get(&token, &format!("/v1/pos/transactions/{}", sale.id))
-        .await
-        .data();
+    let data = world.get(&token, &path).await.data();
     assert_eq!(data["status"], "in_doubt");
     assert_eq!(data["in_doubt"]["who_holds_truth"], "acquirer");
     assert_eq!(
@@ -313,6 +316,7 @@ async fn a_pos_transaction_is_shown_whole() {
     );
     assert_eq!(data["transaction_id"], transaction.id.to_string());
 
+    let path = format!("{path}?wait_s=60");
     world.will_answer(Ok(Answer::Pos(Box::new(sale))));
     assert_eq!(world.get(&token, &path).await.data()["status"], "approved");
     let asked = world.owners.asked.lock().unwrap().pop();

@@ -191,6 +191,16 @@ impl Bench {
         self.owner.as_ref().unwrap().poll_deadline()
     }
 
+    pub(super) fn is_at_rest(&self) -> bool {
+        let owner = self.owner.as_ref().unwrap();
+        owner.is_idle() && owner.decider().is_at_rest()
+    }
+
+    pub(super) fn terminal_event(&mut self, event: TerminalEvent) {
+        let terminal_id = self.terminal_id;
+        self.input(MerchantInput::Terminal { terminal_id, event });
+    }
+
     pub(super) fn input(&mut self, input: MerchantInput) {
         self.feed(Input::Outside(input));
         self.settle();

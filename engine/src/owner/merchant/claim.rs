@@ -55,7 +55,8 @@ impl MerchantOwner {
             let merchant_id = self.merchant.id;
             claim_key(work, merchant_id, claim, resource, answer.as_ref());
             let space = key::of_merchant(key::CLAIM, merchant_id);
-            work.sweep_claims(&space, &key::claim(merchant_id, claim.key))?;
+            let row_key = key::claim(merchant_id, claim.key);
+            self.sweep.claimed(work, &space, &row_key)?;
         }
         if let Some(answer) = answer {
             reply(work, caller, Ok(Reply::Fresh(answer)));

@@ -105,6 +105,9 @@ impl MerchantOwner {
             self.conclude_unknown(work, terminal_id, digest.pos_id, Some(&digest.state));
             return Ok(());
         };
+        if self.concludes_lost_card(work, &pos, &digest) {
+            return Ok(());
+        }
         if !pos.stage.occupies_terminal() {
             self.send(work, terminal_id, ToAgent::Concluded(concluded(&pos)));
             return Ok(());

@@ -793,3 +793,48 @@ fn what_only_the_till_knows_is_ended_there_once() {
         assert!(matches!(bench.sent().as_slice(), [ToAgent::Concluded(_)]));
     }
 }
+
+// Owners are dropped when they are idle: what they remember of a sweep is lost with them.
+#[test]
+fn keys_do_not_grow_without_end_although_the_owner_forgets() {
+    use crate::store::Rows as _;
+    let mut bench = Bench::new();
+    bench.is_inspected = false;
+    let space = crate::owner::key::space(crate::owner::key::CLAIM);
+    let mut most = 0;
+    for day in 0..30 {
+        for number in 0..10 {
+            let made = Request::CreatePairingCode {
+                terminal_id: bench.terminal_id,
+                life_s: 60,
+                code: Secret::new(format!("BCDFGHJK{number}")),
+            };
+            let key = format!("{day}/{number}");
+            assert!(bench.ask(Some(&key), made).unwrap().is_ok());
+            bench.restart();
+        }
+        most = most.max(bench.store.scan(&space, None, usize::MAX).unwrap().len());
+        bench.pass(24 * 60 * 60 * 1_000);
+    }
+    // A life brings 70.
+    assert!(most < 140, "{most} keys of 300");
+}
+
+#[test]
+fn an_owner_is_at_rest_when_it_has_nothing_that_it_would_not_load() {
+    let mut bench = Bench::new();
+    assert!(!bench.is_at_rest(), "a terminal is linked");
+    bench.terminal_event(super::TerminalEvent::Down);
+    assert!(bench.is_at_rest());
+    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    let pos_id = bench.start(false);
+    bench.terminal_event(super::TerminalEvent::Down);
+    assert!(!bench.is_at_rest(), "a sale is open");
+    let waits = Request::ReadPos {
+        pos_id,
+        wait_until: Some(bench.now.plus_ms(1_000_000)),
+    };
+    assert_eq!(bench.ask(None, waits), None);
+    bench.pass(bench.limits.offer_ms);
+    assert!(bench.is_at_rest());
+}

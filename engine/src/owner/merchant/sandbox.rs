@@ -84,6 +84,11 @@ impl Sandbox {
         }
     }
 
+    /// Whether no fault is armed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.armed.is_empty()
+    }
+
     /// When the next fault expires.
     pub(super) fn poll_deadline(&self) -> Option<Timestamp> {
         self.armed.values().map(|fault| fault.expires_at).min()

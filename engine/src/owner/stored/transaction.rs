@@ -1,12 +1,13 @@
 //! Stored form of transactions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use protocol::id::{AttemptId, MerchantId, PosTransactionId, TerminalId, TransactionId};
 use protocol::link::PosKind;
 use protocol::money::Money;
-use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::{ByteBuf, Bytes};
 
 use crate::domain::card::{CardSummary, EntryMode};
 use crate::domain::reason::Reason;
@@ -53,7 +54,24 @@ struct CardForm {
     brand: String,
     masked_number: Option<String>,
     entry: String,
-    emv: BTreeMap<u32, ByteBuf>,
+    emv: Emv,
+}
+
+/// A map of tags to bytes.
+struct Emv(Arc<BTreeMap<u32, Vec<u8>>>);
+
+impl Serialize for Emv {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(tag, value)| (tag, Bytes::new(value))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Emv {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = BTreeMap::<u32, ByteBuf>::deserialize(deserializer)?;
+        let owned = read.into_iter().map(|(tag, value)| (tag, value.into_vec()));
+        Ok(Self(Arc::new(owned.collect())))
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -205,11 +223,7 @@ impl CardForm {
             brand: card.brand.clone(),
             masked_number: card.masked_number.clone(),
             entry: card.entry.code().to_owned(),
-            emv: card
-                .emv
-                .iter()
-                .map(|(tag, value)| (*tag, ByteBuf::from(value.clone())))
-                .collect(),
+            emv: Emv(Arc::clone(&card.emv)),
         }
     }
 
@@ -218,11 +232,7 @@ impl CardForm {
             brand: self.brand,
             masked_number: self.masked_number,
             entry: EntryMode::from_code(&self.entry)?,
-            emv: self
-                .emv
-                .into_iter()
-                .map(|(tag, value)| (tag, value.into_vec()))
-                .collect(),
+            emv: self.emv.0,
         })
     }
 }

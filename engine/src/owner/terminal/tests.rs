@@ -236,3 +236,21 @@ fn only_an_agent_that_knows_a_simulator_hears_of_it() {
         "{out:?}"
     );
 }
+
+#[test]
+fn what_the_next_link_depends_on_is_kept() {
+    let mut owner = TerminalOwner::default();
+    let mut now = T0;
+    assert!(owner.is_at_rest(now));
+    step(&mut owner, now, hello(1, 1, 1));
+    step(&mut owner, now, welcome());
+    assert!(!owner.is_at_rest(now.plus_ms(HELLO_MS_MAX)), "linked");
+    step(&mut owner, now, TerminalInput::Closed { socket: 1 });
+    assert!(!owner.is_at_rest(now), "an older hello may be on its way");
+    now = now.plus_ms(HELLO_MS_MAX);
+    assert!(owner.is_at_rest(now));
+    let refusal_ms = 1_000;
+    step(&mut owner, now, TerminalInput::Cut { refusal_ms });
+    assert!(!owner.is_at_rest(now), "refuses links");
+    assert!(owner.is_at_rest(now.plus_ms(refusal_ms)));
+}

@@ -10,6 +10,7 @@ use protocol::money::Money;
 
 use super::Model;
 use crate::simulation::checker::{Checked, fail};
+use crate::simulation::history::History;
 
 /// The limit that the documentation promises: 20 % of the sale.
 const TIP_BPS_MAX: i64 = 2_000;
@@ -185,6 +186,20 @@ impl Model {
             .asked
             .insert(request.sending.number, request.action.clone());
         Ok(())
+    }
+
+    /// What restored engines have lost of charges.
+    pub(super) fn charges_restored(&mut self, history: &History) {
+        for (id, charge) in &mut self.charges {
+            if self.lost.frees_transaction("answered_is_kept", *id) {
+                let known = history.transactions.get(id);
+                let revision = known.map_or(0, |known| known.revision);
+                charge.told_revision = charge.told_revision.min(revision);
+            }
+            if self.lost.frees_transaction("repeats_are_unchanged", *id) {
+                charge.asked.clear();
+            }
+        }
     }
 
     fn tip_within_limit(&self, id: TransactionId, tip: Money) -> Checked {

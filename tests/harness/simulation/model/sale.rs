@@ -13,6 +13,7 @@ use protocol::money::Money;
 
 use super::Model;
 use crate::simulation::checker::{Checked, fail};
+use crate::simulation::history::History;
 
 /// A POS transaction as it is seen from outside.
 #[derive(Debug, Default)]
@@ -97,7 +98,43 @@ impl Model {
         if concluded.status == PosStatus::Approved {
             self.approved(concluded.pos_id, concluded.amount)?;
         }
+        if concluded.status == PosStatus::Failed {
+            // A till that names a card is not told that nobody has paid, lost or not.
+            return self.holds_of(concluded.pos_id, concluded.status, host, |_| true);
+        }
         Ok(())
+    }
+
+    /// A terminal is told of a POS transaction that the engine has lost: without money at stake it
+    /// failed, and otherwise nobody here knows.
+    ///
+    /// # Errors
+    /// `told_is_true`.
+    pub fn concluded_unknown(&self, concluded: &Concluded, host: &Host) -> Checked {
+        match concluded.status {
+            PosStatus::InDoubt | PosStatus::Failed => {
+                self.holds(concluded.pos_id, concluded.status, host)
+            }
+            status => {
+                let what = format!("{} is lost, and told to be {status:?}", concluded.pos_id);
+                fail("told_is_true", what)
+            }
+        }
+    }
+
+    /// What restored engines have lost of sales.
+    pub(super) fn sales_restored(&mut self, history: &History) {
+        for (id, sale) in &mut self.sales {
+            let known = history.pos.get(id);
+            if self.lost.frees_pos("answered_is_kept", *id) {
+                let revision = known.map_or(0, |known| known.revision);
+                sale.told_revision = sale.told_revision.min(revision);
+            }
+            let is_open = known.is_some_and(|known| !known.status().is_final());
+            if is_open && self.lost.frees_pos("final_stays_final", *id) {
+                sale.told_final = None;
+            }
+        }
     }
 
     fn told_status(&mut self, id: PosTransactionId, status: PosStatus, host: &Host) -> Checked {
@@ -114,11 +151,26 @@ impl Model {
 
     /// What is told fits the acquirer's book at this moment.
     fn holds(&self, id: PosTransactionId, status: PosStatus, host: &Host) -> Checked {
+        // Of a POS transaction that it knows, an engine may have lost cards that came later.
+        let is_lost_whole = self.lost.is_unknown_pos(id);
+        self.holds_of(id, status, host, |charge| {
+            is_lost_whole || !self.lost.frees_transaction("told_is_true", charge)
+        })
+    }
+
+    /// The same, of the charges that count.
+    fn holds_of(
+        &self,
+        id: PosTransactionId,
+        status: PosStatus,
+        host: &Host,
+        counts: impl Fn(TransactionId) -> bool,
+    ) -> Checked {
         let entries = || {
             let ours = host.book().entries();
             ours.filter(|entry| {
                 let charge = self.charges.get(&entry.transaction_id);
-                charge.is_some_and(|charge| charge.pos_id == id)
+                charge.is_some_and(|charge| charge.pos_id == id) && counts(entry.transaction_id)
             })
         };
         let standing = entries().filter(|one| one.standing().is_some()).count();

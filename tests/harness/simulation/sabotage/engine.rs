@@ -22,6 +22,7 @@ use protocol::link::{ChipOutcome, Completion, HostDecision, PosStatus, ToAgent, 
 use super::Sabotage;
 use crate::simulation::commit::{authorized, rows_of};
 use crate::simulation::engine::{Caller, Mail};
+use crate::simulation::restore::incarnation;
 use crate::simulation::rows::render;
 use crate::simulation::world::World;
 
@@ -280,6 +281,11 @@ impl World {
         merchant: usize,
         mut effect: Effect,
     ) -> Option<Effect> {
+        if let Effect::ToTerminal { message, .. } = &mut effect
+            && self.lie_about_lost(message)
+        {
+            return None;
+        }
         match (self.sabotage, &mut effect) {
             (
                 Some(Sabotage::LoseAnswers),
@@ -392,6 +398,7 @@ fn is_final(record: &Record) -> bool {
 /// The store as if its last record had met with something else.
 fn rebuilt(store: &MemoryStore, last: fn(&mut Vec<Logged>) -> Option<Logged>) -> MemoryStore {
     let other = MemoryStore::new();
+    other.set_incarnation(store.incarnation().unwrap_or(incarnation(0)));
     let mut logged = store.follow(Position(0), usize::MAX).unwrap_or_default();
     last(&mut logged);
     for one in logged {
