@@ -3,12 +3,17 @@
 //! Killing it at any step is equally correct: recovery is the normal start.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App, HttpServer, web};
+use actix_http::HttpService;
+use actix_server::Server;
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::{App, web};
 use protocol::id::{IncarnationId, MerchantId};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::guard::Guard;
@@ -17,8 +22,10 @@ use crate::access::index::AccessIndex;
 use crate::acquirer::simulator::{BookFileError, SimulatedAcquirer, SimulatorConfig};
 use crate::actor::Surroundings;
 use crate::actor::directory::{Arbiters, Directory};
+use crate::agent_link::admission::Admission;
 use crate::agent_link::registry::Registry;
-use crate::agent_link::socket::{self, LinkState};
+use crate::agent_link::socket::LinkState;
+use crate::agent_link::upgrade;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Config, ConfigError};
 use crate::domain::rejection::Rejection;
@@ -38,8 +45,12 @@ use crate::store::{DiskStore, OpenError, ReadFault, SharedStore, StoreConfig, St
 pub const LINK_PATH: &str = "/v1/agent/link";
 /// Where the simulated acquirer keeps its book, in the data directory.
 pub const BOOK_FILE: &str = "acquirer.book";
-/// Requests in work get this long at shutdown; links do not end by themselves.
+/// Requests in work get this long at shutdown.
 const SHUTDOWN_S: u64 = 2;
+/// A connection without requests is kept for so long.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Connections that wait to be accepted. Linux cuts it to `net.core.somaxconn`, usually 4,096.
+const BACKLOG: i32 = 4_096;
 /// The owner's own limit on an answer of the acquirer is this much above the acquirer's: arbitrary,
 /// so that it is met only when the acquirer's thread has said nothing at all.
 const HOST_GRACE_MS: u64 = 15_000;
@@ -86,6 +97,7 @@ pub enum ServerError {
 /// # Errors
 /// [`ServerError`].
 pub fn run(config: &Config) -> Result<(), ServerError> {
+    raise_descriptor_limit();
     let clock: SharedClock = Arc::new(SystemClock::start());
     config::prepare_data_dir(&config.data_dir)?;
     let operator = config::operator_token(&config.data_dir, SystemIds)?;
@@ -111,6 +123,16 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     store.shutdown().map_err(ServerError::Close)?;
     tell(store.stats());
     served
+}
+
+/// Every link takes a descriptor, and the usual limit of a service (1,024) is for programs that
+/// still use select(2): as many as the system allows.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
 }
 
 /// What the store did in this life of the process: how many commits shared a sync, and their cost.
@@ -191,11 +213,12 @@ fn serve(
             )?),
             None => None,
         };
-        let link = web::Data::new(LinkState {
+        let link = LinkState {
             directory: directory.clone(),
             index,
             incarnation,
-        });
+            admission: Admission::new(threads),
+        };
         let state = AppState::new(Parts {
             owners: Arc::new(directory.clone()),
             registry,
@@ -218,32 +241,42 @@ async fn listen(
     listen: SocketAddr,
     (workers, arbiters): (usize, Arbiters),
     state: web::Data<AppState>,
-    link: web::Data<LinkState>,
+    link: LinkState,
     upkeep: Option<Upkeep>,
 ) -> Result<(), ServerError> {
     let (closing, directory) = (state.clone(), link.directory.clone());
-    let server = HttpServer::new(move || {
+    let listening = |error| ServerError::Listen { listen, error };
+    let listener = TcpListener::bind(listen).map_err(listening)?;
+    // The library's own number of connections that wait to be accepted is 128, which all tills that
+    // come back at once exceed.
+    rustix::net::listen(&listener, BACKLOG).map_err(|error| listening(error.into()))?;
+    let address = listener.local_addr().map_err(listening)?;
+    let builder = Server::build()
+        .workers(workers)
+        .shutdown_timeout(SHUTDOWN_S)
+        .disable_signals();
+    let closing_connections = builder.graceful_shutdown_signal();
+    let server = builder.listen("engine", listener, move || {
         arbiters.join();
-        App::new()
-            .app_data(link.clone())
-            .route(LINK_PATH, web::get().to(socket::accept))
-            .configure(configure(state.clone()))
-    })
-    .workers(workers)
-    // Two messages to a till in a row (its result and its receipts) must not wait 40 ms for the
-    // acknowledgement of the first.
-    .tcp_nodelay(true)
-    .keep_alive(Duration::from_secs(75))
-    .shutdown_timeout(SHUTDOWN_S)
-    .disable_signals()
-    .bind(listen)
-    .map_err(|error| ServerError::Listen { listen, error })?;
-    let addresses: Vec<String> = server
-        .addrs()
-        .iter()
-        .map(|address| format!("http://{address}"))
-        .collect();
-    announce(&addresses.join(" "));
+        let (link, closing_connections) = (link.clone(), closing_connections.clone());
+        let app = App::new().configure(configure(state.clone()));
+        let app = app.into_factory().map_err(|error| error.error_response());
+        HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            // Two messages to a till in a row (its result and its receipts) must not wait 40 ms for
+            // the acknowledgement of the first.
+            .tcp_nodelay(true)
+            .graceful_shutdown_signal(move || {
+                let closing_connections = closing_connections.clone();
+                async move { closing_connections.notified().await }
+            })
+            .upgrade(fn_service(move |(request, connection)| {
+                upgrade::take(request, connection, LINK_PATH, link.clone())
+            }))
+            .finish(map_config(app, |()| AppConfig::default()))
+            .tcp()
+    })?;
+    announce(&format!("http://{address}"));
     let server = server.run();
     let handle = server.handle();
     actix::spawn(async move {

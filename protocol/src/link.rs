@@ -37,10 +37,14 @@ pub const VERSION: u16 = 1;
 /// The oldest version that this build still speaks.
 pub const VERSION_MIN: u16 = 1;
 
-/// How often each side sends a ping when it has nothing else to say. Design: at most 15 s.
-pub const HEARTBEAT_MS: u64 = 10_000;
-/// Silence after which a link is lost: two missed heartbeats, and some delay.
-pub const SILENCE_MS_MAX: u64 = 25_000;
+/// How often the engine sends a ping. Design: a heartbeat both ways at least every 15 s.
+pub const HEARTBEAT_MS: u64 = 13_000;
+/// The agent sends one when it has said nothing for so long. Later than the engine's, whose ping and
+/// its answer then serve both ways.
+pub const AGENT_HEARTBEAT_MS: u64 = 14_000;
+/// Silence after which a link is lost: two missed heartbeats, and some delay. Design: "online" is
+/// never older than 30 s.
+pub const SILENCE_MS_MAX: u64 = 29_000;
 /// How long after its own last word on a transaction the agent still touches the reader for it.
 pub const GO_WINDOW_MS: u64 = 5_000;
 

@@ -12,7 +12,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use futures_util::{SinkExt, StreamExt};
 use protocol::id::TerminalId;
 use protocol::link::{
-    Digest, FRAME_BYTES_MAX, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport,
+    AGENT_HEARTBEAT_MS, Digest, FRAME_BYTES_MAX, Handshake, HandshakeReply, Hello, PrintReport,
     RefusedReason, SILENCE_MS_MAX, ToAgent, ToEngine, VERSION, VERSION_MIN, Welcome, decode,
     encode, signed_bytes,
 };
@@ -214,7 +214,7 @@ impl<E> Session<'_, E> {
         let mut last_said = Instant::now();
         loop {
             let silence_ends = last_heard + Duration::from_millis(SILENCE_MS_MAX);
-            let ping_due = last_said + Duration::from_millis(HEARTBEAT_MS);
+            let ping_due = last_said + Duration::from_millis(AGENT_HEARTBEAT_MS);
             tokio::select! {
                 received = socket.next() => {
                     last_heard = Instant::now();

@@ -14,7 +14,7 @@ use crate::check::{directory, good};
 use crate::fsck::{engine, fsck};
 
 /// A disk that is used up quickly, so that a few sales fill segments.
-const SMALL: &str = "[store]\nsegment_bytes = 65536\nreserve_bytes = 16384\nfree_bytes_min = 0\ncheckpoint_every_ms = 200\n";
+const SMALL: &str = "[store]\nsegment_bytes = 24576\nreserve_bytes = 4096\nfree_bytes_min = 0\ncheckpoint_every_ms = 200\n";
 
 fn run(arguments: &[&str]) -> String {
     let output = engine(arguments);

@@ -17,6 +17,8 @@ mod card;
 mod connection;
 #[path = "bench_load/floor.rs"]
 mod floor;
+#[path = "bench_load/history.rs"]
+mod history;
 #[path = "bench_load/idle.rs"]
 mod idle;
 #[path = "bench_load/links.rs"]
@@ -72,6 +74,10 @@ struct Arguments {
     /// Idle links of the part `links`.
     #[arg(long, default_value_t = 10_000)]
     links: usize,
+    /// Past sales of the part `history`, some 3 KB each on disk. Tills as in `--terminals`, with a
+    /// merchant each.
+    #[arg(long, default_value_t = 100_000)]
+    history: u64,
     /// How long to measure, after a warm-up.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -106,6 +112,8 @@ enum Part {
     List,
     /// Idle links, and all of them coming back at once.
     Links,
+    /// An engine without a past and the same with one.
+    History,
 }
 
 impl Part {

@@ -22,7 +22,7 @@ use crate::owner::terminal::{TerminalInput, TerminalOutput, TerminalOwner, Verif
 #[derive(Debug)]
 pub(crate) enum Outbound {
     /// An answer to the hello.
-    Handshake(HandshakeReply),
+    Handshake(Box<HandshakeReply>),
     /// A message.
     Message(Box<ToAgent>),
 }
@@ -114,11 +114,11 @@ impl TerminalActor {
         match output {
             TerminalOutput::Welcome { socket, welcome } => {
                 let reply = HandshakeReply::Welcome(welcome);
-                self.send(ctx, socket, Outbound::Handshake(reply));
+                self.send(ctx, socket, Outbound::Handshake(Box::new(reply)));
             }
             TerminalOutput::Refuse { socket, reason } => {
                 let reply = HandshakeReply::Refused(Refused { reason });
-                self.send(ctx, socket, Outbound::Handshake(reply));
+                self.send(ctx, socket, Outbound::Handshake(Box::new(reply)));
                 self.sockets.remove(&socket);
             }
             TerminalOutput::Send { socket, message } => {

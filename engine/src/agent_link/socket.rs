@@ -5,17 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::Addr;
-use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, Session};
 use ed25519_dalek::{Signature, VerifyingKey};
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::id::IncarnationId;
 use protocol::link::{
-    Challenge, FRAME_BYTES_MAX, Handshake, HandshakeReply, Hello, Refused, RefusedReason, ToEngine,
-    VERSION, VERSION_MIN, decode, encode, signed_bytes,
+    Challenge, Handshake, HandshakeReply, Hello, Refused, RefusedReason, ToEngine, VERSION,
+    VERSION_MIN, decode, encode, signed_bytes,
 };
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 
+use super::admission::Admission;
 use crate::access::index::AccessIndex;
 use crate::actor::deliver;
 use crate::actor::directory::Directory;
@@ -29,6 +32,10 @@ use crate::owner::terminal::VerifiedHello;
 const OUTBOUND_MAX: usize = 256;
 /// Time for the hello. Signing takes an agent a millisecond.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a frame to leave: the other side has stopped reading.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the word that the link ends, which is a courtesy.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Sockets of this process so far.
 static SOCKETS: AtomicU64 = AtomicU64::new(0);
 
@@ -41,41 +48,42 @@ pub struct LinkState {
     pub index: AccessIndex,
     /// The life of the engine's database.
     pub incarnation: IncarnationId,
+    /// Who may come in when.
+    pub admission: Admission,
 }
 
-/// Takes an agent's socket.
-///
-/// # Errors
-/// When the request is no WebSocket upgrade.
-pub async fn accept(
-    request: HttpRequest,
-    body: web::Payload,
-    state: web::Data<LinkState>,
-) -> Result<HttpResponse, actix_web::Error> {
-    let (response, session, stream) = actix_ws::handle(&request, body)?;
-    let stream = stream
-        .max_frame_size(FRAME_BYTES_MAX)
-        .aggregate_continuations()
-        .max_continuation_size(FRAME_BYTES_MAX);
-    actix_web::rt::spawn(run(session, stream, state.into_inner().as_ref().clone()));
-    Ok(response)
+type Socket = WebSocketStream<TcpStream>;
+
+impl LinkState {
+    /// Waits until it is this till's turn; false when there are too many before it.
+    pub(crate) async fn waits_for_turn(&self) -> bool {
+        match self.admission.turn(tokio::time::Instant::now().into_std()) {
+            Some(wait) if wait.is_zero() => true,
+            Some(wait) => {
+                tokio::time::sleep(wait).await;
+                true
+            }
+            None => false,
+        }
+    }
 }
 
-async fn run(mut session: Session, mut stream: AggregatedMessageStream, state: LinkState) {
-    match handshake(&mut session, &mut stream, &state).await {
-        Ok((terminal, hello)) => serve(session, stream, &state, &terminal, hello).await,
+/// Lives for as long as the socket does.
+pub(crate) async fn run(mut socket: Socket, state: LinkState) {
+    // In a box of its own, so that what only the handshake needs is not kept while a link idles.
+    match Box::pin(handshake(&mut socket, &state)).await {
+        Ok((terminal, hello)) => serve(socket, &state, &terminal, hello).await,
         Err(reason) => {
             let refused = HandshakeReply::Refused(Refused { reason });
-            send(&mut session, &refused).await;
-            session.close(None).await.ok();
+            send(&mut socket, &refused).await;
+            close(socket).await;
         }
     }
 }
 
 /// Challenges the agent and verifies its answer.
 async fn handshake(
-    session: &mut Session,
-    stream: &mut AggregatedMessageStream,
+    socket: &mut Socket,
     state: &LinkState,
 ) -> Result<(std::sync::Arc<Terminal>, Hello), RefusedReason> {
     let mut nonce = vec![0; 32];
@@ -88,10 +96,10 @@ async fn handshake(
         nonce: nonce.clone(),
         incarnation: state.incarnation,
     };
-    if !send(session, &HandshakeReply::Challenge(challenge)).await {
+    if !send(socket, &HandshakeReply::Challenge(challenge)).await {
         return Err(RefusedReason::Busy);
     }
-    let first = tokio::time::timeout(HELLO_TIMEOUT, next_frame(session, stream)).await;
+    let first = timeout(HELLO_TIMEOUT, next_frame(socket)).await;
     let frame = first.ok().flatten().ok_or(RefusedReason::Unauthorized)?;
     let Handshake::Hello(hello) =
         decode::<Handshake>(&frame).map_err(|_| RefusedReason::Unauthorized)?;
@@ -130,25 +138,16 @@ fn is_signed(terminal: &Terminal, hello: &Hello, nonce: &[u8], incarnation: Inca
 }
 
 /// Carries messages both ways until either side ends.
-async fn serve(
-    mut session: Session,
-    mut stream: AggregatedMessageStream,
-    state: &LinkState,
-    terminal: &Terminal,
-    hello: Hello,
-) {
-    let socket = SOCKETS.fetch_add(1, Ordering::Relaxed);
+async fn serve(mut socket: Socket, state: &LinkState, terminal: &Terminal, hello: Hello) {
+    let number = SOCKETS.fetch_add(1, Ordering::Relaxed);
     let (outbound, mut queue) = mpsc::channel(OUTBOUND_MAX);
-    let Ok(actor) = state
-        .directory
-        .terminal(terminal.merchant_id, terminal.id)
-        .await
-    else {
-        session.close(None).await.ok();
-        return;
+    let directory = &state.directory;
+    let actor = directory.terminal(terminal.merchant_id, terminal.id).await;
+    let Ok(actor) = actor else {
+        return close(socket).await;
     };
     let hello = VerifiedHello {
-        socket,
+        socket: number,
         journal_id: hello.journal_id,
         boot: hello.boot,
         connection: hello.connection,
@@ -159,13 +158,12 @@ async fn serve(
     deliver(&actor, LinkHello { outbound, hello });
     loop {
         let goes_on = tokio::select! {
-            outbound = queue.recv() => match outbound {
-                Some(Outbound::Handshake(reply)) => send(&mut session, &reply).await,
-                Some(Outbound::Message(message)) => send(&mut session, &message).await,
+            first = queue.recv() => match first {
+                Some(first) => send_all(&mut socket, first, &mut queue).await,
                 None => false,
             },
-            frame = next_frame(&mut session, &mut stream) => match frame {
-                Some(frame) => said(&actor, socket, &frame),
+            frame = next_frame(&mut socket) => match frame {
+                Some(frame) => said(&actor, number, &frame),
                 None => false,
             },
         };
@@ -173,8 +171,8 @@ async fn serve(
             break;
         }
     }
-    deliver(&actor, LinkClosed { socket });
-    session.close(None).await.ok();
+    deliver(&actor, LinkClosed { socket: number });
+    close(socket).await;
 }
 
 /// Passes one message on; false when it is not one and the link must end.
@@ -192,26 +190,60 @@ fn said(actor: &Addr<TerminalActor>, socket: u64, frame: &[u8]) -> bool {
 }
 
 /// The next binary frame; `None` when the socket has ended or breaks the protocol.
-async fn next_frame(
-    session: &mut Session,
-    stream: &mut AggregatedMessageStream,
-) -> Option<bytes::Bytes> {
+async fn next_frame(socket: &mut Socket) -> Option<bytes::Bytes> {
     loop {
-        match stream.next().await? {
-            Ok(AggregatedMessage::Binary(frame)) => return Some(frame),
-            Ok(AggregatedMessage::Ping(payload)) => session.pong(&payload).await.ok()?,
-            Ok(AggregatedMessage::Pong(_)) => {}
-            Ok(AggregatedMessage::Text(_) | AggregatedMessage::Close(_)) | Err(_) => return None,
+        match socket.next().await? {
+            Ok(Message::Binary(frame)) => return Some(frame),
+            // The library answers a ping by itself.
+            Ok(Message::Ping(_) | Message::Pong(_)) => {}
+            Ok(_) | Err(_) => return None,
         }
     }
 }
 
-async fn send<T: serde::Serialize>(session: &mut Session, message: &T) -> bool {
+/// Sends what is ready together with one write.
+async fn send_all(
+    socket: &mut Socket,
+    first: Outbound,
+    queue: &mut mpsc::Receiver<Outbound>,
+) -> bool {
+    let mut next = Some(first);
+    while let Some(outbound) = next {
+        let is_taken = match &outbound {
+            Outbound::Handshake(reply) => put(socket, reply.as_ref()).await,
+            Outbound::Message(message) => put(socket, message.as_ref()).await,
+        };
+        if !is_taken {
+            return false;
+        }
+        next = queue.try_recv().ok();
+    }
+    flush(socket).await
+}
+
+async fn send<T: serde::Serialize>(socket: &mut Socket, message: &T) -> bool {
+    put(socket, message).await && flush(socket).await
+}
+
+/// Puts a message with those that leave at the next flush.
+async fn put<T: serde::Serialize>(socket: &mut Socket, message: &T) -> bool {
     match encode(message) {
-        Ok(frame) => session.binary(frame).await.is_ok(),
+        Ok(frame) => is_done(timeout(SEND_TIMEOUT, socket.feed(Message::binary(frame))).await),
         Err(error) => {
             tracing::error!(%error, "message was not sent");
             false
         }
     }
+}
+
+async fn flush(socket: &mut Socket) -> bool {
+    is_done(timeout(SEND_TIMEOUT, socket.flush()).await)
+}
+
+async fn close(mut socket: Socket) {
+    timeout(CLOSE_TIMEOUT, socket.close(None)).await.ok();
+}
+
+fn is_done<E>(sent: Result<Result<(), E>, tokio::time::error::Elapsed>) -> bool {
+    matches!(sent, Ok(Ok(())))
 }

@@ -644,6 +644,20 @@ mod tests {
         }
     }
 
+    /// Written on 2026-11-21. Every later version reads it.
+    #[test]
+    fn a_file_of_version_1_is_read() {
+        let bytes = concat!(
+            "54494c4c4849535401000000000000004f0000001600000017784f8c7c210028",
+            "0000005001001f0001001e600000000000006e000000210000000b5040442f01",
+            "0001000304180013220c003c21005001000c39000f23000a6000000000000032",
+            "000000000000002d0000002e99ffe50000000054494c4c48454e44"
+        );
+        let rows = decode(&hex::decode(bytes).unwrap()).unwrap();
+        let key = [[b'P'; 17].as_slice(), &[0; 16]].concat();
+        assert_eq!(rows, [(key, vec![0; 40])]);
+    }
+
     #[test]
     fn rows_out_of_order_are_refused() {
         let mut writer = Writer::over(Vec::new()).unwrap();

@@ -22,6 +22,14 @@ const OFFLINE: &str = "terminal_offline";
 /// that does not come within ten seconds of its challenge.
 const HELLO_MS_MAX: u64 = 10_000;
 
+/// When a new link's first heartbeat is due: links that came up together are spread evenly over the
+/// time between two, so that they do not come in waves for ever after.
+const fn first_ping_after_ms(socket: u64) -> u64 {
+    // Neighbours in a sequence of multiples of the golden ratio are far apart.
+    const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+    1 + (socket.wrapping_mul(GOLDEN_RATIO) >> 32) % HEARTBEAT_MS
+}
+
 /// A hello whose signature has been verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedHello {
@@ -130,7 +138,7 @@ struct Link {
     has_simulator: bool,
     is_welcomed: bool,
     heard_at: Timestamp,
-    pinged_at: Timestamp,
+    ping_at: Timestamp,
 }
 
 /// The state of a terminal's owner.
@@ -181,10 +189,9 @@ impl TerminalOwner {
 
     /// When the shell must send [`TerminalInput::Deadline`].
     pub fn poll_deadline(&self) -> Option<Timestamp> {
-        self.link.as_ref().map(|link| {
-            let ping_at = link.pinged_at.plus_ms(HEARTBEAT_MS);
-            ping_at.min(link.heard_at.plus_ms(SILENCE_MS_MAX))
-        })
+        self.link
+            .as_ref()
+            .map(|link| link.ping_at.min(link.heard_at.plus_ms(SILENCE_MS_MAX)))
     }
 
     /// Takes one input.
@@ -270,7 +277,7 @@ impl TerminalOwner {
             has_simulator: hello.has_simulator,
             is_welcomed: false,
             heard_at: now,
-            pinged_at: now,
+            ping_at: now.plus_ms(first_ping_after_ms(hello.socket)),
         });
         out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Up {
             journal_id: hello.journal_id,
@@ -383,8 +390,8 @@ impl TerminalOwner {
         let Some(link) = &mut self.link else { return };
         if now >= link.heard_at.plus_ms(SILENCE_MS_MAX) {
             self.close_and_lose(now, out);
-        } else if now >= link.pinged_at.plus_ms(HEARTBEAT_MS) {
-            link.pinged_at = now;
+        } else if now >= link.ping_at {
+            link.ping_at = now.plus_ms(HEARTBEAT_MS);
             if link.is_welcomed {
                 let message = Box::new(ToAgent::Ping);
                 out.push(TerminalOutput::Send {

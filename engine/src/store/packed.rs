@@ -343,6 +343,17 @@ mod tests {
         }
     }
 
+    /// Written on 2026-11-21. Every later version reads it.
+    #[test]
+    fn a_segment_of_version_1_is_read() {
+        let packed = concat!(
+            "54494c4c5041434b0100000000000400e7030000000000001b00000095163e3b",
+            "e70300000f000000ab1071571f000100ffffffd060000000000000"
+        );
+        let packed = hex::decode(packed).unwrap();
+        assert_eq!(unpack(packed).unwrap(), [0; 999]);
+    }
+
     #[test]
     fn every_flipped_bit_and_every_cut_is_found() {
         let mut packed = pack(&segment(3_000)).unwrap();

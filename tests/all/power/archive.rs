@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use engine::config::StoreSection;
 use engine::domain::time::Timestamp;
 use engine::history::{History as Archived, SPACES};
 use engine::offline;
@@ -17,7 +18,14 @@ use harness::shop::Shop;
 use harness::wait::until;
 use protocol::id::IncarnationId;
 
-use super::recording::{STORE_SECTION, config};
+use super::recording::SECTION;
+
+/// A few sales fill a segment.
+const SECTION: StoreSection = StoreSection {
+    segment_bytes: Some(24 * 1024),
+    reserve_bytes: Some(4 * 1024),
+    ..SECTION
+};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -30,7 +38,7 @@ fn held(root: &Path) -> Result<Rows, String> {
         return Err(damaged.to_string());
     }
     let unused = IncarnationId::from_bytes([5; 16]);
-    let config = STORE_SECTION.over(StoreConfig::new(root.join("store"), unused));
+    let config = SECTION.over(StoreConfig::new(root.join("store"), unused));
     let store = until("the lock to be free", || {
         match DiskStore::open(config.clone(), Box::new(|_| ())) {
             Err(engine::store::OpenError::Locked { .. }) => None,
@@ -59,7 +67,7 @@ fn problems(root: &Path, expected: &Rows) -> Vec<String> {
     compare("after the cut");
     let far = Timestamp(i64::MAX / 2);
     let again = until("the lock to be free", || {
-        match offline::archive(root, STORE_SECTION, far, false, Timestamp(1)) {
+        match offline::archive(root, SECTION, far, false, Timestamp(1)) {
             Err(error) if error.to_string().contains("in use") => None,
             outcome => Some(outcome),
         }
@@ -82,7 +90,9 @@ fn nothing_is_lost_when_the_power_goes_while_rows_are_archived() {
     let dir = super::scratch();
     let engine = dir.path().join("engine");
     fs::create_dir_all(&engine).expect("a directory");
-    fs::write(engine.join("engine.toml"), config()).expect("a configuration");
+    let config = "[store]\nsegment_bytes = 24576\nreserve_bytes = 4096\nfree_bytes_min = 0\n\
+                  checkpoint_every_ms = 200\n";
+    fs::write(engine.join("engine.toml"), config).expect("a configuration");
     let data = engine.join("data");
     {
         let mut shop = Shop::open(dir.path()).expect("a shop");

@@ -123,13 +123,13 @@ impl Door {
         let index = AccessIndex::default();
         let merchant = board(&index);
         let unlimited = Limits {
-            idle_owner_s: 300,
             in_flight_max: u32::MAX,
             in_flight_per_merchant_max: u32::MAX,
             merchant_requests_per_minute: u32::MAX,
             refused_credentials_per_minute: u32::MAX,
             pairing_attempts_per_minute: u32::MAX,
             queries_at_once: 1,
+            idle_owner_s: u32::MAX,
         };
         let state = AppState::new(Parts {
             owners: Arc::new(NoOwners),

@@ -3,8 +3,8 @@
 
 use engine::store::Rows as _;
 use protocol::link::{
-    Challenge, Digest, HEARTBEAT_MS, Handshake, HandshakeReply, Hello, PrintReport, SILENCE_MS_MAX,
-    ToEngine, VERSION, VERSION_MIN, encode,
+    AGENT_HEARTBEAT_MS, Challenge, Digest, Handshake, HandshakeReply, Hello, PrintReport,
+    SILENCE_MS_MAX, ToEngine, VERSION, VERSION_MIN, encode,
 };
 use terminal_agent::machine::agent::Input;
 
@@ -46,7 +46,7 @@ impl LinkSide {
         };
         let silence_ms = self.heard_ms + silence_ms;
         Some(if self.is_up {
-            silence_ms.min(self.said_ms + HEARTBEAT_MS)
+            silence_ms.min(self.said_ms + AGENT_HEARTBEAT_MS)
         } else {
             silence_ms
         })

@@ -13,7 +13,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use futures_util::{SinkExt, StreamExt};
 use protocol::id::{JournalId, PosTransactionId, TerminalId};
 use protocol::link::{
-    CardReport, ChipOutcome, Completion, HEARTBEAT_MS, Handshake, HandshakeReply, Hello,
+    AGENT_HEARTBEAT_MS, CardReport, ChipOutcome, Completion, Handshake, HandshakeReply, Hello,
     PaperState, PrintReport, PrintState, ReaderState, TillStatus, ToAgent, ToEngine, VERSION,
     decode, encode, signed_bytes,
 };
@@ -156,7 +156,7 @@ impl Agent {
     }
 
     async fn converse(&self, socket: &mut Socket) -> io::Result<()> {
-        let mut heartbeat = tokio::time::interval(Duration::from_millis(HEARTBEAT_MS));
+        let mut heartbeat = tokio::time::interval(Duration::from_millis(AGENT_HEARTBEAT_MS));
         heartbeat.reset();
         loop {
             tokio::select! {

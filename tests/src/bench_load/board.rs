@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use harness::api::{Api, fresh_key};
@@ -14,6 +15,8 @@ use crate::connection::Connection;
 
 /// Connections that board. More would only wait for the same syncs.
 const AT_ONCE: usize = 64;
+/// After an engine that has too much to do.
+const RETRY_DELAY: Duration = Duration::from_millis(5);
 
 /// A till with the token of its merchant's POS system.
 #[derive(Debug, Clone)]
@@ -129,8 +132,13 @@ async fn make(
     body: &Value,
     field: &str,
 ) -> io::Result<String> {
-    let body = body.to_string();
-    let answer = engine.post(path, token, &fresh_key(), &body).await?;
+    let (body, key) = (body.to_string(), fresh_key());
+    let mut answer = engine.post(path, token, &key, &body).await?;
+    // Boarding merchants is one owner's work, and so many at once are more than it lets wait.
+    while answer.status == 503 {
+        tokio::time::sleep(RETRY_DELAY).await;
+        answer = engine.post(path, token, &key, &body).await?;
+    }
     let text = answer.field(field);
     if text.is_empty() {
         let (status, body) = (answer.status, &answer.body);

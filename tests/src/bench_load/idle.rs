@@ -21,6 +21,7 @@ const EVENTS_MAX: usize = 4;
 #[derive(Debug, Default)]
 struct Seen {
     up: AtomicU64,
+    opened: AtomicU64,
     ended: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -64,6 +65,11 @@ impl IdleLinks {
     /// How many are up.
     pub(crate) fn up(&self) -> u64 {
         self.seen.up.load(Ordering::Relaxed)
+    }
+
+    /// How often one of them has come up.
+    pub(crate) fn opened(&self) -> u64 {
+        self.seen.opened.load(Ordering::Relaxed)
     }
 
     /// Ends all of them at once, as a switch that is started anew does. They come back by themselves.
@@ -121,6 +127,7 @@ async fn listen(mut events: mpsc::Receiver<LinkEvent>, seen: Arc<Seen>, cut: Arc
             LinkEvent::Up(_) => {
                 is_up = true;
                 seen.up.fetch_add(1, Ordering::Relaxed);
+                seen.opened.fetch_add(1, Ordering::Relaxed);
                 Some(LinkCommand::Send(Box::new(ToEngine::Status(healthy()))))
             }
             LinkEvent::Message(_) => None,

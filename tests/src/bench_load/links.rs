@@ -63,7 +63,7 @@ pub(crate) fn measure(
     let begun = Instant::now();
     let idle = IdleLinks::open(tills, sales::address(engine))?;
     let all = u64::try_from(count).map_err(io::Error::other)?;
-    wait_for(&idle, all)?;
+    wait_for(&idle, 0, all)?;
     note("opened_s", rounded(begun.elapsed().as_secs_f64()));
     std::thread::sleep(SETTLE);
     let (kib, _) = machine::resident_kib(engine.id());
@@ -91,8 +91,11 @@ pub(crate) fn measure(
     Ok(())
 }
 
-fn wait_for(idle: &IdleLinks, all: u64) -> io::Result<()> {
-    let is_up = until_within("idle links", PATIENCE, || (idle.up() >= all).then_some(()));
+/// Waits until all are up that had come up so often before they were lost.
+fn wait_for(idle: &IdleLinks, opened: u64, all: u64) -> io::Result<()> {
+    let is_up = until_within("idle links", PATIENCE, || {
+        (idle.up() >= all && idle.opened() >= opened + all).then_some(())
+    });
     is_up.ok_or_else(|| io::Error::other(format!("{} of {all} links are up", idle.up())))
 }
 
@@ -104,10 +107,9 @@ impl Links<'_> {
         let begin = Instant::now() + Duration::from_secs(1);
         sales::sleep_until(begin + CALM);
         let cut_at = Instant::now();
+        let opened = self.idle.opened();
         self.idle.cut();
-        let is_down = until_within("the cut", PATIENCE, || (self.idle.up() == 0).then_some(()));
-        is_down.ok_or_else(|| io::Error::other("the links were not cut"))?;
-        wait_for(&self.idle, self.all)?;
+        wait_for(&self.idle, opened, self.all)?;
         let back_at = Instant::now();
         end.set(back_at);
         let tally = playing.end()?;
@@ -132,13 +134,13 @@ impl Links<'_> {
 
     /// The engine is killed and started again; sales go on as soon as their tills are linked.
     fn kill(&mut self, result: &mut Result) -> io::Result<()> {
-        let killed_at = Instant::now();
+        let (killed_at, opened) = (Instant::now(), self.idle.opened());
         self.engine.restart()?;
         let ready_at = Instant::now();
         sales::wait_for(&self.counts, self.busy.len())?;
         let end = End::default();
         let playing = sales::play(self.engine, &self.busy, BUSY, None, &end)?;
-        wait_for(&self.idle, self.all)?;
+        wait_for(&self.idle, opened, self.all)?;
         let back_at = Instant::now();
         end.set(back_at);
         let tally = playing.end()?;

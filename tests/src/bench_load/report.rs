@@ -78,6 +78,8 @@ const PARTS: &[(&str, &str)] = &[
     ("PostgreSQL", "postgres_"),
     ("idempotent create", "create_"),
     ("page of a list", "list_page_"),
+    ("idle links, lost all at once", "links_"),
+    ("without a past, and with one", "history_"),
 ];
 
 /// Headings with the names below them that there are.

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use crate::measure::{Tally, milliseconds, per, rounded};
 use crate::report::Result;
-use crate::{Arguments, Part, board, floor, links, machine, postgres, requests, sales, store};
+use crate::{
+    Arguments, Part, board, floor, history, links, machine, postgres, requests, sales, store,
+};
 
 /// Limits that no load of one machine reaches, and a log of what is wrong or asked for.
 const ENGINE_CONFIG: &str = r#"
@@ -39,6 +41,10 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<(Result, Tally)> {
     let mut result = Result::new();
     conditions(arguments, &dir, &mut result)?;
     beside_the_engine(arguments, &dir, &mut result)?;
+    if arguments.has(Part::History) {
+        let load = (arguments.terminals(), arguments.seconds, arguments.history);
+        history::measure(&dir, ENGINE_CONFIG, load, &mut result)?;
+    }
     let tally = with_the_engine(arguments, &dir, &mut result)?;
     Ok((result, tally))
 }

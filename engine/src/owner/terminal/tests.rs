@@ -133,27 +133,45 @@ fn an_older_connection_of_the_same_agent_is_stale() {
 /// Online is never older than 30 s, and nothing goes out before the welcome.
 #[test]
 fn silence_ends_a_link_within_two_heartbeats() {
-    let mut owner = TerminalOwner::default();
-    step(&mut owner, T0, hello(1, 1, 1));
-    let early = TerminalInput::Send(Box::new(ToAgent::Ping));
-    assert_eq!(step(&mut owner, T0, early), [""; 0]);
-    assert_eq!(step(&mut owner, T0, welcome()), ["welcome 1"]);
-    let mut now = T0;
-    let mut pings = 0;
-    while owner.is_online() {
-        let due = owner.poll_deadline().unwrap();
-        assert!(due > now, "time goes on");
-        assert!(
-            due.since_ms(now) <= 15_000,
-            "a heartbeat at least every 15 s"
-        );
-        now = due;
-        let seen = step(&mut owner, now, TerminalInput::Deadline);
-        pings += usize::from(seen == ["send 1 Ping"]);
+    for socket in 1..100 {
+        let mut owner = TerminalOwner::default();
+        step(&mut owner, T0, hello(socket, 1, 1));
+        let early = TerminalInput::Send(Box::new(ToAgent::Ping));
+        assert_eq!(step(&mut owner, T0, early), [""; 0]);
+        let welcomed = step(&mut owner, T0, welcome());
+        assert_eq!(welcomed, [format!("welcome {socket}")]);
+        let mut now = T0;
+        let mut pings = 0;
+        while owner.is_online() {
+            let due = owner.poll_deadline().unwrap();
+            assert!(due > now, "time goes on");
+            assert!(
+                due.since_ms(now) <= 15_000,
+                "a heartbeat at least every 15 s"
+            );
+            now = due;
+            let seen = step(&mut owner, now, TerminalInput::Deadline);
+            pings += usize::from(seen == [format!("send {socket} Ping")]);
+        }
+        assert!((2..=3).contains(&pings), "two misses at least");
+        assert!(now.since_ms(T0) <= 30_000);
+        assert!(owner.poll_deadline().is_none());
     }
-    assert_eq!(pings, 2);
-    assert!(now.since_ms(T0) <= 30_000);
-    assert!(owner.poll_deadline().is_none());
+}
+
+#[test]
+fn heartbeats_of_links_that_came_together_are_spread() {
+    let mut seconds = [0_u32; 13];
+    for socket in 500..1_800 {
+        let mut owner = TerminalOwner::default();
+        step(&mut owner, T0, hello(socket, 1, 1));
+        let after_ms = owner.poll_deadline().unwrap().since_ms(T0) - 1;
+        seconds[usize::try_from(after_ms / 1_000).unwrap()] += 1;
+    }
+    assert!(
+        seconds.iter().all(|count| (80..=120).contains(count)),
+        "{seconds:?}"
+    );
 }
 fn told(owner: &mut TerminalOwner, now: Timestamp, input: TerminalInput) -> Vec<TerminalOutput> {
     let mut out = Vec::new();
