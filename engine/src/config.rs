@@ -163,6 +163,27 @@ impl StoreSection {
     }
 }
 
+/// What becomes of what is old, while the engine serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HistorySection {
+    /// Days without a change after which rows are archived and covered log segments packed; nothing
+    /// is without it.
+    pub older_than_days: Option<u32>,
+    /// How often, in seconds.
+    pub every_s: u32,
+}
+
+impl Default for HistorySection {
+    /// Once a day: each time is a file.
+    fn default() -> Self {
+        Self {
+            older_than_days: None,
+            every_s: 86_400,
+        }
+    }
+}
+
 /// What is known of the acquirer's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -208,6 +229,7 @@ struct FileForm {
     tips: TipSection,
     sandbox: SandboxSection,
     store: StoreSection,
+    history: HistorySection,
     acquirer: AcquirerSection,
 }
 
@@ -230,6 +252,8 @@ pub struct Config {
     pub sandbox: Policy,
     /// How the database uses the disk.
     pub store: StoreSection,
+    /// What becomes of what is old.
+    pub history: HistorySection,
     /// What is known of the acquirer's times.
     pub acquirer: AcquirerSection,
 }
@@ -346,6 +370,7 @@ impl Config {
                 limits.pairing_attempts_per_minute,
             ),
             ("queries_at_once", limits.queries_at_once),
+            ("history.every_s", form.history.every_s),
             ("idle_owner_s", limits.idle_owner_s),
         ] {
             if limit == 0 {
@@ -369,6 +394,7 @@ impl Config {
             },
             sandbox: form.sandbox.policy(),
             store: form.store,
+            history: form.history,
             acquirer: form.acquirer.check()?,
         })
     }

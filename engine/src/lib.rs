@@ -7,6 +7,7 @@ pub mod agent_link;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod history;
 pub mod http;
 pub mod id_source;
 pub mod observe;

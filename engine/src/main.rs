@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use engine::clock::{Clock as _, SystemClock};
 use engine::config::{Config, ConfigArgs};
+use engine::domain::time::Timestamp;
 use engine::id_source::SystemIds;
+use engine::offline::Archived;
 use engine::{observe, offline, server};
 use protocol::id::IncarnationId;
 
@@ -42,6 +44,18 @@ enum Command {
         /// The data directory; holds no database.
         #[arg(long)]
         to: PathBuf,
+    },
+    /// Moves old rows of a stopped engine into history files, packs old log segments, and gives the
+    /// room back. The API goes on showing everything.
+    Archive {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// How long something must not have changed: `90d`, `36h`, `0d`.
+        #[arg(long, value_parser = age_ms)]
+        older_than: i64,
+        /// Leaves the state's files as large as they are: their room is used for new rows only.
+        #[arg(long)]
+        keep_state: bool,
     },
     /// Checks the database of a stopped engine; changes nothing. Exits with 1 when something is wrong.
     Fsck {
@@ -90,6 +104,18 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
             );
             Ok(ExitCode::SUCCESS)
         }
+        Command::Archive {
+            config,
+            older_than,
+            keep_state,
+        } => {
+            let config = Config::load(&config)?;
+            let now = SystemClock::start().now();
+            let before = Timestamp(now.0.saturating_sub(older_than));
+            let done = offline::archive(&config.data_dir, config.store, before, !keep_state, now)?;
+            print_archived(&done);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Fsck { config, json } => {
             let report = offline::fsck(&Config::load(&config)?.data_dir);
             if json {
@@ -104,4 +130,39 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
             })
         }
     }
+}
+
+fn print_archived(done: &Archived) {
+    let (moved, history) = (done.moved, done.moved.extent);
+    println!(
+        "rows: {} archived ({} bytes), {} removed from the state",
+        moved.copied, moved.copied_bytes, moved.removed
+    );
+    println!(
+        "history: {} files, {} rows, {} bytes",
+        history.files, history.rows, history.bytes
+    );
+    println!(
+        "log: {} segments packed, {} bytes before, {} bytes after",
+        done.packed.segments, done.packed.plain_bytes, done.packed.packed_bytes
+    );
+    if let Some(rewritten) = done.rewritten {
+        println!(
+            "state: {} rows, {} bytes before, {} bytes after",
+            rewritten.rows, rewritten.bytes_before, rewritten.bytes_after
+        );
+    }
+}
+
+/// Days or hours in milliseconds.
+fn age_ms(text: &str) -> Result<i64, String> {
+    let expected = || "a number of days or hours, like 90d or 36h".to_owned();
+    let (number, hours) = match (text.strip_suffix('d'), text.strip_suffix('h')) {
+        (Some(days), _) => (days, 24),
+        (None, Some(hours)) => (hours, 1),
+        (None, None) => return Err(expected()),
+    };
+    let number: i64 = number.parse().map_err(|_| expected())?;
+    let age = number.checked_mul(hours * 3_600_000);
+    age.filter(|age| *age >= 0).ok_or_else(expected)
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the order of these works and their reports; must never change what it checks or copies.
 
+mod archive;
 mod backup;
 mod book;
 mod fsck;
@@ -11,12 +12,14 @@ mod scratch;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use archive::{Archived, archive};
 pub use backup::{Manifest, backup};
 pub use book::compare_with_book;
 pub use fsck::{Finding, Report, fsck};
 pub use restore::{Restored, restore};
 
 use crate::config::ConfigError;
+use crate::history::archive::ArchiveError;
 use crate::store::OpenError;
 
 /// Where the store is, in the data directory.
@@ -49,6 +52,9 @@ pub enum OfflineError {
     /// The log cannot be copied or read.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// Rows were not archived.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The data directory cannot be made.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -14,6 +14,7 @@ use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 use protocol::id::{IncarnationId, MerchantId};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::access::guard::Guard;
 use crate::access::index::AccessIndex;
@@ -27,11 +28,16 @@ use crate::agent_link::socket::LinkState;
 use crate::agent_link::upgrade;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Config, ConfigError};
+use crate::domain::rejection::Rejection;
 use crate::domain::token::SecretHash;
+use crate::history::layered::Layered;
+use crate::history::upkeep::{Remover, Upkeep, Works};
+use crate::history::{History, HistoryError};
 use crate::http::{AppState, Parts, configure};
 use crate::id_source::SystemIds;
 use crate::owner::key;
 use crate::owner::merchant::Limits;
+use crate::owner::request::{Answer, ArchivedRow, Reply, Request};
 use crate::query::Query;
 use crate::store::{DiskStore, OpenError, ReadFault, SharedStore, StoreConfig, StoreStats};
 
@@ -48,6 +54,7 @@ const BACKLOG: i32 = 4_096;
 /// The owner's own limit on an answer of the acquirer is this much above the acquirer's: arbitrary,
 /// so that it is met only when the acquirer's thread has said nothing at all.
 const HOST_GRACE_MS: u64 = 15_000;
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Exit code after a failed write or sync of the log: the process must not answer anybody.
 const EXIT_STORAGE: i32 = 74;
 
@@ -60,6 +67,9 @@ pub enum ServerError {
     /// The store does not open.
     #[error("failed to open the database: {0}")]
     Store(#[from] OpenError),
+    /// Archived rows cannot be read.
+    #[error("failed to open history: {0}")]
+    History(#[from] HistoryError),
     /// Committed rows cannot be read.
     #[error(transparent)]
     Read(#[from] ReadFault),
@@ -162,7 +172,9 @@ fn serve(
     acquirer: Arc<SimulatedAcquirer>,
 ) -> Result<(), ServerError> {
     let incarnation = store.incarnation();
-    let shared: SharedStore = store.clone();
+    let rows: SharedStore = store.clone();
+    let history = Arc::new(History::open(&config.data_dir)?);
+    let shared: SharedStore = Arc::new(Layered::new(rows.clone(), history.clone()));
     let index = AccessIndex::load(shared.as_ref(), clock.now())?;
     let guard = Guard::new(index.clone(), operator);
     let registry = Registry::default();
@@ -187,6 +199,20 @@ fn serve(
     actix::System::new().block_on(async move {
         let arbiters = Arbiters::default();
         let directory = Directory::start(around, arbiters.clone());
+        let upkeep = match config.history.older_than_days {
+            Some(days) => Some(Upkeep::start(
+                Works {
+                    rows,
+                    history,
+                    store_directory: config.data_dir.join("store"),
+                    clock: clock.clone(),
+                    older_than_ms: i64::from(days) * DAY_MS,
+                    remover: remover(directory.clone()),
+                },
+                Duration::from_secs(u64::from(config.history.every_s)),
+            )?),
+            None => None,
+        };
         let link = LinkState {
             directory: directory.clone(),
             index,
@@ -207,7 +233,7 @@ fn serve(
         });
         // Once the server's threads have joined, which the first poll of `listen` waits for.
         actix::spawn(async move { directory.wake(merchants) });
-        listen(config.listen, (threads, arbiters), state, link).await
+        listen(config.listen, (threads, arbiters), state, link, upkeep).await
     })
 }
 
@@ -216,6 +242,7 @@ async fn listen(
     (workers, arbiters): (usize, Arbiters),
     state: web::Data<AppState>,
     link: LinkState,
+    upkeep: Option<Upkeep>,
 ) -> Result<(), ServerError> {
     let (closing, directory) = (state.clone(), link.directory.clone());
     let listening = |error| ServerError::Listen { listen, error };
@@ -256,6 +283,11 @@ async fn listen(
         stop_signal().await;
         tracing::info!("stopping: new requests are refused, callers that wait are answered");
         closing.close();
+        // A thread that waits for an owner must not wait on this one.
+        if let Some(upkeep) = upkeep {
+            let stopped = tokio::task::spawn_blocking(move || upkeep.stop());
+            stopped.await.ok();
+        }
         // Long polls would hold the server for as long as their callers are willing to wait.
         directory.stop();
         handle.stop(true).await;
@@ -263,6 +295,39 @@ async fn listen(
     server.await?;
     tracing::info!("server has stopped");
     Ok(())
+}
+
+/// The way of the upkeep to the owners: requests like any other, asked from a thread that actors
+/// can be started on.
+fn remover(directory: Directory) -> Remover {
+    type Asked = (
+        MerchantId,
+        Vec<ArchivedRow>,
+        oneshot::Sender<Result<usize, String>>,
+    );
+    let (ask, mut asked) = mpsc::channel::<Asked>(1);
+    actix::spawn(async move {
+        while let Some((merchant_id, rows, answer)) = asked.recv().await {
+            let reply = directory.ask(merchant_id, None, Request::Retire(rows));
+            // Nobody waits any more only when the upkeep is gone.
+            answer.send(removed(reply.await)).ok();
+        }
+    });
+    Box::new(move |merchant_id, rows| {
+        let stops = || "the engine stops".to_owned();
+        let (answer, told) = oneshot::channel();
+        let sent = ask.blocking_send((merchant_id, rows, answer));
+        sent.map_err(|_| stops())?;
+        told.blocking_recv().map_err(|_| stops())?
+    })
+}
+
+fn removed(reply: Result<Reply, Rejection>) -> Result<usize, String> {
+    match reply {
+        Ok(Reply::Fresh(Answer::Retired(removed))) => Ok(removed),
+        Ok(_) => Err("owner gave another answer".to_owned()),
+        Err(rejection) => Err(rejection.to_string()),
+    }
 }
 
 /// Comes when the process is asked to end.

@@ -6,8 +6,10 @@
 
 mod audit;
 mod backup;
+pub(crate) mod block;
 mod checkpoint;
 mod committer;
+mod compact;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
@@ -26,6 +28,7 @@ mod frame;
 mod identity;
 mod log;
 pub mod memory;
+mod packed;
 #[doc(hidden)]
 pub mod probe;
 mod queue;
@@ -46,8 +49,10 @@ use protocol::id::IncarnationId;
 pub use audit::{Audit, audit};
 pub use backup::{LogCopy, copy_log, read_copy};
 pub use committer::Fatal;
+pub use compact::{Rewritten, bytes_on_disk, rewrite_state};
 pub use disk_store::{DiskStore, StoreConfig, StoreStats};
 pub use memory::MemoryStore;
+pub use packed::{Packed, pack_archive};
 pub use segment::Retention;
 pub use verify::{Problem, verify};
 

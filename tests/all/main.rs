@@ -1,5 +1,6 @@
 //! Everything that needs more than one crate, in one test program.
 
+mod archive;
 mod backup;
 mod canary;
 mod check;

@@ -8,6 +8,8 @@
 
 #[path = "power/agent_check.rs"]
 mod agent_check;
+#[path = "power/archive.rs"]
+mod archive;
 #[path = "power/converge.rs"]
 mod converge;
 #[path = "power/engine_check.rs"]

@@ -10,6 +10,7 @@ pub mod corpus;
 mod device;
 mod directory;
 pub mod driver;
+mod history;
 mod http;
 mod input;
 mod journal;
@@ -69,6 +70,8 @@ pub static TARGETS: &[Target] = targets! {
     "engine_store_files" directory::files file_seeds WORDS;
     "engine_store_damage" directory::damage damage_seeds WORDS;
     "engine_checkpoint" store::checkpoint checkpoint_seeds WORDS;
+    "engine_history_file" history::file file_seeds WORDS;
+    "engine_packed_segment" history::segment segment_seeds WORDS;
     "acquirer_book" store::book book_seeds WORDS;
     "engine_rows" stored::rows row_seeds WORDS;
     "http_request" http::request request_seeds WORDS;

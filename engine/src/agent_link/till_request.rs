@@ -161,7 +161,8 @@ fn body(answer: &Answer) -> AnswerBody {
         | Answer::Resolved(_)
         | Answer::ApiKeyRevoked(_)
         | Answer::FaultArmed(_)
-        | Answer::FaultDisarmed(_) => refused(Rejection::Internal),
+        | Answer::FaultDisarmed(_)
+        | Answer::Retired(_) => refused(Rejection::Internal),
     }
 }
 

@@ -51,6 +51,7 @@ fn render(answer: &Answer, shows_secrets: bool) -> StoredAnswer {
         Answer::ApiKeyRevoked(key) => (200, body_of(&ApiKeyView::of(key))),
         Answer::FaultArmed(fault) => (201, body_of(&FaultView::of(fault))),
         Answer::FaultDisarmed(fault) => (200, body_of(&FaultView::of(fault))),
+        Answer::Retired(rows) => (200, body_of(rows)),
     };
     StoredAnswer { status, body }
 }

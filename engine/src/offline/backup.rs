@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{MANIFEST_FILE, OfflineError, STORE_DIRECTORY};
 use crate::domain::time::Timestamp;
+use crate::history::archive::ArchiveError;
+use crate::history::{self, Extent, History};
 use crate::store::{self, LogCopy};
 
 /// Version of the manifest.
@@ -28,20 +30,33 @@ pub struct Manifest {
     pub segments: u64,
     /// Bytes of the log.
     pub bytes: u64,
+    /// Files of history.
+    #[serde(default)]
+    pub history_files: u32,
+    /// Bytes of them.
+    #[serde(default)]
+    pub history_bytes: u64,
     /// When the backup was begun, in milliseconds since 1970.
     pub taken_at_ms: i64,
 }
 
 impl Manifest {
-    fn of(copy: LogCopy, now: Timestamp) -> Self {
+    fn of(copy: LogCopy, history: Extent, now: Timestamp) -> Self {
         Self {
             format: FORMAT,
             log: copy.log,
             position: copy.position.0,
             segments: copy.segments,
             bytes: copy.bytes,
+            history_files: history.files,
+            history_bytes: history.bytes,
             taken_at_ms: now.0,
         }
+    }
+
+    /// Whether the backup's history has this extent.
+    pub(super) fn has_history(&self, extent: Extent) -> bool {
+        (self.history_files, self.history_bytes) == (extent.files, extent.bytes)
     }
 
     /// Reads the manifest of a backup and holds it against what is there.
@@ -59,10 +74,14 @@ impl Manifest {
             .map_err(|error| no_backup(format!("{MANIFEST_FILE}: {error}")))?;
         let copy = store::read_copy(&backup.join(STORE_DIRECTORY))
             .map_err(|error| no_backup(error.to_string()))?;
-        if Self::of(copy, Timestamp(manifest.taken_at_ms)) == manifest {
+        let history = History::open(backup).map_err(|error| no_backup(error.to_string()))?;
+        if let Some(damaged) = history.read_all(|_, _| ()).into_iter().next() {
+            return Err(no_backup(damaged.to_string()));
+        }
+        if Self::of(copy, history.extent(), Timestamp(manifest.taken_at_ms)) == manifest {
             Ok(manifest)
         } else {
-            let what = "the log is not the one that the manifest describes";
+            let what = "log and history are not those that the manifest describes";
             Err(no_backup(what.to_owned()))
         }
     }
@@ -94,7 +113,9 @@ pub fn backup(data_dir: &Path, to: &Path, now: Timestamp) -> Result<Manifest, Of
         .create(&store)
         .map_err(OfflineError::file(&store))?;
     let copy = store::copy_log(&data_dir.join(STORE_DIRECTORY), &store)?;
-    let manifest = Manifest::of(copy, now);
+    // After the log: whatever a copied record removes is in history before it.
+    let history = history::copy(data_dir, to).map_err(ArchiveError::from)?;
+    let manifest = Manifest::of(copy, history, now);
     manifest.write(to).map_err(OfflineError::file(to))?;
     Ok(manifest)
 }

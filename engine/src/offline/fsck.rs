@@ -1,5 +1,6 @@
 //! `engine fsck`: everything that can be held against something else, without changing anything.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -11,6 +12,7 @@ use super::book;
 use super::scratch::Scratch;
 use crate::acquirer::simulator::read_book;
 use crate::config;
+use crate::history::{HISTORY_DIRECTORY, History, SPACES};
 use crate::owner::inspect::Inspection;
 use crate::server::BOOK_FILE;
 use crate::store::{self, Audit, Problem};
@@ -61,6 +63,8 @@ pub struct Report {
     pub position: u64,
     /// Rows that were held against each other.
     pub rows: usize,
+    /// Rows in history, under those.
+    pub archived: usize,
     /// Transactions that were held against the acquirer's book.
     pub transactions: usize,
 }
@@ -85,11 +89,15 @@ impl fmt::Display for Report {
             writeln!(formatter, "note: {note}")?;
         }
         let (count, position) = (self.findings.len(), self.position);
-        let (rows, transactions) = (self.rows, self.transactions);
+        let (rows, archived, transactions) = (self.rows, self.archived, self.transactions);
         write!(
             formatter,
             "{count} findings; log position {position}, {rows} rows, {transactions} transactions"
-        )
+        )?;
+        if archived > 0 {
+            write!(formatter, ", {archived} rows in history")?;
+        }
+        Ok(())
     }
 }
 
@@ -111,9 +119,11 @@ pub fn fsck(data_dir: &Path) -> Report {
             return report;
         }
     };
+    let mut audit = audit;
+    note(&mut report, &audit);
+    check_history(&mut report, data_dir, &mut audit);
     let inspection = Inspection::read(&audit.rows);
     let violations = inspection.violations().into_iter();
-    note(&mut report, &audit);
     report
         .findings
         .extend(audit.problems.into_iter().map(Finding::from));
@@ -145,6 +155,43 @@ fn note(report: &mut Report, audit: &Audit) {
             "the log no longer has its beginning: rows were held against what is left of it"
                 .to_owned(),
         );
+    }
+}
+
+/// Reads history whole, holds it against what the log says was removed, and puts it under the rows:
+/// the rules hold for both together.
+fn check_history(report: &mut Report, data_dir: &Path, audit: &mut Audit) {
+    let rule = "history_is_intact";
+    let history = match History::open(data_dir) {
+        Ok(history) => history,
+        Err(error) => return report.find(rule, HISTORY_DIRECTORY, error),
+    };
+    let mut archived: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    let mut strangers = 0;
+    let damaged = history.read_all(|key, value| {
+        if key.first().is_some_and(|space| SPACES.contains(space)) {
+            archived.insert(key.to_vec(), value.to_vec());
+        } else {
+            strangers += 1;
+        }
+    });
+    for error in damaged {
+        report.find(rule, HISTORY_DIRECTORY, error);
+    }
+    if strangers > 0 {
+        let what = format!("{strangers} rows are of a kind that is never archived");
+        report.find(rule, HISTORY_DIRECTORY, what);
+    }
+    for key in &audit.removed {
+        let is_kept = key.first().is_some_and(|space| SPACES.contains(space));
+        if is_kept && !archived.contains_key(key) {
+            let what = "was removed from the state and is not in history";
+            report.find("history_is_complete", &hex::encode(key), what);
+        }
+    }
+    report.archived = archived.len();
+    for (key, value) in archived {
+        audit.rows.entry(key).or_insert(value);
     }
 }
 

@@ -9,6 +9,8 @@ use protocol::id::IncarnationId;
 use super::backup::Manifest;
 use super::{OfflineError, STORE_DIRECTORY};
 use crate::config;
+use crate::history::archive::ArchiveError;
+use crate::history::{self, HISTORY_DIRECTORY, History};
 use crate::owner::key;
 use crate::store::{self, DiskStore, Rows as _, StoreConfig};
 
@@ -44,13 +46,26 @@ pub fn restore(
         return Err(OfflineError::Occupied(target));
     }
     let building = data_dir.join(RESTORING_DIRECTORY);
-    fs::remove_dir_all(&building).or_else(|error| match error.kind() {
-        io::ErrorKind::NotFound => Ok(()),
-        _ => Err(OfflineError::file(&building)(error)),
-    })?;
+    let history = data_dir.join(HISTORY_DIRECTORY);
+    if history.exists() {
+        // A run that was cut short before its last step has left the backup's own; anything else
+        // may be all that is left of something.
+        let left = History::open(data_dir).map_err(ArchiveError::from)?;
+        if !manifest.has_history(left.extent()) {
+            return Err(OfflineError::Occupied(history));
+        }
+        remove(&history)?;
+    }
+    remove(&building)?;
     config::prepare_data_dir(&building)?;
     store::copy_log(&backup.join(STORE_DIRECTORY), &building)?;
     let merchants = open_anew(&building, incarnation)?;
+    let copied = history::copy(backup, &building).map_err(ArchiveError::from)?;
+    if copied.files > 0 {
+        fs::rename(building.join(HISTORY_DIRECTORY), &history)
+            .and_then(|()| File::open(data_dir)?.sync_all())
+            .map_err(OfflineError::file(&history))?;
+    }
     fs::rename(&building, &target)
         .and_then(|()| File::open(data_dir)?.sync_all())
         .map_err(OfflineError::file(&target))?;
@@ -59,6 +74,13 @@ pub fn restore(
         incarnation,
         merchants,
     })
+}
+
+fn remove(directory: &Path) -> Result<(), OfflineError> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome.map_err(OfflineError::file(directory)),
+    }
 }
 
 /// Opens the copy for the first time: builds the rows, takes the new incarnation, and counts the

@@ -13,6 +13,7 @@ mod money;
 mod print;
 mod resolve;
 mod restore;
+mod retire;
 mod sandbox;
 mod start;
 mod till;
@@ -30,6 +31,8 @@ mod pairing_test;
 mod print_test;
 #[cfg(test)]
 mod resolve_test;
+#[cfg(test)]
+mod retire_test;
 #[cfg(test)]
 mod rule_test;
 #[cfg(test)]
@@ -578,7 +581,8 @@ impl Decider for MerchantOwner {
                 | Request::CreateApiKey { .. }
                 | Request::RevokeApiKey { .. }
                 | Request::ArmFault(_)
-                | Request::DisarmFault { .. } => Urgency::New,
+                | Request::DisarmFault { .. }
+                | Request::Retire(_) => Urgency::New,
             },
             MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => Urgency::Concluding,
         }

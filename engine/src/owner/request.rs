@@ -131,6 +131,24 @@ pub enum Request {
         /// The fault.
         fault_id: FaultId,
     },
+    /// Removes rows that history holds, as far as they are still the same.
+    Retire(Vec<ArchivedRow>),
+}
+
+/// A row as history holds it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ArchivedRow {
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
+impl std::fmt::Debug for ArchivedRow {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (key, bytes) = (hex::encode(&self.key), self.value.len());
+        write!(formatter, "{key} ({bytes} bytes)")
+    }
 }
 
 /// A POS transaction to start.
@@ -240,6 +258,8 @@ pub enum Answer {
     FaultArmed(Box<Fault>),
     /// A fault does not happen any more.
     FaultDisarmed(Box<Fault>),
+    /// So many rows were removed that history holds.
+    Retired(usize),
 }
 
 /// An answer, first or repeated.

@@ -112,6 +112,17 @@ impl<'a, E> Work<'a, E> {
         }
     }
 
+    /// Whether the row at `key` has exactly these bytes.
+    ///
+    /// # Errors
+    /// [`ReadFault`] when the storage fails.
+    pub fn is_at(&self, key: &[u8], value: &[u8]) -> Result<bool, ReadFault> {
+        match self.written(key) {
+            Some(written) => Ok(written == Some(value)),
+            None => Ok(self.rows.get(key)?.as_deref() == Some(value)),
+        }
+    }
+
     /// Begins a record of what happened; later puts belong to it.
     pub fn happened(&mut self, kind: &str, object: &dyn std::fmt::Display) {
         self.records.push(Record {

@@ -30,6 +30,8 @@ pub struct Audit {
     pub problems: Vec<Problem>,
     /// The owners' rows, as the next start would serve them.
     pub rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Keys of owners' rows that the log wrote and removed.
+    pub removed: Vec<Vec<u8>>,
     /// The log's last position.
     pub position: Position,
     /// Whether the log has its first record, so that the rows were held against all of it.
@@ -59,6 +61,8 @@ pub fn audit(directory: &Path, scratch: &Path) -> Result<Audit, OpenError> {
     let covered = found.checkpoint.map_or(0, |place| place.position);
     let state = read_state(directory, scratch, &found, covered, &mut problems)?;
     let reaches_back = found.begins_after == 0;
+    let is_owners = |key: &[u8]| key.first() != Some(&RESERVED_SPACE);
+    let removed = logged.removed().filter(|key| is_owners(key)).collect();
     let rows = match state {
         Some(state) => {
             let state = replayed(state, &logged, covered.max(found.begins_after));
@@ -70,10 +74,10 @@ pub fn audit(directory: &Path, scratch: &Path) -> Result<Audit, OpenError> {
         // A start builds it anew from the log.
         None => logged.rows,
     };
-    let is_owners = |key: &[u8]| key.first() != Some(&RESERVED_SPACE);
     Ok(Audit {
         problems,
         rows: rows.into_iter().filter(|(key, _)| is_owners(key)).collect(),
+        removed,
         position: Position(found.end.position),
         reaches_back,
         torn_bytes: found.torn_bytes,
@@ -95,6 +99,12 @@ impl LoggedRows {
         }
         let seq = record.seq.to_be_bytes();
         self.put(&head_key(record.stream), Some(&seq), record.position);
+    }
+
+    /// What was written and is not there any more.
+    fn removed(&self) -> impl Iterator<Item = Vec<u8>> {
+        let keys = self.written_at.keys();
+        keys.filter(|key| !self.rows.contains_key(*key)).cloned()
     }
 
     fn put(&mut self, key: &[u8], value: Option<&[u8]>, position: u64) {

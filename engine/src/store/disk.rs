@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 
+use super::packed::{self, PackedFile};
+use super::segment::SEGMENT_BYTES_MAX;
+
 /// How much of a new file is zeroed and synced at a time: what a commit's sync may have to wait for
 /// on the device, half a millisecond. Synced at once, 64 MiB held commits up for 43 to 88 ms
 /// (measured 2026-11-21 on a busy machine, where the scheduler alone takes 12 to 28).
@@ -95,6 +98,41 @@ impl RealDisk {
     }
 }
 
+/// Files that are packed are read, listed, renamed and removed under their plain names.
+impl RealDisk {
+    /// Opens a file for reading in exactly this form.
+    pub(crate) fn open_plain(&self, path: &str) -> io::Result<File> {
+        File::open(self.root.join(path))
+    }
+
+    /// Renames a file in exactly this form.
+    pub(crate) fn rename_plain(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.root.join(from), self.root.join(to))
+    }
+
+    /// Removes a file in exactly this form.
+    pub(crate) fn remove_plain(&self, path: &str) -> io::Result<()> {
+        std::fs::remove_file(self.root.join(path))
+    }
+
+    /// Puts a plain file in the place of a packed one, so that it can be written.
+    fn unpack(&self, path: &str) -> io::Result<()> {
+        let from = packed_path(path);
+        let packed = PackedFile::open(self.open_plain(&from)?)?;
+        let plain = read_whole(&packed, SEGMENT_BYTES_MAX)?;
+        let beside = format!("{path}.unpacked.part");
+        let file = self.create(&beside)?;
+        file.write_at(&plain, 0)?;
+        file.sync()?;
+        self.rename_plain(&beside, path)?;
+        self.remove_plain(&from)
+    }
+}
+
+fn packed_path(path: &str) -> String {
+    format!("{path}{}", packed::EXTENSION)
+}
+
 impl DiskFile for File {
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
@@ -152,10 +190,13 @@ impl Disk for RealDisk {
         for entry in std::fs::read_dir(self.root.join(directory))? {
             // Names that are no text are not ours.
             if let Ok(name) = entry?.file_name().into_string() {
-                names.push(name);
+                let name = name.strip_suffix(packed::EXTENSION).unwrap_or(&name);
+                names.push(name.to_owned());
             }
         }
         names.sort();
+        // For a moment a file may have both forms.
+        names.dedup();
         Ok(names)
     }
 
@@ -166,24 +207,43 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(self.root.join(path))?,
-        ))
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        match options.open(self.root.join(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.unpack(path).map_err(|_| error)?;
+                Ok(Box::new(options.open(self.root.join(path))?))
+            }
+            file => Ok(Box::new(file?)),
+        }
     }
 
     fn open_read_only(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(File::open(self.root.join(path))?))
+        match self.open_plain(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let file = self.open_plain(&packed_path(path)).map_err(|_| error)?;
+                Ok(Box::new(PackedFile::open(file)?))
+            }
+            file => Ok(Box::new(file?)),
+        }
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.root.join(from), self.root.join(to))
+        match self.rename_plain(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self
+                .rename_plain(&packed_path(from), &packed_path(to))
+                .map_err(|_| error),
+            outcome => outcome,
+        }
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        std::fs::remove_file(self.root.join(path))
+        match self.remove_plain(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.remove_plain(&packed_path(path)).map_err(|_| error)
+            }
+            outcome => outcome,
+        }
     }
 
     fn sync_directory(&self, path: &str) -> io::Result<()> {

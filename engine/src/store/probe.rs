@@ -3,6 +3,7 @@
 
 use super::checkpoint;
 use super::frame::{self, FrameError, FrameWriter};
+use super::packed;
 use super::recovery::Place;
 use super::{Commit, Logged};
 
@@ -58,6 +59,16 @@ pub fn write_batch(
 /// Where the first valid batch of this epoch or a later one begins, as recovery looks for it.
 pub fn find_batch(log: [u8; 16], bytes: &[u8], epoch: u64, generation: u64) -> Option<usize> {
     frame::find(log, bytes, epoch, generation)
+}
+
+/// The segment that a packed one holds; `None` when it is damaged.
+pub fn unpack_segment(bytes: &[u8]) -> Option<Vec<u8>> {
+    packed::unpack(bytes.to_vec()).ok()
+}
+
+/// The packed form of a segment.
+pub fn pack_segment(bytes: &[u8]) -> Option<Vec<u8>> {
+    packed::pack(bytes).ok()
 }
 
 /// Generation, offset, position and epoch of a checkpoint file.

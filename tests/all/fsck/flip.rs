@@ -18,7 +18,7 @@ use protocol::id::IncarnationId;
 use crate::check::directory;
 
 /// Small, so that a few sales fill an archive.
-const SEGMENT_BYTES: u64 = 32 * 1024;
+const SEGMENT_BYTES: u64 = 16 * 1024;
 /// Flipped bits in each file, besides those in its header.
 const SAMPLES: usize = 5;
 /// Where the fields of a batch's header begin.

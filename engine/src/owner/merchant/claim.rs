@@ -107,6 +107,7 @@ impl MerchantOwner {
             Request::RevokeApiKey { key_id } => self.revoke_api_key(work, key_id),
             Request::ArmFault(order) => self.arm_fault(work, order),
             Request::DisarmFault { fault_id } => self.disarm_fault(work, fault_id),
+            Request::Retire(rows) => self.retire(work, rows),
         }
     }
 

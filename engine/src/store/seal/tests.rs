@@ -1,3 +1,5 @@
+//! Digests through cuts, damage and reopening.
+
 use std::collections::BTreeMap;
 
 use super::*;
