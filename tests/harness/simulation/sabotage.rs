@@ -329,11 +329,16 @@ pub const CASES: &[Case] = &{
         case(S::FinalEventTwice, "one_final_event", 10, &[]),
         case(S::KeepPartial, "partial_only_when_accepted", 60, &[]),
         case(S::ChangeAmount, "charged_as_asked", 10, &[]),
-        case(S::TipUnlimited, "tip_within_limit", 40, &[]),
-        case(S::KeepIncarnation, "prints_once", 100, &[F::EngineRestored]),
+        case(S::TipUnlimited, "tip_within_limit", 120, &[]),
+        case(
+            S::KeepIncarnation,
+            "traces_are_new",
+            10,
+            &[F::EngineRestored],
+        ),
         case(S::NoTraceJump, "traces_are_new", 20, &[F::EngineRestored]),
         case(S::IgnoreLost, "converges", 20, &[F::EngineRestored]),
-        case(S::DenyLost, "told_is_true", 100, &[F::EngineRestored]),
+        case(S::DenyLost, "told_is_true", 300, &[F::EngineRestored]),
         case(S::HideLost, "lost_money_is_named", 20, &[F::EngineRestored]),
     ]
 };
