@@ -18,13 +18,13 @@ use harness::shop::Shop;
 use harness::wait::until;
 use protocol::id::IncarnationId;
 
-use super::recording::SECTION;
+use super::recording::STORE_SECTION;
 
 /// A few sales fill a segment.
 const SECTION: StoreSection = StoreSection {
     segment_bytes: Some(24 * 1024),
     reserve_bytes: Some(4 * 1024),
-    ..SECTION
+    ..STORE_SECTION
 };
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
