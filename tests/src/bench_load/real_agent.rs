@@ -17,8 +17,6 @@ use crate::measure::{Samples, Tally};
 use crate::relay::{Passed, Relay, Way};
 use crate::report::Result;
 
-/// Card data is longer than this, and nothing else is that an agent says during a payment.
-const CARD_DATA_BYTES: usize = 200;
 /// An amount of no meaning to the simulated host.
 const AMOUNT: i64 = 1_850;
 
@@ -60,11 +58,7 @@ pub(crate) fn measure(
     while times.is_empty() || begun.elapsed() < Duration::from_secs(seconds) {
         relay.take();
         pay(&lane, pos)?;
-        let passed = relay.take();
-        for one in &passed {
-            eprintln!("{:?} {} {:?}", one.way, one.count, one.at - begun);
-        }
-        match times_of(&passed) {
+        match times_of(&relay.take()) {
             Some(of_one) => times.push(of_one),
             None => tally.error("the agent's messages did not pass as expected".to_owned()),
         }
@@ -124,14 +118,16 @@ fn pay(lane: &Lane, pos: &Api) -> io::Result<()> {
 
 /// The agent's times, from what passed during a payment.
 fn times_of(passed: &[Passed]) -> Option<Times> {
-    let card = passed
-        .iter()
-        .position(|passed| passed.way == Way::ToEngine && passed.count >= CARD_DATA_BYTES)?;
     let next = |after: usize, way| {
         let rest = passed.iter().enumerate().skip(after + 1);
         let mut rest = rest.filter(|(_, passed)| passed.way == way);
         rest.next().map(|(at, _)| at)
     };
+    // Nothing that a reader says is longer than what it read of the card.
+    let from_reader = passed.iter().enumerate();
+    let from_reader = from_reader.filter(|(_, passed)| passed.way == Way::FromReader);
+    let (read, _) = from_reader.max_by_key(|(_, passed)| passed.count)?;
+    let card = next(read, Way::ToEngine)?;
     let last = |before: usize, way| {
         let earlier = passed.get(..before)?.iter();
         earlier.rev().find(|passed| passed.way == way)
