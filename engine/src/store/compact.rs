@@ -189,7 +189,13 @@ mod tests {
     fn the_state_is_the_same_and_smaller() {
         let root = tempfile::tempdir().unwrap();
         let home = SledHome::new(root.path(), CACHE_BYTES, None);
-        let all = (Bound::Unbounded, Bound::Unbounded);
+        // Where leaves and nodes are cut depends on how rows came.
+        let all = |state: &dyn State| {
+            let all = (Bound::Unbounded, Bound::Unbounded);
+            let mut rows = state.range(all, false, usize::MAX).unwrap();
+            rows.retain(|(key, _)| !is_bookkeeping(key));
+            rows
+        };
         let rows = {
             let state = home.open().unwrap();
             for round in 0..8_u8 {
@@ -203,13 +209,13 @@ mod tests {
                 }
             }
             state.flush().unwrap();
-            state.range(all.clone(), false, usize::MAX).unwrap()
+            all(state.as_ref())
         };
         let done = rewrite_state(root.path()).unwrap();
         assert_eq!(done.rows, 400);
         assert!(done.bytes_after < done.bytes_before, "{done:?}");
         assert!(!root.path().join(BESIDE).exists());
         let state = home.open().unwrap();
-        assert_eq!(state.range(all, false, usize::MAX).unwrap(), rows);
+        assert!(all(state.as_ref()) == rows, "rows differ");
     }
 }
