@@ -28,6 +28,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::acquirer::simulator::decode_book;
 use harness::api::Api;
 use harness::programs::{Signal, signal};
 use harness::shop::{Devices, QUICK_ACQUIRER, Shop};
@@ -75,12 +76,14 @@ impl Victim {
         self.shop.engine.dir.join("data").join("acquirer.book")
     }
 
-    fn book_length(&self) -> u64 {
-        fs::metadata(self.book_path()).map_or(0, |metadata| metadata.len())
+    /// Bytes of whole groups in the acquirer's book; zeros are laid ahead of them.
+    fn book_length(&self) -> usize {
+        let bytes = fs::read(self.book_path()).unwrap_or_default();
+        decode_book(&bytes).unwrap().1
     }
 
     /// Waits until the acquirer has acted on something after `length` bytes of its book.
-    fn wait_for_book(&self, length: u64) {
+    fn wait_for_book(&self, length: usize) {
         until("the acquirer to act", || {
             (self.book_length() > length).then_some(())
         })
