@@ -6,8 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use engine::acquirer::host::{BookEntry, BookState};
+use engine::domain::merchant::Terminal;
 use engine::offline::{Finding, compare_with_book};
-use engine::store::Position;
+use engine::owner::key;
+use engine::owner::work::Stored as _;
+use engine::store::{Position, Rows as _};
 use protocol::id::IncarnationId;
 
 use super::checker::{Checked, fail};
@@ -90,10 +93,29 @@ impl World {
         let answered = self.history.answered_keys();
         self.first_answers
             .retain(|key, _| !is_relaxed("replay_is_same", Kind::Key) || answered.contains(key));
+        self.forget_duplicates();
         self.model.restored(&self.history);
         for client in &mut self.clients {
             client.forgets_call();
         }
+    }
+
+    /// Two tills that were found to take turns after the backup are to be found again.
+    fn forget_duplicates(&mut self) {
+        let (store, merchants, tills) = (&self.engine.store, &self.engine.merchants, &self.tills);
+        let is_marked = |till: &usize| {
+            let till = &tills[*till];
+            let row = store.get(&key::terminal(
+                merchants[till.merchant].id,
+                till.terminal_id,
+            ));
+            let terminal = row
+                .ok()
+                .flatten()
+                .and_then(|row| Terminal::from_bytes(&row));
+            terminal.is_some_and(|terminal| terminal.installations.is_duplicate)
+        };
+        self.duplicates.retain(is_marked);
     }
 
     /// Whether a call was sent to an engine that was restored since: its connection is gone, and
