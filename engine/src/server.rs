@@ -276,11 +276,13 @@ async fn listen(
             .finish(map_config(app, |()| AppConfig::default()))
             .tcp()
     })?;
+    // Whoever reads the announcement may ask for the end at once.
+    let stop = stop_signal();
     announce(&format!("http://{address}"));
     let server = server.run();
     let handle = server.handle();
     actix::spawn(async move {
-        stop_signal().await;
+        stop.await;
         tracing::info!("stopping: new requests are refused, callers that wait are answered");
         closing.close();
         // A thread that waits for an owner must not wait on this one.
@@ -330,16 +332,20 @@ fn removed(reply: Result<Reply, Rejection>) -> Result<usize, String> {
     }
 }
 
-/// Comes when the process is asked to end.
-async fn stop_signal() {
+/// Comes when the process is asked to end; asked from the call on, not from the first poll.
+fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-        // Without a handler the signal ends the process at once, which is equally correct.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminated.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+    let terminated = signal(SignalKind::terminate());
+    let interrupted = signal(SignalKind::interrupt());
+    async move {
+        // Without handlers the signals end the process at once, which is equally correct.
+        let (Ok(mut terminated), Ok(mut interrupted)) = (terminated, interrupted) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
     }
 }
 
