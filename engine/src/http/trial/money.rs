@@ -316,7 +316,6 @@ async fn a_pos_transaction_is_shown_whole() {
     );
     assert_eq!(data["transaction_id"], transaction.id.to_string());
 
-    let path = format!("{path}?wait_s=60");
     world.will_answer(Ok(Answer::Pos(Box::new(sale))));
     let waiting = format!("{path}?wait_s=60");
     assert_eq!(
