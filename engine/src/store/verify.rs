@@ -287,7 +287,11 @@ fn to_u64(offset: usize) -> u64 {
 /// All segments in order, wherever they are.
 pub(crate) fn segments(disk: &dyn Disk) -> io::Result<Vec<SegmentFile>> {
     let live = segment::generations(disk, LOG)?;
-    let archived = segment::generations(disk, ARCHIVE)?;
+    // An empty directory gets lost in a copy, and says nothing.
+    let archived = match segment::generations(disk, ARCHIVE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        archived => archived?,
+    };
     let file = |directory| {
         move |generation| SegmentFile {
             generation,

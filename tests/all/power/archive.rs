@@ -76,9 +76,17 @@ fn problems(root: &Path, expected: &Rows) -> Vec<String> {
         Some(Ok(_)) => compare("after another run"),
         outcome => problems.push(format!("another run: {outcome:?}")),
     }
-    let report = offline::fsck(root);
-    let findings = report.findings.iter();
-    problems.extend(findings.map(|finding| format!("fsck: {finding}")));
+    let findings = until("the lock to be free", || {
+        let findings = offline::fsck(root).findings;
+        let is_free = findings
+            .iter()
+            .all(|one| !one.to_string().contains("in use"));
+        is_free.then_some(findings)
+    });
+    match findings {
+        Some(findings) => problems.extend(findings.iter().map(|one| format!("fsck: {one}"))),
+        None => problems.push("fsck: the lock is never free".to_owned()),
+    }
     problems
 }
 
