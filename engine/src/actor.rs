@@ -65,6 +65,13 @@ where
     actor.do_send(message);
 }
 
+/// When an actor that was busy last at `busy_at` is to be asked whether anybody needs it. One that
+/// is busy in other ways is asked again after as long.
+fn next_look(now: Timestamp, busy_at: Timestamp, idle_ms: u64) -> Timestamp {
+    let at = busy_at.plus_ms(idle_ms);
+    if at > now { at } else { now.plus_ms(idle_ms) }
+}
+
 /// From now until an instant.
 fn until(now: Timestamp, at: Timestamp) -> Duration {
     Duration::from_millis(at.since_ms(now))

@@ -32,7 +32,7 @@ mod packed;
 #[doc(hidden)]
 pub mod probe;
 mod queue;
-mod range;
+pub(crate) mod range;
 mod recovery;
 mod seal;
 mod segment;

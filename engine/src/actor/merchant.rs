@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::directory::Home;
 use super::shell::Shell;
 use super::terminal::{FromMerchant, TerminalActor};
-use super::{Surroundings, deliver, until};
+use super::{Surroundings, deliver, next_look, until};
 use crate::acquirer::{self, AcquirerAnswer, AcquirerRequest, Sending};
 use crate::agent_link::till_request;
 use crate::domain::rejection::Rejection;
@@ -389,9 +389,7 @@ impl MerchantActor {
     fn watch(&self, ctx: &mut Context<Self>) {
         let idle_ms = self.around.limits.idle_ms;
         let now = self.around.clock.now();
-        // What is busy in other ways is looked at again after as long.
-        let at = self.busy_at.plus_ms(idle_ms);
-        let at = if at > now { at } else { now.plus_ms(idle_ms) };
+        let at = next_look(now, self.busy_at, idle_ms);
         ctx.run_later(until(now, at), |actor, ctx| {
             let idle_ms = actor.around.limits.idle_ms;
             let is_idle = actor.around.clock.now().since_ms(actor.busy_at) >= idle_ms;

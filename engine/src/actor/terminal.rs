@@ -8,7 +8,7 @@ use protocol::link::{HandshakeReply, Refused, TillRequest, ToAgent, ToEngine};
 use tokio::sync::mpsc;
 
 use super::merchant::{AskFromTill, FromTerminal, MerchantActor, TerminalRetired};
-use super::{Surroundings, deliver, until};
+use super::{Surroundings, deliver, next_look, until};
 use crate::access::operation::Operation;
 use crate::access::principal::Principal;
 use crate::agent_link::registry::LiveStatus;
@@ -207,8 +207,7 @@ impl TerminalActor {
     fn watch(&self, ctx: &mut Context<Self>) {
         let idle_ms = self.around.limits.idle_ms;
         let now = self.around.clock.now();
-        let at = self.busy_at.plus_ms(idle_ms);
-        let at = if at > now { at } else { now.plus_ms(idle_ms) };
+        let at = next_look(now, self.busy_at, idle_ms);
         ctx.run_later(until(now, at), |actor, ctx| {
             let now = actor.around.clock.now();
             let is_idle = now.since_ms(actor.busy_at) >= actor.around.limits.idle_ms;

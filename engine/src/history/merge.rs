@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::file::Block;
 use super::{History, HistoryError, Volume};
 use crate::store::KeyValue;
+use crate::store::range::successor;
 
 /// Rows ascending, below `until` if it is given.
 pub(super) fn scan(
@@ -49,18 +50,6 @@ fn lower(end: Option<Vec<u8>>, bound: Option<&[u8]>) -> Option<Vec<u8>> {
         (Some(end), Some(bound)) => Some(end.min(bound.to_vec())),
         (end, bound) => end.or_else(|| bound.map(<[u8]>::to_vec)),
     }
-}
-
-/// The least key above all keys that begin with `prefix`; `None` when there is none.
-fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if let Some(next) = last.checked_add(1) {
-            end.push(next);
-            return Some(end);
-        }
-    }
-    None
 }
 
 /// Keys from `low` up to and without `high`.

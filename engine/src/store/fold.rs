@@ -221,19 +221,26 @@ impl FoldedState {
         Ok(())
     }
 
+    /// Has what waits folded before its time: by the thread that attends to it, or here.
+    fn hurry<'a>(
+        &'a self,
+        mut overlay: MutexGuard<'a, Overlay>,
+    ) -> Result<MutexGuard<'a, Overlay>, String> {
+        if overlay.attended {
+            overlay.hurried = true;
+            self.changed.notify_all();
+            return Ok(self.wait(overlay));
+        }
+        drop(overlay);
+        self.fold()?;
+        Ok(self.lock())
+    }
+
     /// The overlay, once there is room for more.
     fn room(&self) -> Result<MutexGuard<'_, Overlay>, String> {
         let mut overlay = self.lock();
         while overlay.is_full() && overlay.failed.is_none() {
-            if overlay.attended {
-                overlay.hurried = true;
-                self.changed.notify_all();
-                overlay = self.wait(overlay);
-            } else {
-                drop(overlay);
-                self.fold()?;
-                overlay = self.lock();
-            }
+            overlay = self.hurry(overlay)?;
         }
         match &overlay.failed {
             Some(reason) => Err(reason.clone()),
@@ -297,15 +304,7 @@ impl FoldedState {
             if let Some(reason) = &overlay.failed {
                 return Err(reason.clone());
             }
-            if overlay.attended {
-                overlay.hurried = true;
-                self.changed.notify_all();
-                overlay = self.wait(overlay);
-            } else {
-                drop(overlay);
-                self.fold()?;
-                overlay = self.lock();
-            }
+            overlay = self.hurry(overlay)?;
         }
         Ok(())
     }
