@@ -26,12 +26,15 @@ const HELLO_MS_MAX: u64 = 10_000;
 /// millisecond of work.
 const SHARED_INSTANT_MS: i64 = 100;
 
-/// When a new link's first heartbeat is due: links that came up together are spread evenly over the
-/// time between two, so that they do not come in waves for ever after.
+/// The first heartbeat of a link comes no sooner: it has said hello a moment ago.
+const QUIET_MS: u64 = 3_000;
+
+/// When a new link's first heartbeat is due: links that came up together are spread evenly, so that
+/// they do not come in waves for ever after.
 const fn first_ping_after_ms(socket: u64) -> u64 {
     // Neighbours in a sequence of multiples of the golden ratio are far apart.
     const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
-    1 + (socket.wrapping_mul(GOLDEN_RATIO) >> 32) % HEARTBEAT_MS
+    QUIET_MS + (socket.wrapping_mul(GOLDEN_RATIO) >> 32) % (HEARTBEAT_MS - QUIET_MS)
 }
 
 /// The heartbeat that is due after so long, or a moment before: those of many links share an

@@ -168,11 +168,15 @@ fn heartbeats_of_links_that_came_together_are_spread() {
         let after_ms = owner.poll_deadline().unwrap().since_ms(T0) - 1;
         seconds[usize::try_from(after_ms / 1_000).unwrap()] += 1;
     }
+    let (quiet, beating) = seconds.split_at(3);
+    // The instant of 3 s may be shared with one just below.
+    assert!(quiet.iter().sum::<u32>() <= 15, "{seconds:?}");
     assert!(
-        seconds.iter().all(|count| (80..=120).contains(count)),
+        beating.iter().all(|count| (110..=150).contains(count)),
         "{seconds:?}"
     );
 }
+
 fn told(owner: &mut TerminalOwner, now: Timestamp, input: TerminalInput) -> Vec<TerminalOutput> {
     let mut out = Vec::new();
     owner.handle(now, input, &mut out);
