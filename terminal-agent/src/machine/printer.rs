@@ -54,8 +54,6 @@ pub struct PrinterConfig {
     pub drawer: Drawer,
     /// How ends of jobs are confirmed.
     pub confirmation: Confirmation,
-    /// Whether XOFF pauses sending.
-    pub honours_xoff: bool,
     /// Whether a job that was interrupted is printed once more, whole and marked DUPLICATE.
     pub reprints_interrupted: bool,
     /// How often an idle printer is asked whether it is still there; never if not set.
@@ -89,7 +87,6 @@ impl PrinterConfig {
                 is_high_when_open: None,
             },
             confirmation: Confirmation::PaperStatus,
-            honours_xoff: true,
             reprints_interrupted: false,
             idle_check_ms: Some(60_000),
             queue_jobs_max: 32,
@@ -236,7 +233,7 @@ impl PrinterMachine {
         let status = self.status?;
         let reason = match &self.phase {
             Phase::Held { reason, .. } => Some(*reason),
-            Phase::Printing(progress) if progress.is_busy => Some(HoldReason::Busy),
+            Phase::Printing(progress) if progress.is_waiting() => Some(HoldReason::Busy),
             _ => None,
         };
         match listening::hold_reason(status).or(reason) {
@@ -282,10 +279,7 @@ impl PrinterMachine {
             Input::Busy(is_busy) => self.hear_busy(now_ms, is_busy, out),
             Input::Written(bytes) => {
                 self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
-                // Bytes of a query that leave are no sign of life.
-                if !self.has_polled() {
-                    self.restart_stall(now_ms);
-                }
+                self.written(now_ms, out);
             }
             Input::Job {
                 job_id,

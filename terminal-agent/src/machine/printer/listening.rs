@@ -37,7 +37,7 @@ impl PrinterMachine {
 
     pub(super) fn hear_event(&mut self, now_ms: u64, event: StatusEvent, out: &mut Vec<Output>) {
         match event {
-            StatusEvent::Pause => self.is_paused = self.config.honours_xoff,
+            StatusEvent::Pause => self.is_paused = true,
             StatusEvent::Resume => {
                 // Printers say it at power-on too; then they have forgotten what was set.
                 let is_unasked = !std::mem::take(&mut self.is_paused);
@@ -177,7 +177,7 @@ impl PrinterMachine {
         let Phase::Printing(progress) = &mut self.phase else {
             return;
         };
-        let busy = progress.is_busy.then_some(HoldReason::Busy);
+        let busy = progress.is_waiting().then_some(HoldReason::Busy);
         let state = match self.status.and_then(hold_reason).or(busy) {
             Some(reason) => {
                 if progress.held_since_ms.is_none() {

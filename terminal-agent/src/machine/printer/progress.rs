@@ -84,6 +84,9 @@ pub(super) struct Progress {
     pub(super) has_answered: bool,
     /// Whether it keeps its host waiting for longer than printing takes.
     pub(super) is_busy: bool,
+    /// Whether its bytes have not left for longer than printing takes: a transport that waits for
+    /// the printer by itself.
+    pub(super) is_blocked: bool,
     /// Since when a person is needed, in ms.
     pub(super) held_since_ms: Option<u64>,
     /// When a held printer is asked again, in ms.
@@ -105,6 +108,7 @@ impl Progress {
             has_polled: false,
             has_answered: false,
             is_busy: false,
+            is_blocked: false,
             held_since_ms: None,
             poll_ms: 0,
         }
@@ -162,6 +166,11 @@ impl Progress {
             self.unconfirmed.pop_front();
             self.restart(stall_ms);
         }
+    }
+
+    /// Whether the printer keeps its host waiting.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.is_busy || self.is_blocked
     }
 
     /// A sign of life: silence counts from here.

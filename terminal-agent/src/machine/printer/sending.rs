@@ -129,14 +129,24 @@ impl PrinterMachine {
         }
     }
 
+    /// Bytes have left. Those of a query are no sign of life.
+    pub(super) fn written(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let is_free = self.unwritten_bytes == 0;
+        let Phase::Printing(progress) = &mut self.phase else {
+            return;
+        };
+        if is_free && std::mem::take(&mut progress.is_blocked) {
+            progress.restart(now_ms.saturating_add(self.config.confirm_ms));
+            self.watch_hold(now_ms, out);
+        } else if !progress.has_polled {
+            self.restart_stall(now_ms);
+        }
+    }
+
     pub(super) fn restart_stall(&mut self, now_ms: u64) {
         if let Phase::Printing(progress) = &mut self.phase {
             progress.restart(now_ms.saturating_add(self.config.confirm_ms));
         }
-    }
-
-    pub(super) fn has_polled(&self) -> bool {
-        matches!(&self.phase, Phase::Printing(progress) if progress.has_polled)
     }
 
     /// The confirmation will not come.
@@ -211,7 +221,12 @@ impl PrinterMachine {
                 }
                 return;
             }
-            if progress.has_polled || !can_ask {
+            if !can_ask {
+                progress.is_blocked = true;
+                self.watch_hold(now_ms, out);
+                return;
+            }
+            if progress.has_polled {
                 self.lose(now_ms, out);
                 return;
             }

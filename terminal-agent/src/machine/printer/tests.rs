@@ -557,20 +557,24 @@ fn a_lost_end_of_a_pause_is_found_by_asking_a_printer_that_has_printed_all() {
 }
 
 #[test]
-fn flow_control_bytes_can_be_switched_off() {
-    let config = PrinterConfig {
-        honours_xoff: false,
-        ..PrinterConfig::new(32)
-    };
-    let mut bench = Bench::ready_with(config);
+fn a_port_that_does_not_take_its_bytes_holds_the_job() {
+    let mut bench = Bench::ready();
     bench.takes_writes = false;
-    bench.job(1, 80);
+    bench.job(1, 2);
     bench.input(Input::Written(QUERIES.len()));
     bench.answer(&READY);
-    let first = bench.take_written().len();
-    bench.answer(&[0x13]);
-    bench.input(Input::Written(first));
-    assert!(!bench.take_written().is_empty());
+    bench.written.drain(..QUERIES.len());
+    assert_eq!(bench.pass_to_deadline(), [JobState::Held(HoldReason::Busy)]);
+    for _ in 0..5 {
+        bench.pass_to_deadline();
+    }
+    let written = bench.take_written();
+    assert_eq!(count(&written, &QUERIES), 0, "questions would wait as well");
+    bench.takes_writes = true;
+    let out = bench.input(Input::Written(written.len()));
+    assert_eq!(states(&out), [JobState::Printing]);
+    let rest = [written, bench.take_written()].concat();
+    assert_eq!(bench.confirm(&rest), [JobState::Printed]);
 }
 
 #[test]
