@@ -374,7 +374,7 @@ impl Shell {
             }
         }
         let is_connected = printer.writes.is_some();
-        let health = translate::printer_health(is_connected, printer.machine.status());
+        let health = translate::printer_health(is_connected, &printer.machine);
         if printer.health != health {
             printer.health = health;
             inputs.push_back(Input::Printer(PrinterEvent::Health(health)));
