@@ -363,6 +363,7 @@ fn perform_run(config: &Config, output: &mut Output<'_>) -> Exit {
         Ok(Stopped::Interrupted) => Exit::Interrupted,
         Err(error) => {
             let (exit, code) = match &error {
+                RunError::Config(_) => (Exit::Usage, "CONFIG"),
                 RunError::Pair(error) => (exit_of_pair(error), "IDENTITY"),
                 RunError::Journal(error) => (exit_of_journal(error), "STATE_DIR"),
                 RunError::Address(_) => (Exit::Usage, "LINK_ADDRESS"),
