@@ -113,6 +113,24 @@ impl Engine {
         })
     }
 
+    /// Boards a partner and a merchant with a key for its POS system.
+    pub fn board(&self) -> Boarded {
+        let operator = &self.operator;
+        let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
+        let partner_id = partner.field("id").to_owned();
+        let merchant = operator.post("/v1/merchants", &merchant_body(&partner_id));
+        let merchant_id = merchant.field("id").to_owned();
+        let key = operator.post(
+            &format!("/v1/merchants/{merchant_id}/api-keys"),
+            &json!({"label": "POS", "scopes": POS_SCOPES}),
+        );
+        Boarded {
+            pos: operator.with_token(key.field("secret")),
+            partner_id,
+            merchant_id,
+        }
+    }
+
     /// Kills it, as a power cut would.
     pub fn kill(&mut self) {
         self.program.kill();
@@ -157,6 +175,17 @@ impl Engine {
     pub fn id(&self) -> u32 {
         self.program.id()
     }
+}
+
+/// A merchant and who boarded it.
+#[derive(Debug)]
+pub struct Boarded {
+    /// The POS system's client.
+    pub pos: Api,
+    /// The partner.
+    pub partner_id: String,
+    /// The merchant.
+    pub merchant_id: String,
 }
 
 /// Reader and printer as a process.
@@ -379,6 +408,29 @@ impl Till {
         Ok(())
     }
 
+    /// Makes a terminal, pairs the agent with it, starts it and waits until it is ready; gives the
+    /// terminal's id.
+    ///
+    /// # Errors
+    /// When the agent does not start.
+    pub fn open(&mut self, pos: &Api, label: &str) -> io::Result<String> {
+        let terminal = pos.post("/v1/terminals", &json!({"label": label}));
+        let terminal_id = terminal.field("id").to_owned();
+        let code = pairing_code(pos, &terminal_id);
+        let paired = self.command(&["pair", "--code", &code])?;
+        if !paired.status.success() {
+            return Err(io::Error::other(
+                String::from_utf8_lossy(&paired.stderr).into_owned(),
+            ));
+        }
+        self.run()?;
+        if is_ready(pos, &terminal_id) {
+            Ok(terminal_id)
+        } else {
+            Err(io::Error::other("the till does not become ready"))
+        }
+    }
+
     /// Kills the agent, as a power cut would.
     pub fn kill(&mut self) {
         if let Some(program) = &mut self.program {
@@ -435,26 +487,12 @@ impl Lane {
     /// # Errors
     /// When the agent does not start.
     pub fn equip(devices: Devices, mut till: Till, pos: &Api, label: &str) -> io::Result<Self> {
-        let terminal = pos.post("/v1/terminals", &json!({"label": label}));
-        let terminal_id = terminal.field("id").to_owned();
-        let code = pairing_code(pos, &terminal_id);
-        let paired = till.command(&["pair", "--code", &code])?;
-        if !paired.status.success() {
-            return Err(io::Error::other(
-                String::from_utf8_lossy(&paired.stderr).into_owned(),
-            ));
-        }
-        till.run()?;
-        let lane = Self {
+        let terminal_id = till.open(pos, label)?;
+        Ok(Self {
             devices,
             till,
             terminal_id,
-        };
-        if is_ready(pos, &lane.terminal_id) {
-            Ok(lane)
-        } else {
-            Err(io::Error::other("the till does not become ready"))
-        }
+        })
     }
 }
 
@@ -464,7 +502,7 @@ fn pairing_code(pos: &Api, terminal_id: &str) -> String {
 }
 
 /// Waits until the engine sees a till with a ready reader.
-fn is_ready(pos: &Api, terminal_id: &str) -> bool {
+pub fn is_ready(pos: &Api, terminal_id: &str) -> bool {
     let path = format!("/v1/terminals/{terminal_id}/status");
     until("the till to be ready", || {
         let status = pos.get(&path);
@@ -510,24 +548,15 @@ impl Shop {
     /// When a part does not start.
     pub fn open_logging(dir: &Path, log_filter: Option<&str>) -> io::Result<Self> {
         let engine = Engine::start_logging(&dir.join("engine"), log_filter)?;
-        let operator = &engine.operator;
-        let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
-        let partner_id = partner.field("id").to_owned();
-        let merchant = operator.post("/v1/merchants", &merchant_body(&partner_id));
-        let merchant_id = merchant.field("id").to_owned();
-        let key = operator.post(
-            &format!("/v1/merchants/{merchant_id}/api-keys"),
-            &json!({"label": "POS", "scopes": POS_SCOPES}),
-        );
-        let pos = operator.with_token(key.field("secret"));
-        let lane = Lane::open(dir, &pos, "Lane 1", log_filter)?;
+        let boarded = engine.board();
+        let lane = Lane::open(dir, &boarded.pos, "Lane 1", log_filter)?;
         Ok(Self {
             engine,
             devices: lane.devices,
             till: lane.till,
-            pos,
-            partner_id,
-            merchant_id,
+            pos: boarded.pos,
+            partner_id: boarded.partner_id,
+            merchant_id: boarded.merchant_id,
             terminal_id: lane.terminal_id,
         })
     }
