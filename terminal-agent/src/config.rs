@@ -9,6 +9,9 @@ use serde::Deserialize;
 use crate::device::endpoint::{Endpoint, FlowControl, PortKind, UsbSelector};
 
 mod port;
+mod printer;
+
+pub use printer::{CodePageName, ConfirmationName, CutterName, DrawerConfig, FontName, Level};
 
 /// The largest configuration file.
 const FILE_BYTES_MAX: usize = 64 * 1024;
@@ -128,6 +131,28 @@ pub struct PrinterConfig {
     /// Characters a line.
     #[serde(default = "default_columns")]
     pub columns: usize,
+    /// The font; found from the columns, if not set.
+    pub font: Option<FontName>,
+    /// The page of the characters above ASCII.
+    #[serde(default)]
+    pub code_page: CodePageName,
+    /// A monochrome PNG to print above each receipt.
+    pub logo: Option<PathBuf>,
+    /// How receipts are parted.
+    #[serde(default)]
+    pub cutter: CutterName,
+    /// Feed between the last line and the cutter, in dots; 24, or 120 without a cutter.
+    pub feed_dots: Option<u8>,
+    /// How the printer says that a receipt is out.
+    #[serde(default)]
+    pub confirmation: ConfirmationName,
+    /// Whether a receipt that a power cut or a pulled cable has interrupted is printed once more,
+    /// marked DUPLICATE, without anybody asking.
+    #[serde(default)]
+    pub reprint_interrupted: bool,
+    /// The drawer.
+    #[serde(default)]
+    pub drawer: DrawerConfig,
 }
 
 /// Where simulated devices take commands.
@@ -217,15 +242,7 @@ impl Config {
                 });
             }
         }
-        let columns = self.printer.as_ref().map(|printer| printer.columns);
-        let paper = protocol::receipt::COLUMNS_MIN..=protocol::receipt::COLUMNS_MAX;
-        if columns.is_some_and(|columns| !paper.contains(&columns)) {
-            return Err(ConfigError::OutOfRange {
-                key: "printer.columns",
-                expected: "from 24 to 64",
-            });
-        }
-        Ok(())
+        self.printer.as_ref().map_or(Ok(()), PrinterConfig::check)
     }
 }
 

@@ -35,7 +35,7 @@ use fault::{PortFault, PortHealth};
 use framing::Framing;
 pub use open::{Located, locate};
 use open::{OpenPort, Stream};
-use serial::ModemLines;
+use serial::Wire;
 
 /// Bytes of one read; a reader frame is below 4 KiB.
 const READ_BYTES: usize = 4_096;
@@ -48,8 +48,8 @@ const READER_WRITE_PATIENCE: Duration = Duration::from_secs(10);
 const PRINTER_WRITE_PATIENCE: Duration = Duration::from_secs(20 * 60);
 /// How often a write that hangs looks whether anybody still wants it.
 const HUNG_WRITE_LOOK: Duration = Duration::from_secs(1);
-/// How often the modem lines are looked at while bytes wait for them, and only then.
-const MODEM_LINES_LOOK: Duration = Duration::from_millis(50);
+/// How often a serial line is looked at while the device makes bytes wait, and only then.
+const WIRE_LOOK: Duration = Duration::from_millis(50);
 /// Between two reads of a USB printer that had nothing to say.
 const NOTHING_SAID_PAUSE: Duration = Duration::from_millis(100);
 /// The gap within a frame (card-reader.md §1): what has not come by then does not come.
@@ -62,7 +62,10 @@ pub enum PortEvent {
     Opened(mpsc::Sender<Vec<u8>>),
     /// Bytes came.
     Bytes(Vec<u8>),
-    /// So many bytes have gone to the system.
+    /// The device's busy wire changed, where the port has one and the configuration says so. Not
+    /// busy after opening.
+    Busy(bool),
+    /// So many bytes have gone to the system; of a serial printer, onto the line.
     Written(usize),
     /// It is gone.
     Closed,
@@ -184,7 +187,9 @@ impl<E> Port<E> {
         let mut saying = Saying {
             port: writer,
             is_framed,
-            lines: port.lines.map(DataSetReady::Lines),
+            wire: port.wire,
+            is_busy: false,
+            baud: self.endpoint.baud,
             patience: match self.endpoint.role {
                 Role::Reader => READER_WRITE_PATIENCE,
                 Role::Printer => PRINTER_WRITE_PATIENCE,
@@ -252,70 +257,87 @@ impl Listening {
     }
 }
 
-/// Whether the device takes data, by a line beside them.
-enum DataSetReady {
-    Lines(ModemLines),
-    #[cfg(test)]
-    Trial(Box<dyn FnMut() -> io::Result<bool> + Send>),
-}
-
-impl DataSetReady {
-    fn is_on(&mut self) -> io::Result<bool> {
-        match self {
-            Self::Lines(lines) => lines.is_ready(),
-            #[cfg(test)]
-            Self::Trial(trial) => trial(),
-        }
-    }
-}
-
 struct Saying {
     port: WriteHalf<Box<dyn Stream>>,
     is_framed: bool,
-    lines: Option<DataSetReady>,
+    wire: Option<Box<dyn Wire>>,
+    is_busy: bool,
+    baud: u32,
     patience: Duration,
     writes: mpsc::Receiver<Vec<u8>>,
 }
 
 impl Saying {
     async fn run<E>(&mut self, task: &Port<E>) -> io::Error {
-        while let Some(bytes) = self.writes.recv().await {
+        loop {
+            let done = tokio::select! {
+                bytes = self.writes.recv() => match bytes {
+                    Some(bytes) => self.write(bytes, task).await,
+                    // The machine has let go of this opening.
+                    None => Err(io::ErrorKind::BrokenPipe.into()),
+                },
+                () = sleep(WIRE_LOOK), if self.is_busy => self.look(task).await,
+            };
             task.wake_ups.add();
-            let count = bytes.len();
-            if let Err(error) = self.write(bytes).await {
+            if let Err(error) = done {
                 return error;
             }
-            if task.tell(PortEvent::Written(count)).await.is_err() {
-                break;
-            }
         }
-        // The machine has let go of this opening.
-        io::ErrorKind::BrokenPipe.into()
     }
 
-    async fn write(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+    /// A busy device is still written to: the machine holds data back when it hears of it, and
+    /// knows which questions are answered all the same.
+    async fn write<E>(&mut self, bytes: Vec<u8>, task: &Port<E>) -> io::Result<()> {
+        let count = bytes.len();
         let pieces = if self.is_framed {
             framing::reports(&bytes).map_err(io::Error::other)?
         } else {
             vec![bytes]
         };
+        self.look(task).await?;
         for piece in pieces {
-            self.wait_until_ready().await?;
             self.write_piece(&piece).await?;
         }
-        Ok(())
+        self.drain(count, task).await?;
+        self.look(task).await?;
+        let told = task.tell(PortEvent::Written(count)).await;
+        told.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// Bounded by the machine, which gives a port up that takes nothing: no patience of its own.
-    async fn wait_until_ready(&mut self) -> io::Result<()> {
-        let Some(lines) = &mut self.lines else {
+    /// Tells the machine when the busy wire has changed.
+    async fn look<E>(&mut self, task: &Port<E>) -> io::Result<()> {
+        let Some(wire) = &mut self.wire else {
             return Ok(());
         };
-        while !lines.is_on()? {
+        let is_busy = wire.is_busy()?;
+        if is_busy == self.is_busy {
+            return Ok(());
+        }
+        self.is_busy = is_busy;
+        let told = task.tell(PortEvent::Busy(is_busy)).await;
+        told.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Waits until what was written is on the line. The system takes thousands of bytes at once;
+    /// a printer that says that it is busy has room for a few dozen.
+    async fn drain<E>(&mut self, count: usize, task: &Port<E>) -> io::Result<()> {
+        let mut pause = time_on_the_line(count, self.baud);
+        let mut waited = Duration::ZERO;
+        while self
+            .wire
+            .as_mut()
+            .is_some_and(|wire| wire.unsent_bytes() > 0)
+        {
             if self.writes.is_closed() {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
-            sleep(MODEM_LINES_LOOK).await;
+            if waited >= self.patience {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            sleep(pause).await;
+            waited = waited.saturating_add(pause);
+            pause = WIRE_LOOK;
+            self.look(task).await?;
         }
         Ok(())
     }
@@ -334,6 +356,13 @@ impl Saying {
         }
         Err(io::ErrorKind::TimedOut.into())
     }
+}
+
+/// With start and stop bit a byte is ten bits.
+fn time_on_the_line(bytes: usize, baud: u32) -> Duration {
+    let bits = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(10);
+    let time = Duration::from_secs(1).saturating_mul(bits) / baud.max(1);
+    time.clamp(Duration::from_millis(1), WIRE_LOOK)
 }
 
 #[cfg(test)]

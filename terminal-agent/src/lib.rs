@@ -8,7 +8,8 @@
 //! * [`link`]: the WebSocket to the engine. [`device`]: the ports. [`control`]: the local
 //!   socket through which a cashier's program speaks to a running agent.
 //! * [`simulator_control`]: faults asked for in test mode, for simulated devices only.
-//! * [`run`]: the loop that ties them together. [`service`]: what it tells systemd. [`pair`]: makes the key and redeems a code.
+//! * [`run`]: the loop that ties them together. [`service`]: what it tells systemd. [`pair`]:
+//!   makes the key and redeems a code. [`logo`]: reads the picture above receipts, once.
 //! * [`cli`], [`config`], [`clock`], [`id_source`]: the edges.
 //!
 //! # Never
@@ -23,6 +24,7 @@ pub mod device;
 pub mod id_source;
 pub mod journal;
 pub mod link;
+pub mod logo;
 pub mod machine;
 pub mod pair;
 pub mod run;

@@ -9,15 +9,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, sleep};
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, PrinterConfig};
 use crate::control;
 use crate::device;
 use crate::device::endpoint::{Endpoint, Role};
 use crate::id_source;
 use crate::journal::{Found, Journal, JournalError, StateLock};
 use crate::link::{self, AddressError, LinkAddress, LinkIdentity};
+use crate::logo;
 use crate::machine::agent::{Agent, AgentConfig};
-use crate::machine::printer::{PrinterConfig, PrinterMachine};
+use crate::machine::printer::PrinterMachine;
 use crate::machine::reader::{ReaderConversation, ReaderConversationConfig};
 use crate::machine::record::JournalEntry;
 use crate::pair::{self, PairError};
@@ -97,6 +98,8 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     let mut terminated = signal(SignalKind::terminate()).map_err(system("listen for signals"))?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(system("listen for signals"))?;
 
+    let printer = config.printer.as_ref().map(printer_machine);
+
     let state = journal.state().clone();
     let link_identity = LinkIdentity {
         terminal_id: identity.terminal_id,
@@ -116,10 +119,7 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
         Clock::start(),
         Agent::resume(agent_config, state),
         ReaderConversation::new(ReaderConversationConfig::standard()),
-        config
-            .printer
-            .as_ref()
-            .map(|printer| PrinterMachine::new(PrinterConfig::new(printer.columns))),
+        printer,
         journal_tx,
     );
     let ports = endpoints
@@ -154,6 +154,19 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     }
     drop(std::fs::remove_file(control::socket_path(state_dir)));
     stopped
+}
+
+/// A logo that cannot be read stops no payment: receipts are printed without it.
+fn printer_machine(config: &PrinterConfig) -> PrinterMachine {
+    let logo = config.logo.as_deref().and_then(|path| {
+        let logo = logo::read(path, &config.plain_paper());
+        logo.inspect_err(|error| {
+            let source = std::error::Error::source(error).map(ToString::to_string);
+            tracing::error!(%error, source, "receipts are printed without the logo");
+        })
+        .ok()
+    });
+    PrinterMachine::new(config.machine(logo))
 }
 
 fn open_journal(state_dir: &Path) -> Result<Journal, RunError> {

@@ -215,7 +215,7 @@ impl Shell {
                 self.reader_input(reader::Input::PortOpened);
             }
             PortEvent::Bytes(bytes) => self.reader_input(reader::Input::Bytes(&bytes)),
-            PortEvent::Written(_) => {}
+            PortEvent::Written(_) | PortEvent::Busy(_) => {}
             PortEvent::Closed => {
                 self.reader.writes = None;
                 self.reader_input(reader::Input::PortClosed);
@@ -234,6 +234,7 @@ impl Shell {
                 self.printer_input(printer::Input::PortOpened);
             }
             PortEvent::Bytes(bytes) => self.printer_input(printer::Input::Bytes(&bytes)),
+            PortEvent::Busy(is_busy) => self.printer_input(printer::Input::Busy(is_busy)),
             PortEvent::Written(count) => self.printer_input(printer::Input::Written(count)),
             PortEvent::Closed => {
                 printer.writes = None;
@@ -399,7 +400,7 @@ impl Shell {
             }
         }
         let is_connected = printer.writes.is_some();
-        let health = translate::printer_health(is_connected, printer.machine.status());
+        let health = translate::printer_health(is_connected, &printer.machine);
         if printer.health != health {
             printer.health = health;
             inputs.push_back(Input::Printer(PrinterEvent::Health(health)));

@@ -15,7 +15,7 @@ use super::fault::PortFault;
 use super::framing::Framing;
 use super::listing::{self, LookUpError};
 use super::node::{Node, Writing};
-use super::serial::{self, ModemLines};
+use super::serial::{self, Wire};
 use super::{permission, sysfs, tcp};
 
 /// Anything that carries bytes both ways.
@@ -29,7 +29,7 @@ pub(super) struct OpenPort {
     pub(super) name: String,
     pub(super) stream: Box<dyn Stream>,
     pub(super) framing: Framing,
-    pub(super) lines: Option<ModemLines>,
+    pub(super) wire: Option<Box<dyn Wire>>,
     /// Whether a read of nothing means that the device is gone. A USB printer says nothing now
     /// and then, and its going is an error.
     pub(super) nothing_is_the_end: bool,
@@ -108,7 +108,7 @@ pub(super) async fn open(endpoint: &Endpoint) -> Result<OpenPort, PortFault> {
             name: endpoint.place.to_string(),
             stream: Box::new(tcp::connect(address).await?),
             framing: Framing::Raw,
-            lines: None,
+            wire: None,
             nothing_is_the_end: true,
         });
     }
@@ -128,10 +128,10 @@ pub(super) async fn open(endpoint: &Endpoint) -> Result<OpenPort, PortFault> {
     let open_node = || {
         Node::open(&node, writing).map_err(|errno| PortFault::of_open(errno, &node, &endpoint.root))
     };
-    let (stream, lines): (Box<dyn Stream>, _) = match kind {
+    let (stream, wire): (Box<dyn Stream>, _) = match kind {
         PortKind::Serial => {
-            let (line, lines) = serial::open(&node, endpoint)?;
-            (Box::new(line), lines)
+            let (line, wire) = serial::open(&node, endpoint)?;
+            (Box::new(line), wire)
         }
         PortKind::Hid | PortKind::UsbPrinter => (Box::new(open_node()?), None),
     };
@@ -147,7 +147,7 @@ pub(super) async fn open(endpoint: &Endpoint) -> Result<OpenPort, PortFault> {
         name: node.display().to_string(),
         stream,
         framing,
-        lines,
+        wire,
         nothing_is_the_end: kind != PortKind::UsbPrinter,
     })
 }

@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_serial::{ClearBuffer, ErrorKind, SerialPort, SerialStream};
 
-use super::endpoint::{Endpoint, FlowControl};
+use super::endpoint::{Endpoint, FlowControl, Role};
 use super::fault::PortFault;
 
 /// An open line.
@@ -20,24 +20,41 @@ pub(super) struct SerialLine {
     stream: SerialStream,
 }
 
-/// The lines beside the data.
-#[derive(Debug)]
-pub(super) struct ModemLines {
-    port: serialport::TTYPort,
+/// What a serial line shows beside its data.
+pub(super) trait Wire: Send {
+    /// Whether the device makes the host wait.
+    fn is_busy(&mut self) -> io::Result<bool>;
+
+    /// Bytes that the system has taken and not sent; none, where it does not say.
+    fn unsent_bytes(&mut self) -> usize;
 }
 
-impl ModemLines {
-    /// Whether DSR is on: the device takes data.
-    pub(super) fn is_ready(&mut self) -> io::Result<bool> {
-        self.port.read_data_set_ready().map_err(io::Error::from)
+struct ModemLines {
+    port: serialport::TTYPort,
+    /// Whether the device's busy wire leads to DSR.
+    has_busy_wire: bool,
+}
+
+impl Wire for ModemLines {
+    fn is_busy(&mut self) -> io::Result<bool> {
+        if !self.has_busy_wire {
+            return Ok(false);
+        }
+        let is_ready = self.port.read_data_set_ready();
+        is_ready.map(|is_ready| !is_ready).map_err(io::Error::from)
+    }
+
+    fn unsent_bytes(&mut self) -> usize {
+        let count = self.port.bytes_to_write().unwrap_or(0);
+        usize::try_from(count).unwrap_or(usize::MAX)
     }
 }
 
-/// Opens the line at `path`, with its modem lines where they make the host wait.
+/// Opens the line at `path`. A printer's wire is watched: it has little room once it is busy.
 pub(super) fn open(
     path: &Path,
     endpoint: &Endpoint,
-) -> Result<(SerialLine, Option<ModemLines>), PortFault> {
+) -> Result<(SerialLine, Option<Box<dyn Wire>>), PortFault> {
     let flow = match endpoint.flow {
         FlowControl::RtsCts => tokio_serial::FlowControl::Hardware,
         FlowControl::None | FlowControl::XonXoff | FlowControl::DtrDsr => {
@@ -51,22 +68,24 @@ pub(super) fn open(
         port: path.display().to_string(),
         reason: error.to_string(),
     };
-    let lines = match endpoint.flow {
-        FlowControl::DtrDsr => {
-            let port = port.try_clone_native().map_err(|error| failed(&error))?;
-            let mut lines = ModemLines { port };
-            lines.is_ready().map_err(|_| PortFault::NoModemLines {
+    let wire: Option<Box<dyn Wire>> = match endpoint.role {
+        Role::Reader => None,
+        Role::Printer => {
+            let mut lines = ModemLines {
+                port: port.try_clone_native().map_err(|error| failed(&error))?,
+                has_busy_wire: endpoint.flow == FlowControl::DtrDsr,
+            };
+            lines.is_busy().map_err(|_| PortFault::NoModemLines {
                 path: path.to_owned(),
             })?;
-            Some(lines)
+            Some(Box::new(lines))
         }
-        FlowControl::None | FlowControl::XonXoff | FlowControl::RtsCts => None,
     };
     // What a device said to nobody belongs to no conversation.
     port.clear(ClearBuffer::Input)
         .map_err(|error| failed(&error))?;
     let stream = SerialStream::try_from(port).map_err(|error| failed(&error))?;
-    Ok((SerialLine { stream }, lines))
+    Ok((SerialLine { stream }, wire))
 }
 
 /// The library keeps few of the system's reasons apart; the others are asked for once more.
@@ -133,7 +152,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::device::endpoint::{Place, Role};
+    use crate::device::endpoint::Place;
     use crate::device::tests::PseudoTerminal;
 
     fn endpoint(path: &Path, flow: FlowControl) -> Endpoint {

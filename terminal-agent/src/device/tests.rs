@@ -299,22 +299,47 @@ async fn hid_reports_carry_the_frames_of_a_reader() {
     agent.hears(&ping).await;
 }
 
+/// A wire whose looks are counted; busy while `busy_looks` has some left.
+#[derive(Clone, Default)]
+struct TrialWire {
+    looks: WakeUps,
+    busy_looks: WakeUps,
+    unsent: WakeUps,
+}
+
+/// One less; whether there was one.
+fn take(count: &WakeUps) -> bool {
+    let less = |count: u64| count.checked_sub(1);
+    count
+        .0
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+        .is_ok()
+}
+
+impl Wire for TrialWire {
+    fn is_busy(&mut self) -> io::Result<bool> {
+        self.looks.add();
+        Ok(take(&self.busy_looks))
+    }
+
+    fn unsent_bytes(&mut self) -> usize {
+        usize::from(take(&self.unsent))
+    }
+}
+
 #[tokio::test]
-async fn data_wait_for_dsr_and_the_line_is_looked_at_only_while_they_wait() {
+async fn the_machine_hears_of_the_busy_wire_and_it_is_looked_at_only_while_that_matters() {
     let (host, mut device) = tokio::io::duplex(64);
     let (_, writer) = tokio::io::split(Box::new(host) as Box<dyn Stream>);
-    let looks = WakeUps::default();
-    let (counted, answers) = (looks.clone(), [false, false, true, true]);
-    let trial = move || {
-        let look = counted.0.fetch_add(1, Ordering::Relaxed);
-        Ok(answers[usize::try_from(look).unwrap()])
-    };
+    let wire = TrialWire::default();
     let (writes_tx, writes) = mpsc::channel(4);
     let mut saying = Saying {
         port: writer,
         is_framed: false,
-        lines: Some(DataSetReady::Trial(Box::new(trial))),
-        patience: READER_WRITE_PATIENCE,
+        wire: Some(Box::new(wire.clone())),
+        is_busy: false,
+        baud: 38_400,
+        patience: PRINTER_WRITE_PATIENCE,
         writes,
     };
     let (events_tx, mut events) = mpsc::channel(4);
@@ -326,18 +351,49 @@ async fn data_wait_for_dsr_and_the_line_is_looked_at_only_while_they_wait() {
         WakeUps::default(),
     );
     let talk = async {
-        for _ in 0..2 {
-            writes_tx.send(b"text".to_vec()).await.unwrap();
-            assert!(matches!(events.recv().await, Some(PortEvent::Written(4))));
-        }
-        drop(writes_tx);
+        let looks = || wire.looks.0.load(Ordering::Relaxed);
+        // Ready: looked at before and after.
+        writes_tx.send(b"text".to_vec()).await.unwrap();
+        assert!(matches!(events.recv().await, Some(PortEvent::Written(4))));
+        assert_eq!(looks(), 2);
+        // Busy from now on for three looks. A question goes out all the same, and what the
+        // system has not sent yet is waited for.
+        wire.busy_looks.0.store(3, Ordering::Relaxed);
+        wire.unsent.0.store(1, Ordering::Relaxed);
+        writes_tx.send(b"ask?".to_vec()).await.unwrap();
+        assert!(matches!(events.recv().await, Some(PortEvent::Busy(true))));
+        assert!(matches!(events.recv().await, Some(PortEvent::Written(4))));
+        assert_eq!(looks(), 5);
+        assert!(matches!(events.recv().await, Some(PortEvent::Busy(false))));
+        assert_eq!(looks(), 6);
         let mut said = [0; 8];
         device.read_exact(&mut said).await.unwrap();
-        assert_eq!(&said, b"texttext");
+        assert_eq!(&said, b"textask?");
+        drop(writes_tx);
     };
     let (ended, ()) = tokio::join!(saying.run(&port), talk);
     assert_eq!(ended.kind(), io::ErrorKind::BrokenPipe);
-    assert_eq!(looks.0.load(Ordering::Relaxed), 4);
+    assert_eq!(
+        wire.looks.0.load(Ordering::Relaxed),
+        6,
+        "nothing is looked at for nobody"
+    );
+}
+
+#[test]
+fn bytes_take_their_time_on_the_line() {
+    for (bytes, baud, ms) in [
+        (56, 38_400, 14),
+        (0, 9_600, 1),
+        (56, 0, 50),
+        (1 << 20, 9_600, 50),
+    ] {
+        assert_eq!(
+            time_on_the_line(bytes, baud).as_millis(),
+            ms,
+            "{bytes} at {baud}"
+        );
+    }
 }
 
 #[tokio::test]

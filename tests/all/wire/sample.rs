@@ -631,6 +631,8 @@ fn health() -> Vec<(&'static str, ToEngine)> {
             printer_online: true,
             paper,
             cover_open: false,
+            printer_trouble: String::new(),
+            drawer_open: None,
             agent_version: "0.1.0".to_owned(),
             current,
         })

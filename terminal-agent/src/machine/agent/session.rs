@@ -1,6 +1,7 @@
 //! The life of the link: hello, welcome, loss, and the till's status.
 
 use protocol::link::{AttemptEnd, Digest, DigestState, ReaderState, TillStatus, ToEngine, Welcome};
+use protocol::printer::Trouble;
 
 use super::work::Phase;
 use super::{Agent, AgentStatus, Output};
@@ -121,12 +122,24 @@ impl Agent {
             printer_online: health.is_online,
             paper: health.paper,
             cover_open: health.is_cover_open,
+            printer_trouble: self.printer_trouble().to_owned(),
+            drawer_open: health.is_drawer_open,
             agent_version: self.config.agent_version.clone(),
             current: self
                 .works
                 .iter()
                 .find(|(_, work)| work.is_live(now_ms, self.config.go_window_ms))
                 .map(|(pos_id, _)| *pos_id),
+        }
+    }
+
+    /// A till without a printer has no trouble with it.
+    fn printer_trouble(&self) -> &'static str {
+        let health = self.printer.health;
+        match health.trouble {
+            Some(trouble) => trouble.code(),
+            None if self.config.has_printer && !health.is_connected => Trouble::PortClosed.code(),
+            None => "",
         }
     }
 

@@ -65,7 +65,7 @@ fn health(is_connected: bool) -> Input {
         is_connected,
         is_online: is_connected,
         paper: PaperState::Unknown,
-        is_cover_open: false,
+        ..PrinterHealth::UNKNOWN
     }))
 }
 
