@@ -104,6 +104,43 @@ pub fn account(root: &Path, uid: u32) -> Account {
     Account { name, uid, groups }
 }
 
+/// The account with this name, with the groups that the system's files give it.
+pub fn account_named(root: &Path, name: &str) -> Option<Account> {
+    let users = read(&root.join("etc/passwd"));
+    let uid = line_of(&users, name)?.get(2)?.parse().ok()?;
+    Some(account(root, uid))
+}
+
+/// The account of a running program, with the groups that it really has: a service may be given
+/// groups that no file mentions.
+pub fn account_of_program(root: &Path, proc: &Path, uid: u32, program: &str) -> Option<Account> {
+    let processes = fs::read_dir(proc).into_iter().flatten().flatten();
+    processes.into_iter().find_map(|process| {
+        let directory = process.path();
+        if read(&directory.join("comm")).trim_end() != program {
+            return None;
+        }
+        let status = read(&directory.join("status"));
+        let numbers = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let words = line.unwrap_or_default().split_ascii_whitespace();
+            words
+                .filter_map(|word| word.parse().ok())
+                .collect::<Vec<u32>>()
+        };
+        // The second of each is what counts: real, effective, saved, file system.
+        let effective = |name: &str| numbers(name).get(1).copied();
+        (effective("Uid:") == Some(uid)).then(|| Account {
+            name: user_name(root, uid),
+            uid,
+            groups: numbers("Groups:")
+                .into_iter()
+                .chain(effective("Gid:"))
+                .collect(),
+        })
+    })
+}
+
 /// Owner and mode of a device file; `None` when it is not there.
 pub fn ownership(root: &Path, node: &Path) -> Option<Ownership> {
     let found = fs::metadata(node).ok()?;
@@ -228,6 +265,8 @@ mod tests {
         let agent = super::account(root.path(), 900);
         assert_eq!((agent.name.as_str(), agent.uid), ("agent", 900));
         assert_eq!(agent.groups, BTreeSet::from([20, 901]));
+        assert_eq!(account_named(root.path(), "agent"), Some(agent));
+        assert_eq!(account_named(root.path(), "bob"), None);
         let nobody = super::account(root.path(), 4_242);
         assert_eq!((nobody.name.as_str(), nobody.groups.len()), ("4242", 0));
         let node = root.path().join("node");
@@ -240,5 +279,24 @@ mod tests {
             own_account(root.path()).uid,
             rustix::process::geteuid().as_raw()
         );
+    }
+
+    #[test]
+    fn a_running_program_has_the_groups_that_it_was_given() {
+        let proc = tempfile::tempdir().unwrap();
+        let add = |id: &str, comm: &str, uid: &str| {
+            let process = proc.path().join(id);
+            fs::create_dir_all(&process).unwrap();
+            fs::write(process.join("comm"), format!("{comm}\n")).unwrap();
+            let status =
+                format!("Name:\tx\nUid:\t0\t{uid}\t0\t0\nGid:\t1\t901\t1\t1\nGroups:\t7 20 \n");
+            fs::write(process.join("status"), status).unwrap();
+        };
+        add("11", "bash", "900");
+        add("12", "terminal-agent", "0");
+        let find = || account_of_program(proc.path(), proc.path(), 900, "terminal-agent");
+        assert_eq!(find(), None);
+        add("13", "terminal-agent", "900");
+        assert_eq!(find().unwrap().groups, BTreeSet::from([7, 20, 901]));
     }
 }

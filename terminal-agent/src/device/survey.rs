@@ -34,6 +34,8 @@ pub struct Survey {
     pub ports: Vec<SurveyedPort>,
     /// What the configuration means.
     pub configured: Vec<ConfiguredPort>,
+    /// Why the configuration cannot be read; then nothing is configured.
+    pub configuration_problem: Option<String>,
 }
 
 /// One port.
@@ -126,6 +128,7 @@ pub fn survey(root: &Path, account: Account, configured: &[Endpoint]) -> Survey 
         account,
         ports,
         configured,
+        configuration_problem: None,
     }
 }
 
@@ -209,6 +212,9 @@ impl Survey {
         }
         for configured in &self.configured {
             text.push_str(&configured.text());
+        }
+        if let Some(problem) = &self.configuration_problem {
+            text.push_str(&format!("no configuration: {problem}\n"));
         }
         text
     }
