@@ -1,9 +1,14 @@
 //! The configuration file: TOML, every key known, everything but the reader's port with a default.
+//!
+//! `port` is how the devices' ports are named.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::device::endpoint::{Endpoint, FlowControl, PortKind, UsbSelector};
+
+mod port;
 mod printer;
 
 pub use printer::{CodePageName, ConfirmationName, CutterName, DrawerConfig, FontName, Level};
@@ -38,6 +43,14 @@ pub enum ConfigError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A section does not say where its device is.
+    #[error("configuration section [{section}]: {problem}")]
+    Port {
+        /// The section.
+        section: &'static str,
+        /// What is wrong and what to write.
+        problem: String,
+    },
 }
 
 /// Everything that can be set.
@@ -57,6 +70,9 @@ pub struct Config {
     /// The simulator of reader and printer. Never on a till in a shop: it lets the engine play
     /// with the devices.
     pub simulator: Option<SimulatorConfig>,
+    /// The directory that has the system's `dev`, `sys` and `etc`; for tests and containers.
+    #[serde(default = "default_device_root")]
+    pub device_root: PathBuf,
 }
 
 /// Where the engine is.
@@ -78,26 +94,40 @@ impl Default for EngineConfig {
     }
 }
 
-/// The card reader's port.
+/// The card reader's port: exactly one of `path` and `usb`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReaderConfig {
     /// Device path, such as `/dev/ttyACM0`; a symbolic link is followed at each opening.
-    pub path: PathBuf,
-    /// Bits per second. ID TECH NEO2 readers leave the factory with 115,200.
+    pub path: Option<PathBuf>,
+    /// The USB device, wherever the system puts it.
+    pub usb: Option<UsbSelector>,
+    /// How the system presents it; found out, if absent.
+    pub kind: Option<PortKind>,
+    /// Bits per second. ID TECH NEO2 readers leave the factory with 115,200. USB ignores it.
     #[serde(default = "default_reader_baud")]
     pub baud: u32,
 }
 
-/// The receipt printer's port and paper.
+/// The receipt printer's port, exactly one of `path`, `usb` and `tcp`, and its paper.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrinterConfig {
     /// Device path.
-    pub path: PathBuf,
-    /// Bits per second. Common serial receipt printers leave the factory with 38,400.
+    pub path: Option<PathBuf>,
+    /// The USB device, wherever the system puts it.
+    pub usb: Option<UsbSelector>,
+    /// Host and port on the network; 9100, if no port is given.
+    pub tcp: Option<String>,
+    /// How the system presents it; found out, if absent.
+    pub kind: Option<PortKind>,
+    /// Bits per second. Common serial receipt printers leave the factory with 38,400. USB and the
+    /// network ignore it.
     #[serde(default = "default_printer_baud")]
     pub baud: u32,
+    /// How a serial printer makes the till wait.
+    #[serde(default)]
+    pub flow: FlowControl,
     /// Characters a line.
     #[serde(default = "default_columns")]
     pub columns: usize,
@@ -135,6 +165,10 @@ pub struct SimulatorConfig {
 
 fn default_state_dir() -> PathBuf {
     PathBuf::from("/var/lib/tillway-agent")
+}
+
+fn default_device_root() -> PathBuf {
+    PathBuf::from("/")
 }
 
 const fn default_reader_baud() -> u32 {
@@ -180,7 +214,19 @@ impl Config {
         Ok(config)
     }
 
+    /// The port of the reader, then the printer's if there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError::Port`]; not for a configuration that was parsed.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, ConfigError> {
+        let reader = self.reader.endpoint(&self.device_root)?;
+        let printer = self.printer.as_ref();
+        let printer = printer.map(|printer| printer.endpoint(&self.device_root));
+        Ok([reader].into_iter().chain(printer.transpose()?).collect())
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
+        self.endpoints()?;
         let bauds = [
             ("reader.baud", Some(self.reader.baud)),
             (
