@@ -184,10 +184,10 @@ impl Shell {
 
     fn link_event(&mut self, event: LinkEvent) {
         match event {
-            LinkEvent::Connecting(commands) => {
+            LinkEvent::Connecting { version, commands } => {
                 self.link.next = Some(commands);
                 self.link.owed_hellos = self.link.owed_hellos.saturating_add(1);
-                self.pump(Input::LinkConnecting);
+                self.pump(Input::LinkConnecting { version });
             }
             LinkEvent::Up(welcome) => {
                 tracing::info!(epoch = welcome.epoch, label = welcome.label, "link up");

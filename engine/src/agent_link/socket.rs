@@ -148,6 +148,7 @@ async fn serve(mut socket: Socket, state: &LinkState, terminal: &Terminal, hello
     };
     let hello = VerifiedHello {
         socket: number,
+        version: hello.version,
         journal_id: hello.journal_id,
         boot: hello.boot,
         connection: hello.connection,
