@@ -5,6 +5,8 @@
 
 mod inspect;
 mod pin;
+#[cfg(test)]
+mod tests;
 mod witness;
 
 use std::fmt;
@@ -82,7 +84,8 @@ pub enum TlsFault {
     #[error(
         "the engine's certificate is of another CA than this till trusts (trusted: {trusted}; shown: {}): \
          this is another engine, or the engine has a new CA and the till must be paired again, or somebody \
-         is listening in", shown(seen)
+         is listening in",
+        shown(seen)
     )]
     WrongAuthority {
         /// Who is trusted, for people.
@@ -94,7 +97,8 @@ pub enum TlsFault {
     #[error(
         "nobody has confirmed this engine's CA yet (shown: {}): compare with what the engine shows \
          (engine init, the pairing code's answer, or GET /v1/status), then give --ca-fingerprint or --ca-file; \
-         for a certificate of a public CA set engine.trust = \"system\"", shown(seen)
+         for a certificate of a public CA set engine.trust = \"system\"",
+        shown(seen)
     )]
     NotPinned {
         /// The root that was shown, if there was one.
@@ -129,7 +133,9 @@ impl TlsFault {
     /// What an error of the library means, for a connection to `host` under `trust` on which
     /// `chain` was shown.
     fn of(error: &rustls::Error, host: &str, trust: &Trust, chain: &[CertificateDer<'_>]) -> Self {
-        let facts = chain.first().and_then(|first| CertificateFacts::read(first).ok());
+        let facts = chain
+            .first()
+            .and_then(|first| CertificateFacts::read(first).ok());
         match error {
             rustls::Error::InvalidCertificate(error) => match error {
                 CertificateError::Expired => Self::Expired {
@@ -322,7 +328,9 @@ impl Trust {
             Self::Nobody => Vec::new(),
             trusted => trusted.roots()?,
         };
-        let roots = roots.iter().map(|root| Certificate::from_der(root).to_owned());
+        let roots = roots
+            .iter()
+            .map(|root| Certificate::from_der(root).to_owned());
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .unversioned_rustls_crypto_provider(provider())

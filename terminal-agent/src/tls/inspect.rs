@@ -42,6 +42,14 @@ pub struct ChainReport {
 /// # Errors
 /// [`TlsFault`]; under [`Trust::Nobody`] always, with [`TlsFault::NotPinned`] when all else is well.
 pub fn inspect(url: &str, trust: &Trust) -> Result<ChainReport, TlsFault> {
+    inspect_within(HANDSHAKE_MS_MAX, url, trust)
+}
+
+pub(super) fn inspect_within(
+    handshake_ms: u64,
+    url: &str,
+    trust: &Trust,
+) -> Result<ChainReport, TlsFault> {
     let (host, port) = target(url)?;
     let address = format!("{host}:{port}");
     let witness = Witness::new(trust)?;
@@ -56,12 +64,15 @@ pub fn inspect(url: &str, trust: &Trust) -> Result<ChainReport, TlsFault> {
     let mut connection = ClientConnection::new(config.into(), name)
         .map_err(|error| TlsFault::Failed(error.to_string()))?;
     let mut stream = connect(&host, port, &address)?;
-    let shaken = shake_hands(&mut connection, &mut stream, &address);
+    let shaken = shake_hands(&mut connection, &mut stream, &address, handshake_ms);
     let chain = witness.seen();
     shaken.map_err(|ended| match ended {
         Ended::Tls(error) => explain(&error, &host, trust, &chain),
         Ended::Fault(fault) => fault,
     })?;
+    connection.send_close_notify();
+    // A courtesy: what was to be learned is known.
+    connection.write_tls(&mut stream).ok();
     report(trust, &chain, connection.protocol_version())
 }
 
@@ -129,7 +140,9 @@ fn connect(host: &str, port: u16, address: &str) -> Result<TcpStream, TlsFault> 
         address: address.to_owned(),
         message,
     };
-    let found = (host, port).to_socket_addrs().map_err(|error| unreachable(error.to_string()))?;
+    let found = (host, port)
+        .to_socket_addrs()
+        .map_err(|error| unreachable(error.to_string()))?;
     let mut fault = unreachable("the name has no address".to_owned());
     for one in found {
         match TcpStream::connect_timeout(&one, CONNECT_TIMEOUT) {
@@ -150,6 +163,7 @@ fn shake_hands(
     connection: &mut ClientConnection,
     stream: &mut TcpStream,
     address: &str,
+    handshake_ms: u64,
 ) -> Result<(), Ended> {
     let broken = |error: io::Error| {
         Ended::Fault(match error.kind() {
@@ -163,8 +177,8 @@ fn shake_hands(
         })
     };
     let clock = Clock::start();
-    while connection.is_handshaking() {
-        let left_ms = HANDSHAKE_MS_MAX.saturating_sub(clock.now_ms());
+    loop {
+        let left_ms = handshake_ms.saturating_sub(clock.now_ms());
         if left_ms == 0 {
             return Err(Ended::Fault(TlsFault::TimedOut(address.to_owned())));
         }
@@ -174,9 +188,15 @@ fn shake_hands(
         while connection.wants_write() {
             connection.write_tls(stream).map_err(broken)?;
         }
-        if connection.is_handshaking() && connection.wants_read() {
+        // The last word of a handshake is this side's.
+        if !connection.is_handshaking() {
+            return Ok(());
+        }
+        if connection.wants_read() {
             if connection.read_tls(stream).map_err(broken)? == 0 {
-                return Err(broken(io::Error::other("closed in the middle of the TLS handshake")));
+                return Err(broken(io::Error::other(
+                    "closed in the middle of the TLS handshake",
+                )));
             }
             if let Err(error) = connection.process_new_packets() {
                 // The alert is for the other side; that it cannot be sent changes nothing here.
@@ -185,5 +205,4 @@ fn shake_hands(
             }
         }
     }
-    Ok(())
 }

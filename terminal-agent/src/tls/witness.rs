@@ -38,7 +38,10 @@ impl Witness {
 
     /// What was shown, the server's own certificate first.
     pub(super) fn seen(&self) -> Chain {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Against whom this chain is to be verified.
@@ -67,7 +70,10 @@ impl ServerCertVerifier for Witness {
     ) -> Result<ServerCertVerified, Error> {
         let shown = std::iter::once(end_entity).chain(intermediates);
         let chain: Chain = shown.map(|one| one.clone().into_owned()).collect();
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&chain);
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&chain);
         let roots = Arc::new(self.roots(&chain)?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, self.provider.clone())
             .build()
@@ -107,6 +113,8 @@ impl ServerCertVerifier for Witness {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
