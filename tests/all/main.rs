@@ -15,4 +15,5 @@ mod power;
 mod sandbox;
 mod simulation;
 mod tidy;
+mod tls;
 mod wire;
