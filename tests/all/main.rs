@@ -16,4 +16,5 @@ mod sandbox;
 mod simulation;
 mod tidy;
 mod tls;
+mod usb;
 mod wire;

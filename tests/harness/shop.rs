@@ -140,6 +140,24 @@ impl Engine {
         })
     }
 
+    /// Boards a partner and a merchant with a key for its POS system.
+    pub fn board(&self) -> Boarded {
+        let operator = &self.operator;
+        let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
+        let partner_id = partner.field("id").to_owned();
+        let merchant = operator.post("/v1/merchants", &merchant_body(&partner_id));
+        let merchant_id = merchant.field("id").to_owned();
+        let key = operator.post(
+            &format!("/v1/merchants/{merchant_id}/api-keys"),
+            &json!({"label": "POS", "scopes": POS_SCOPES}),
+        );
+        Boarded {
+            pos: operator.with_token(key.field("secret")),
+            partner_id,
+            merchant_id,
+        }
+    }
+
     /// Kills it, as a power cut would.
     pub fn kill(&mut self) {
         self.program.kill();
@@ -189,6 +207,17 @@ impl Engine {
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.join("engine.log")).unwrap_or_default()
     }
+}
+
+/// A merchant and who boarded it.
+#[derive(Debug)]
+pub struct Boarded {
+    /// The POS system's client.
+    pub pos: Api,
+    /// The partner.
+    pub partner_id: String,
+    /// The merchant.
+    pub merchant_id: String,
 }
 
 /// Reader and printer as a process.
@@ -423,6 +452,28 @@ impl Till {
         Ok(())
     }
 
+    /// Makes a terminal, pairs the agent with it, starts it and waits until it is ready; gives the
+    /// terminal's id.
+    ///
+    /// # Errors
+    /// When the agent does not start.
+    pub fn open(&mut self, pos: &Api, label: &str) -> io::Result<String> {
+        let terminal = pos.post("/v1/terminals", &json!({"label": label}));
+        let terminal_id = terminal.field("id").to_owned();
+        let paired = self.pair(&pairing_code(pos, &terminal_id))?;
+        if !paired.status.success() {
+            return Err(io::Error::other(
+                String::from_utf8_lossy(&paired.stdout).into_owned(),
+            ));
+        }
+        self.run()?;
+        if is_ready(pos, &terminal_id) {
+            Ok(terminal_id)
+        } else {
+            Err(io::Error::other("the till does not become ready"))
+        }
+    }
+
     /// Kills the agent, as a power cut would.
     pub fn kill(&mut self) {
         if let Some(program) = &mut self.program {
@@ -479,25 +530,12 @@ impl Lane {
     /// # Errors
     /// When the agent does not start.
     pub fn equip(devices: Devices, mut till: Till, pos: &Api, label: &str) -> io::Result<Self> {
-        let terminal = pos.post("/v1/terminals", &json!({"label": label}));
-        let terminal_id = terminal.field("id").to_owned();
-        let paired = till.pair(&pairing_code(pos, &terminal_id))?;
-        if !paired.status.success() {
-            return Err(io::Error::other(
-                String::from_utf8_lossy(&paired.stdout).into_owned(),
-            ));
-        }
-        till.run()?;
-        let lane = Self {
+        let terminal_id = till.open(pos, label)?;
+        Ok(Self {
             devices,
             till,
             terminal_id,
-        };
-        if is_ready(pos, &lane.terminal_id) {
-            Ok(lane)
-        } else {
-            Err(io::Error::other("the till does not become ready"))
-        }
+        })
     }
 }
 
@@ -507,7 +545,7 @@ fn pairing_code(pos: &Api, terminal_id: &str) -> Answer {
 }
 
 /// Waits until the engine sees a till with a ready reader.
-fn is_ready(pos: &Api, terminal_id: &str) -> bool {
+pub fn is_ready(pos: &Api, terminal_id: &str) -> bool {
     let path = format!("/v1/terminals/{terminal_id}/status");
     until("the till to be ready", || {
         let status = pos.get(&path);
@@ -553,24 +591,15 @@ impl Shop {
     /// When a part does not start.
     pub fn open_logging(dir: &Path, log_filter: Option<&str>) -> io::Result<Self> {
         let engine = Engine::start_logging(&dir.join("engine"), log_filter)?;
-        let operator = &engine.operator;
-        let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
-        let partner_id = partner.field("id").to_owned();
-        let merchant = operator.post("/v1/merchants", &merchant_body(&partner_id));
-        let merchant_id = merchant.field("id").to_owned();
-        let key = operator.post(
-            &format!("/v1/merchants/{merchant_id}/api-keys"),
-            &json!({"label": "POS", "scopes": POS_SCOPES}),
-        );
-        let pos = operator.with_token(key.field("secret"));
-        let lane = Lane::open(dir, &pos, "Lane 1", log_filter)?;
+        let boarded = engine.board();
+        let lane = Lane::open(dir, &boarded.pos, "Lane 1", log_filter)?;
         Ok(Self {
             engine,
             devices: lane.devices,
             till: lane.till,
-            pos,
-            partner_id,
-            merchant_id,
+            pos: boarded.pos,
+            partner_id: boarded.partner_id,
+            merchant_id: boarded.merchant_id,
             terminal_id: lane.terminal_id,
         })
     }
