@@ -7,6 +7,7 @@
 //! * [`journal`]: writes and syncs what the agent machine says; decides nothing.
 //! * [`link`]: the WebSocket to the engine. [`device`]: the ports. [`control`]: the local
 //!   socket through which a cashier's program speaks to a running agent.
+//! * [`tls`]: whom the till believes that it is the engine.
 //! * [`simulator_control`]: faults asked for in test mode, for simulated devices only.
 //! * [`run`]: the loop that ties them together. [`service`]: what it tells systemd. [`pair`]:
 //!   makes the key and redeems a code. [`logo`]: reads the picture above receipts, once.
@@ -31,3 +32,4 @@ pub mod run;
 pub mod service;
 pub mod shell;
 pub mod simulator_control;
+pub mod tls;
