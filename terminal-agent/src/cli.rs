@@ -31,6 +31,7 @@ use crate::config::{Config, ConfigError};
 use crate::journal::{JournalError, StateLock};
 use crate::pair::{self, PairError};
 use crate::run::{self, RunError, Stopped};
+use crate::till_screen::{self, Left, TillError, TillOptions};
 use output::Output;
 
 /// How a command ended, as its exit code says it.
@@ -183,6 +184,18 @@ enum Command {
     },
     /// Show how this till is.
     Status,
+    /// Open the cashier's screen. It speaks to a running agent and can be closed at any time.
+    Till {
+        /// ISO 4217 code of the amounts that are typed; learned or asked for if absent.
+        #[arg(long, env = "TILLWAY_TILL_CURRENCY")]
+        currency: Option<Currency>,
+        /// Ask payers for a tip, until it is switched off at the screen.
+        #[arg(long)]
+        tip_prompt: bool,
+        /// Line by line, for screen readers and scripts.
+        #[arg(long)]
+        plain: bool,
+    },
 }
 
 /// Runs the command line of this process.
@@ -239,6 +252,19 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
             };
             command::sale(&config.state_dir, sale, &mut output)
         }
+        Command::Till {
+            currency,
+            tip_prompt,
+            plain,
+        } => {
+            let options = TillOptions {
+                state_dir: config.state_dir,
+                currency: *currency,
+                tip_prompt: *tip_prompt,
+                is_plain: *plain,
+            };
+            perform_till(&options, &mut output)
+        }
         other => match simple_line(other) {
             Some(line) => command::simple(&config.state_dir, &line, &mut output),
             None => Exit::Usage,
@@ -286,7 +312,9 @@ fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
             request_id: None,
         },
         Command::Status => Line::Status { id: 1 },
-        Command::Pair { .. } | Command::Run | Command::Sale { .. } => return None,
+        Command::Pair { .. } | Command::Run | Command::Sale { .. } | Command::Till { .. } => {
+            return None;
+        }
     })
 }
 
@@ -368,6 +396,20 @@ fn perform_run(config: &Config, output: &mut Output<'_>) -> Exit {
                 RunError::Address(_) => (Exit::Usage, "LINK_ADDRESS"),
                 RunError::System { .. } => (Exit::Failed, "SYSTEM"),
                 RunError::JournalFault => (Exit::Failed, "JOURNAL_FAULT"),
+            };
+            output.fail(exit, code, &explain(&error))
+        }
+    }
+}
+
+fn perform_till(options: &TillOptions, output: &mut Output<'_>) -> Exit {
+    match till_screen::run(options) {
+        Ok(Left::Quit) => Exit::Ok,
+        Ok(Left::Interrupted) => Exit::Interrupted,
+        Err(error) => {
+            let (exit, code) = match &error {
+                TillError::NoTerminal => (Exit::Usage, "NO_TERMINAL"),
+                TillError::System { .. } => (Exit::Failed, "SYSTEM"),
             };
             output.fail(exit, code, &explain(&error))
         }

@@ -6,7 +6,7 @@ use protocol::money::Money;
 use protocol::receipt::Copy;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::agent::{AgentStatus, ControlCommand, ControlReply, TipKey};
+use crate::machine::agent::{AgentStatus, ControlCommand, ControlReply, RecentSale, TipKey};
 use crate::machine::screen::Screen;
 
 /// The longest line in either direction.
@@ -104,6 +104,11 @@ pub enum Line {
         /// Repeated in the answer.
         id: u64,
     },
+    /// What ended at this till last.
+    Recent {
+        /// Repeated in the answer.
+        id: u64,
+    },
     /// From now on, events come on this connection.
     Watch {
         /// Repeated in the answer.
@@ -191,6 +196,7 @@ impl Line {
             | Self::Tip { id, .. }
             | Self::Void { id, .. }
             | Self::Status { id }
+            | Self::Recent { id }
             | Self::Watch { id } => *id,
         }
     }
@@ -263,13 +269,14 @@ impl Line {
                 ..
             } => request(request_id, TillRequest::Void { transaction_id }),
             Self::Status { .. } => ControlCommand::Status,
+            Self::Recent { .. } => ControlCommand::Recent,
             Self::Watch { .. } => return Wanted::Watch,
         })
     }
 }
 
 /// The answer to one line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The client's number; absent when the line had none that could be read.
     pub id: Option<u64>,
@@ -284,7 +291,7 @@ pub struct Answer {
 }
 
 /// What came of a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum AnswerData {
     /// A POS transaction runs.
@@ -333,10 +340,15 @@ pub enum AnswerData {
         /// It.
         status: Box<AgentStatus>,
     },
+    /// What ended here since the agent started.
+    Recent {
+        /// Newest first.
+        sales: Vec<RecentSale>,
+    },
 }
 
 /// Why a line was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerError {
     /// Stable code.
     pub code: String,
@@ -350,6 +362,7 @@ impl Answer {
         match reply {
             ControlReply::Done => Self::good(id, AnswerData::Done),
             ControlReply::Status(status) => Self::good(id, AnswerData::Status { status }),
+            ControlReply::Recent(sales) => Self::good(id, AnswerData::Recent { sales }),
             ControlReply::Refused(refusal) => {
                 Self::refused(Some(id), refusal.code(), refusal.to_string())
             }
@@ -413,7 +426,7 @@ impl Answer {
 }
 
 /// What watchers are told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum WatchEvent {
     /// The display changed.
@@ -426,6 +439,23 @@ pub enum WatchEvent {
         /// Whether it is up.
         is_online: bool,
     },
+}
+
+/// A line from the agent, as a client of its socket reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Heard {
+    /// Something happened.
+    Event(WatchEvent),
+    /// The answer to a line.
+    Answer(Answer),
+}
+
+impl Heard {
+    /// Reads one line; none for what a newer agent may say.
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
+    }
 }
 
 /// One line of text, with its end.
