@@ -12,8 +12,13 @@ use crate::machine::till::{ActionItem, Key, Tone, View};
 /// The smallest window in which everything has its place.
 const WIDTH_MIN: u16 = 40;
 const HEIGHT_MIN: u16 = 15;
-/// From this height on the headline is large, too.
-const HEIGHT_LARGE: u16 = 22;
+/// From this height of the sale's part on the headline is large, too.
+const HEAD_LARGE: u16 = 14;
+/// Below this height headline and label share a row.
+const HEAD_LOW: u16 = 12;
+
+/// Rows that the sale has in any case: title, headline, amount, what to do.
+const HEAD_MIN: u16 = 6;
 
 /// What the terminal can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +78,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, looks: Looks) {
         return;
     }
     let width = usize::from(area.width);
-    let foot = foot(view, looks, width, usize::from(area.height) / 2);
+    let foot_max = usize::from(area.height.saturating_sub(HEAD_MIN));
+    let foot = foot(view, looks, width, foot_max);
     let foot_height = u16::try_from(foot.len()).unwrap_or(area.height);
     let head_height = area.height.saturating_sub(foot_height);
     let head = head(view, looks, width, usize::from(head_height));
@@ -106,7 +112,8 @@ fn headline(view: &View, looks: Looks) -> Line<'static> {
 
 /// The sale: headline, amount, what to do. Cut at the bottom if there is no room.
 fn head(view: &View, looks: Looks, width: usize, height: usize) -> Vec<Line<'static>> {
-    let texts = wrapped(&view.lines, width.saturating_sub(2), looks);
+    let mut texts = wrapped(&view.lines, width.saturating_sub(2), looks);
+    let details = wrapped(&view.details, width.saturating_sub(2), looks);
     let choices: Vec<Line<'static>> = view
         .choices
         .iter()
@@ -123,12 +130,14 @@ fn head(view: &View, looks: Looks, width: usize, height: usize) -> Vec<Line<'sta
             .map(move |line| Line::from(Span::styled(format!(" {line}"), style)))
     });
     let notice: Vec<Line<'static>> = notice.collect();
+    let small = usize::from(view.amount.is_some()) + usize::from(view.seconds_left.is_some());
     let rest = texts.len() + choices.len() + notice.len();
     // The texts come first; letters are large where there is room beside them.
-    let free = height.saturating_sub(rest + 2);
-    let mut lines = vec![title(view, looks, width)];
-    let is_tall = height >= usize::from(HEIGHT_LARGE) - 8;
-    let needs_rows = view.amount.map_or(0, |_| font::ROWS + 2);
+    let is_low = height < usize::from(HEAD_LOW);
+    let free = height.saturating_sub(rest + small + if is_low { 1 } else { 2 });
+    let mut lines = vec![];
+    let is_tall = height >= usize::from(HEAD_LARGE) && view.tone != Tone::Neutral;
+    let needs_rows = view.amount.map_or(0, |_| font::ROWS + 1);
     let large_headline = (is_tall && free >= needs_rows + font::ROWS)
         .then(|| enlarged(&view.headline, width, 1, looks))
         .flatten();
@@ -136,6 +145,7 @@ fn head(view: &View, looks: Looks, width: usize, height: usize) -> Vec<Line<'sta
     match large_headline {
         Some(rows) => {
             free = free.saturating_sub(font::ROWS + 1);
+            lines.push(title(view, looks, width, true));
             lines.push(Line::default());
             let style = looks.style(view.tone);
             lines.extend(
@@ -143,7 +153,11 @@ fn head(view: &View, looks: Looks, width: usize, height: usize) -> Vec<Line<'sta
                     .map(|row| Line::from(Span::styled(row, style))),
             );
         }
-        None => lines.push(headline(view, looks)),
+        None if is_low => lines.push(title(view, looks, width, true)),
+        None => {
+            lines.push(title(view, looks, width, false));
+            lines.push(headline(view, looks));
+        }
     }
     if let Some(amount) = view.amount {
         lines.extend(amount_lines(amount, looks, width, free));
@@ -151,8 +165,11 @@ fn head(view: &View, looks: Looks, width: usize, height: usize) -> Vec<Line<'sta
     if let Some(seconds) = view.seconds_left {
         lines.push(Line::from(format!(" {seconds} s left")));
     }
-    if free > font::ROWS + 2 {
+    if free > font::ROWS + 1 {
         lines.push(Line::default());
+    }
+    if lines.len() + rest + details.len() <= height {
+        texts.extend(details);
     }
     lines.extend(texts);
     lines.extend(choices);
@@ -177,7 +194,7 @@ fn amount_lines(
         return vec![text];
     };
     let mut lines = vec![];
-    if free > font::ROWS + 1 {
+    if free > font::ROWS {
         lines.push(Line::default());
     }
     lines.extend(
@@ -193,51 +210,56 @@ fn enlarged(text: &str, width: usize, scale: usize, looks: Looks) -> Option<Vec<
     Some(rows.into_iter().map(|row| format!(" {row}")).collect())
 }
 
-fn title(view: &View, looks: Looks, width: usize) -> Line<'static> {
+/// Whose till this is; beside it the headline as text when it is drawn large below.
+fn title(view: &View, looks: Looks, width: usize, has_headline: bool) -> Line<'static> {
     let text = match view.label.as_str() {
         "" => " Tillway".to_owned(),
-        label => format!(" Tillway · {label}"),
+        label => format!(" Tillway - {}", looks.text(label)),
     };
-    let text = if looks.is_unicode {
-        text
-    } else {
-        text.replace('·', "-")
-    };
-    Line::from(cut(&looks.text(&text), width))
+    if !has_headline {
+        return Line::from(cut(&text, width));
+    }
+    let mut line = headline(view, looks);
+    let right = width.saturating_sub(line.width() + 1);
+    let label = cut(&text, right);
+    line.spans.push(Span::raw(format!("{label:>right$}")));
+    line
 }
 
 /// What is broken, how the devices are, and the keys.
 fn foot(view: &View, looks: Looks, width: usize, height_max: usize) -> Vec<Line<'static>> {
     let keys = actions(&view.actions, width, looks);
-    let mut lines = Vec::new();
-    let alert_style = looks
-        .style(Tone::Attention)
-        .add_modifier(Modifier::REVERSED);
-    let room = height_max.saturating_sub(keys.len() + 2).max(1);
-    let alerts: Vec<String> = view
+    let health = wrapped(
+        std::slice::from_ref(&view.health),
+        width.saturating_sub(1),
+        looks,
+    );
+    let room = height_max
+        .saturating_sub(keys.len() + health.len() + 1)
+        .max(1);
+    let texts = view
         .alerts
         .iter()
-        .flat_map(|alert| wrap(&looks.text(&format!("! {alert}")), width.saturating_sub(2)))
+        .map(|alert| looks.text(&format!("! {alert}")));
+    let mut alerts: Vec<String> = texts
+        .clone()
+        .flat_map(|alert| wrap(&alert, width.saturating_sub(2)))
         .collect();
-    let has_room = alerts.len() <= room;
-    for alert in alerts.iter().take(room) {
-        let text = format!(" {alert:<width$}", width = width.saturating_sub(1));
-        lines.push(Line::from(Span::styled(cut(&text, width), alert_style)));
-    }
     // With many alerts and little room each keeps its first words.
-    if !has_room {
-        lines.clear();
-        for alert in view.alerts.iter().take(room) {
-            let text = looks.text(&format!(" ! {alert}"));
-            lines.push(Line::from(Span::styled(cut(&text, width), alert_style)));
-        }
+    if alerts.len() > room {
+        alerts = texts.take(room).collect();
     }
+    let style = looks
+        .style(Tone::Attention)
+        .add_modifier(Modifier::REVERSED);
+    let bar = |alert: String| {
+        let text = format!(" {alert:<width$}");
+        Line::from(Span::styled(cut(&text, width), style))
+    };
+    let mut lines: Vec<Line<'static>> = alerts.into_iter().map(bar).collect();
     let rule: String = std::iter::repeat_n(looks.rule(), width).collect();
     lines.push(Line::from(rule));
-    lines.push(Line::from(cut(
-        &looks.text(&format!(" {}", view.health)),
-        width,
-    )));
+    lines.extend(health);
     lines.extend(keys);
     lines
 }

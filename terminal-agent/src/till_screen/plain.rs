@@ -87,7 +87,8 @@ fn shown(view: &View) -> Shown {
     let amount = view.amount.map(|amount| format!(": {amount}"));
     let headline = format!("== {}{}", view.headline, amount.unwrap_or_default());
     let mut scene = vec![headline];
-    scene.extend(view.lines.iter().filter(|line| !line.is_empty()).cloned());
+    let lines = view.lines.iter().chain(&view.details);
+    scene.extend(lines.filter(|line| !line.is_empty()).cloned());
     scene.extend(
         view.choices
             .iter()

@@ -290,7 +290,7 @@ fn a_sale_from_the_first_key_to_the_end() {
 #[test]
 fn ends_have_their_words() {
     for (status, headline, words) in [
-        (PosStatus::Approved, "APPROVED", "Paid."),
+        (PosStatus::Approved, "APPROVED", "stands"),
         (PosStatus::Declined, "DECLINED", "NOT PAID"),
         (PosStatus::Canceled, "CANCELED", "NOT PAID"),
         (PosStatus::Failed, "NOT PAID", "No money has moved"),
@@ -695,7 +695,8 @@ fn what_is_missing_is_said_with_what_to_do() {
         desk.connect(status);
         desk.till.view(desk.now_ms).alerts.join("\n")
     };
-    let cases: [(fn(&mut AgentStatus), &str); 9] = [
+    type Change = fn(&mut AgentStatus);
+    let cases: [(Change, &str); 9] = [
         (|status| status.is_online = false, "ENGINE OFFLINE"),
         (
             |status| status.till.reader = ReaderState::Absent,

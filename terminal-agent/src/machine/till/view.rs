@@ -48,6 +48,8 @@ pub struct View {
     pub amount: Option<Money>,
     /// What there is to know and to do.
     pub lines: Vec<String>,
+    /// What is good to know, and can be left out where there is no room.
+    pub details: Vec<String>,
     /// Rows to choose from.
     pub choices: Vec<Choice>,
     /// The answer to the last press, and news of earlier sales.
@@ -72,6 +74,7 @@ impl View {
         ];
         texts.extend(self.amount.map(|amount| amount.to_string()));
         texts.extend(self.lines.iter().cloned());
+        texts.extend(self.details.iter().cloned());
         texts.extend(self.choices.iter().map(|choice| choice.text.clone()));
         texts.extend(self.notice.iter().map(|(_, text)| text.clone()));
         texts.extend(self.alerts.iter().cloned());
@@ -86,6 +89,7 @@ struct Scene {
     tone: Tone,
     amount: Option<Money>,
     lines: Vec<String>,
+    details: Vec<String>,
 }
 
 impl Scene {
@@ -95,6 +99,7 @@ impl Scene {
             tone,
             amount,
             lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            details: Vec::new(),
         }
     }
 }
@@ -110,6 +115,7 @@ impl Till {
             tone: scene.tone,
             amount: scene.amount,
             lines: scene.lines,
+            details: scene.details,
             choices: self.choices(now_ms),
             notice: self
                 .notice
@@ -194,7 +200,10 @@ impl Till {
         } else {
             "Enter starts."
         };
-        Scene::new(headline, Tone::Neutral, amount, &[typed, kind, tip])
+        Scene {
+            details: vec![kind.to_owned(), tip.to_owned()],
+            ..Scene::new(headline, Tone::Neutral, amount, &[typed])
+        }
     }
 
     fn starting_scene(&self) -> Scene {
@@ -234,7 +243,7 @@ impl Till {
             Stage::SelectTip { .. } => scene(
                 "CHOOSE A TIP",
                 Tone::Attention,
-                &["The payer chooses. Without a choice it goes on without a tip."],
+                &["The payer chooses. Without a choice: no tip."],
             ),
             Stage::PresentCard { attempt: 0 | 1 } => scene(
                 "PRESENT CARD",
@@ -491,6 +500,7 @@ fn sale_scene(sale: &RecentSale) -> Scene {
         tone,
         amount: Some(sale.concluded.amount),
         lines: words::conclusion_lines(sale),
+        details: vec![format!("POS transaction {}", sale.concluded.pos_id)],
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn conclusion(concluded: &Concluded, undone: Undone) -> (&'static str
 pub(super) fn conclusion_lines(sale: &RecentSale) -> Vec<String> {
     let concluded = &sale.concluded;
     let first = match (concluded.status, sale.undone) {
-        (PosStatus::Approved, Undone::No) => "Paid. Hand over the goods.",
+        (PosStatus::Approved, Undone::No) => "The payment stands. Hand over the goods.",
         (PosStatus::Approved, Undone::Pending) => {
             "The undo is on record; it is repeated until the bank has confirmed it."
         }

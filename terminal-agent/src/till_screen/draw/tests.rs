@@ -72,7 +72,7 @@ fn till(status: AgentStatus, sales: Vec<RecentSale>, keys: &str, screens: &[Scre
         currency: Some("USD".parse().unwrap()),
         tip_prompt: false,
     });
-    let mut feed = |till: &mut Till, input: Input| {
+    let feed = |till: &mut Till, input: Input| {
         let mut out = Vec::new();
         till.handle(0, RequestId::from_uuid(Uuid::from_u128(9)), input, &mut out);
         out
@@ -180,16 +180,13 @@ fn states() -> Vec<(Till, Vec<&'static str>)> {
         ),
         (
             till(status(), vec![], "a1250", &[]),
-            vec!["AMOUNT TO RESERVE", "only reserved"],
+            vec!["AMOUNT TO RESERVE"],
         ),
         (
             till(status(), vec![], "1250\n", &[]),
             vec!["STARTING", "USD 12.50", "Nobody has paid", "[c] cancel"],
         ),
-        (
-            run(&[preparing.clone()]),
-            vec!["PREPARING", "Nobody has paid"],
-        ),
+        (run(&[preparing]), vec!["PREPARING", "Nobody has paid"]),
         (
             run(&[prompt]),
             vec![
@@ -201,7 +198,7 @@ fn states() -> Vec<(Till, Vec<&'static str>)> {
             ],
         ),
         (
-            run(&[card.clone()]),
+            run(std::slice::from_ref(&card)),
             vec!["PRESENT CARD", "USD 12.50", "Tap, insert or swipe"],
         ),
         (
