@@ -1,6 +1,7 @@
 //! The command line: runs the devices, or tells a running simulator what the hands do.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
@@ -9,11 +10,11 @@ use serde_json::Value;
 use crate::cards::{CARDS, Way};
 use crate::clock::{self, Clock};
 use crate::control;
-use crate::device::{ControlRequest, PrinterDevice, ReaderDevice, read_counter};
+use crate::device::{ControlRequest, Device, HidDevice, PrinterDevice, ReaderDevice, read_counter};
 use crate::printer::{PrinterConfig, PrinterMachine};
 use crate::reader::key_register::KeyRegister;
 use crate::reader::{Reader, ReaderConfig, Timing};
-use crate::run::{Plugged, control_socket, run};
+use crate::run::{Plugged, control_socket, run_on_network};
 use crate::script::{Script, ScriptError};
 
 /// Card reader and receipt printer in software.
@@ -29,6 +30,12 @@ enum Command {
     /// Runs the devices until SIGTERM; makes DIR/reader.pty, DIR/printer.pty, DIR/paper and
     /// DIR/control.sock.
     Run {
+        /// The printer at this address of the network too; DIR/printer.tcp says at which port.
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        printer_tcp: Option<SocketAddr>,
+        /// DIR/reader.pty carries USB-HID reports rather than frames.
+        #[arg(long)]
+        reader_hid: bool,
         /// Directory for links, socket and the reader's key counter.
         #[arg(long)]
         dir: PathBuf,
@@ -133,11 +140,19 @@ pub enum CliError {
 pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliError> {
     match arguments.command {
         Command::Run {
+            printer_tcp,
+            reader_hid,
             dir,
             script,
             instant,
             without_keys,
-        } => run_devices(&dir, script.as_deref(), instant, without_keys),
+        } => {
+            let cables = Cables {
+                printer_tcp,
+                reader_hid,
+            };
+            run_devices(&cables, &dir, script.as_deref(), instant, without_keys)
+        }
         Command::Card { action } => {
             let (dir, request) = card_request(action);
             ask(&dir, &request, out)
@@ -159,7 +174,14 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
     }
 }
 
+/// How the devices are connected.
+struct Cables {
+    printer_tcp: Option<SocketAddr>,
+    reader_hid: bool,
+}
+
 fn run_devices(
+    cables: &Cables,
     dir: &Path,
     script: Option<&Path>,
     instant: bool,
@@ -181,10 +203,15 @@ fn run_devices(
     let clock = Clock::start();
     let reader = Reader::new(config, clock.now_ms());
     let printer = PrinterMachine::new(PrinterConfig::default());
+    let reader: Box<dyn Device> = Box::new(ReaderDevice::new(reader, Some(counter_file)));
     let devices = vec![
         Plugged {
             name: "reader",
-            device: Box::new(ReaderDevice::new(reader, Some(counter_file))),
+            device: if cables.reader_hid {
+                Box::new(HidDevice::new(reader))
+            } else {
+                reader
+            },
         },
         Plugged {
             name: "printer",
@@ -194,7 +221,8 @@ fn run_devices(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(dir, devices, script, clock))?;
+    let network = cables.printer_tcp.map(|address| ("printer", address));
+    runtime.block_on(run_on_network(dir, devices, network, script, clock))?;
     Ok(())
 }
 
@@ -251,6 +279,7 @@ mod tests {
         for line in [
             "firmware-sim run --dir /tmp/till",
             "firmware-sim run --dir /tmp/till --script demo.txt --instant --without-keys",
+            "firmware-sim run --dir /tmp/till --printer-tcp 127.0.0.1:0 --reader-hid",
             "firmware-sim card tap visa --dir /tmp/till",
             "firmware-sim card insert visa --dir /tmp/till",
             "firmware-sim card swipe stripe --dir /tmp/till",
