@@ -202,9 +202,18 @@ impl Devices {
     /// # Errors
     /// When they do not start.
     pub fn start(dir: &Path, is_instant: bool) -> io::Result<Self> {
+        Self::start_with(dir, is_instant, &[])
+    }
+
+    /// As [`Devices::start`], with more arguments of the simulator's command `run`.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn start_with(dir: &Path, is_instant: bool, more: &[&str]) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let path = dir.display().to_string();
         let mut arguments = vec!["run", "--dir", &path];
+        arguments.extend(more);
         if is_instant {
             arguments.push("--instant");
         }
