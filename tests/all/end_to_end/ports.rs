@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 use firmware_sim::device::ControlRequest;
 use harness::shop::{Devices, Lane, Shop, Till};
@@ -186,12 +187,18 @@ fn hid_reports_a_network_printer_and_the_service_manager() {
     let mut till = install(&till_dir, shop.pos.base(), &devices, "", &ports);
     let notify = dir.join("notify");
     let manager = UnixDatagram::bind(&notify).unwrap();
-    manager.set_read_timeout(Some(PATIENCE)).unwrap();
-    let heard = || {
+    // Always listening, as systemd: the socket holds ten messages.
+    let (heard_tx, heard_rx) = mpsc::channel();
+    std::thread::spawn(move || {
         let mut buffer = [0; 512];
-        let count = manager.recv(&mut buffer).unwrap();
-        String::from_utf8(buffer[..count].to_vec()).unwrap()
-    };
+        while let Ok(count) = manager.recv(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            if heard_tx.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    let heard = || heard_rx.recv_timeout(PATIENCE).unwrap();
     for (name, value) in [
         ("NOTIFY_SOCKET", notify.display().to_string()),
         ("WATCHDOG_USEC", "200000".to_owned()),
