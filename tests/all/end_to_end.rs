@@ -1,6 +1,7 @@
 //! Whole sales: real engine, real agent, simulated reader and printer on pseudo-terminals.
 
 mod cards;
+mod encryption;
 mod money;
 mod outages;
 mod paper;
@@ -8,6 +9,7 @@ mod ports;
 mod restart;
 mod sockets;
 mod till;
+mod till_screen;
 
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use firmware_sim::control;
 use firmware_sim::device::ControlRequest;
 use serde_json::{Value, json};
+use terminal_agent::tls::Authority;
 
 use crate::api::{Answer, Api};
 use crate::programs::{Program, bin_dir};
@@ -88,6 +89,29 @@ impl Engine {
         }
     }
 
+    /// Makes an authority and a certificate for `127.0.0.1`: the engine that is started in `dir` next
+    /// speaks TLS. With `--renew` among the arguments: another certificate.
+    ///
+    /// # Errors
+    /// When the program cannot be run.
+    pub fn init(dir: &Path, arguments: &[&str]) -> io::Result<Output> {
+        fs::create_dir_all(dir)?;
+        let data = dir.join("data");
+        let made = Command::new(bin_dir().join("engine"))
+            .args(["init", "--data-dir", &data.display().to_string()])
+            .args(arguments)
+            .output()?;
+        if data.join("engine.toml").exists() {
+            fs::copy(data.join("engine.toml"), dir.join("engine.toml"))?;
+        }
+        Ok(made)
+    }
+
+    /// The certificate of its authority, once there is one.
+    pub fn authority(dir: &Path) -> Option<Authority> {
+        Authority::read(&dir.join("data").join("tls").join("ca.pem")).ok()
+    }
+
     fn start_at(dir: &Path, listen: &str, environment: Environment) -> io::Result<Self> {
         let data = dir.join("data").display().to_string();
         let config = dir.join("engine.toml");
@@ -102,8 +126,11 @@ impl Engine {
         let line = program.first_line()?;
         let base = line.rsplit(' ').next().unwrap_or_default().to_owned();
         let token = fs::read_to_string(dir.join("data").join("operator-token"))?;
-        let operator = Api::new(&base, token.trim());
-        let listen = base.trim_start_matches("http://").to_owned();
+        let operator = match Self::authority(dir) {
+            Some(authority) => Api::trusting(&base, token.trim(), authority),
+            None => Api::new(&base, token.trim()),
+        };
+        let listen = base.rsplit('/').next().unwrap_or_default().to_owned();
         Ok(Self {
             dir: dir.to_path_buf(),
             operator,
@@ -175,6 +202,11 @@ impl Engine {
     pub fn id(&self) -> u32 {
         self.program.id()
     }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("engine.log")).unwrap_or_default()
+    }
 }
 
 /// A merchant and who boarded it.
@@ -203,6 +235,14 @@ impl Devices {
     /// When they do not start.
     pub fn start(dir: &Path, is_instant: bool) -> io::Result<Self> {
         Self::start_with(dir, is_instant, &[])
+    }
+
+    /// Plugs devices in whose reader encrypts in this way, a word of `firmware-sim --encryption`.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn start_encrypting(dir: &Path, is_instant: bool, encryption: &str) -> io::Result<Self> {
+        Self::start_with(dir, is_instant, &["--encryption", encryption])
     }
 
     /// As [`Devices::start`], with more arguments of the simulator's command `run`.
@@ -384,6 +424,18 @@ impl Till {
         self.spawnable(arguments).output()
     }
 
+    /// Pairs as a technician does who was told this: with the fingerprint, where there is one.
+    ///
+    /// # Errors
+    /// When the program cannot be run.
+    pub fn pair(&self, told: &Answer) -> io::Result<Output> {
+        let mut arguments = vec!["--json", "pair", "--code", told.field("code")];
+        if !told.field("ca_fingerprint").is_empty() {
+            arguments.extend(["--ca-fingerprint", told.field("ca_fingerprint")]);
+        }
+        self.command(&arguments)
+    }
+
     /// A command of the agent, not started.
     pub fn spawnable(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(bin_dir().join("terminal-agent"));
@@ -425,11 +477,10 @@ impl Till {
     pub fn open(&mut self, pos: &Api, label: &str) -> io::Result<String> {
         let terminal = pos.post("/v1/terminals", &json!({"label": label}));
         let terminal_id = terminal.field("id").to_owned();
-        let code = pairing_code(pos, &terminal_id);
-        let paired = self.command(&["pair", "--code", &code])?;
+        let paired = self.pair(&pairing_code(pos, &terminal_id))?;
         if !paired.status.success() {
             return Err(io::Error::other(
-                String::from_utf8_lossy(&paired.stderr).into_owned(),
+                String::from_utf8_lossy(&paired.stdout).into_owned(),
             ));
         }
         self.run()?;
@@ -505,9 +556,9 @@ impl Lane {
     }
 }
 
-fn pairing_code(pos: &Api, terminal_id: &str) -> String {
+fn pairing_code(pos: &Api, terminal_id: &str) -> Answer {
     let path = format!("/v1/terminals/{terminal_id}/pairing-codes");
-    pos.post(&path, &json!({})).field("code").to_owned()
+    pos.post(&path, &json!({}))
 }
 
 /// Waits until the engine sees a till with a ready reader.
@@ -572,6 +623,11 @@ impl Shop {
 
     /// A fresh pairing code for the till.
     pub fn pairing_code(&self) -> String {
+        self.pairing_answer().field("code").to_owned()
+    }
+
+    /// What a technician is told who asks for a pairing code.
+    pub fn pairing_answer(&self) -> Answer {
         pairing_code(&self.pos, &self.terminal_id)
     }
 

@@ -11,6 +11,8 @@ use crate::machine::record::JournalEntry;
 #[derive(Debug, Default)]
 pub(super) struct LinkSide {
     pub(super) is_up: bool,
+    /// The protocol version of the connection.
+    pub(super) version: u16,
     pub(super) label: String,
     /// Open work as the last hello named it.
     hello: Vec<Digest>,
@@ -20,8 +22,9 @@ pub(super) struct LinkSide {
 
 impl Agent {
     /// A hello is the agent's word on everything open: the window for a go begins anew.
-    pub(super) fn link_connecting(&mut self, now_ms: u64) {
+    pub(super) fn link_connecting(&mut self, now_ms: u64, version: u16) {
         self.link.is_up = false;
+        self.link.version = version;
         for work in self.works.values_mut() {
             work.speak(now_ms, true);
         }
@@ -150,6 +153,7 @@ impl Agent {
             journal_id: self.journal.journal_id(),
             boot: self.journal.boot(),
             till: self.till_status(now_ms),
+            has_printer: self.config.has_printer,
             open: self.works.keys().copied().collect(),
             unanswered_requests: self.journal.requests().count(),
             waiting_prints: self.printer.waiting(),
