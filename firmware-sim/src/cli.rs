@@ -10,7 +10,7 @@ use crate::cards::{CARDS, Way};
 use crate::clock::{self, Clock};
 use crate::control;
 use crate::device::{ControlRequest, PrinterDevice, ReaderDevice, read_counter};
-use crate::printer::{PrinterConfig, PrinterMachine};
+use crate::printer::{PrinterConfig, PrinterMachine, SETTINGS, SettingError};
 use crate::reader::key_register::KeyRegister;
 use crate::reader::{Reader, ReaderConfig, Timing};
 use crate::run::{Plugged, control_socket, run};
@@ -41,6 +41,9 @@ enum Command {
         /// A reader without keys, which an agent must refuse.
         #[arg(long)]
         without_keys: bool,
+        /// A setting of the printer, NAME=VALUE, may be repeated; `printer-settings` lists them.
+        #[arg(long = "printer", value_name = "NAME=VALUE")]
+        printer_settings: Vec<String>,
     },
     /// Presents a card to the reader, or takes it away.
     Card {
@@ -66,7 +69,9 @@ enum Command {
         dir: PathBuf,
     },
     /// Does something to the printer: paper-out, paper-near-end, paper-in, cover-open, cover-close,
-    /// cutter-jam, cutter-clear, power-cycle, tear-off.
+    /// cutter-jam, cutter-clear, paper-jam, jam-clear, head-hot, head-cool, break, mend, feed-press,
+    /// feed-release, drawer-open, drawer-close, stall, go-on, noise, power-off, power-on, power-cycle, tear-off, unplug,
+    /// plug-in.
     Printer {
         /// What.
         action: String,
@@ -82,6 +87,8 @@ enum Command {
     },
     /// Lists the virtual cards.
     Cards,
+    /// Lists the printer's settings.
+    PrinterSettings,
 }
 
 #[derive(Debug, Subcommand)]
@@ -118,6 +125,9 @@ pub enum CliError {
     /// The script cannot be understood.
     #[error(transparent)]
     Script(#[from] ScriptError),
+    /// The printer has no such setting.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// The running simulator refused the command.
     #[error("{reason}")]
     Refused {
@@ -137,7 +147,11 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
             script,
             instant,
             without_keys,
-        } => run_devices(&dir, script.as_deref(), instant, without_keys),
+            printer_settings,
+        } => {
+            let printer = printer_config(&printer_settings)?;
+            run_devices(&dir, script.as_deref(), instant, without_keys, printer)
+        }
         Command::Card { action } => {
             let (dir, request) = card_request(action);
             ask(&dir, &request, out)
@@ -156,7 +170,21 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
         }
         Command::Status { dir } => ask(&dir, &ControlRequest::new("all", "status"), out),
         Command::Cards => list_cards(out),
+        Command::PrinterSettings => {
+            for (name, takes) in SETTINGS {
+                writeln!(out, "{name:<16} {takes}")?;
+            }
+            Ok(())
+        }
     }
+}
+
+fn printer_config(settings: &[String]) -> Result<PrinterConfig, SettingError> {
+    let mut config = PrinterConfig::default();
+    for setting in settings {
+        config.set(setting)?;
+    }
+    Ok(config)
 }
 
 fn run_devices(
@@ -164,6 +192,7 @@ fn run_devices(
     script: Option<&Path>,
     instant: bool,
     without_keys: bool,
+    printer: PrinterConfig,
 ) -> Result<(), CliError> {
     std::fs::create_dir_all(dir)?;
     let script = match script {
@@ -180,7 +209,7 @@ fn run_devices(
     }
     let clock = Clock::start();
     let reader = Reader::new(config, clock.now_ms());
-    let printer = PrinterMachine::new(PrinterConfig::default());
+    let printer = PrinterMachine::new(printer);
     let devices = vec![
         Plugged {
             name: "reader",
@@ -251,6 +280,8 @@ mod tests {
         for line in [
             "firmware-sim run --dir /tmp/till",
             "firmware-sim run --dir /tmp/till --script demo.txt --instant --without-keys",
+            "firmware-sim run --dir /tmp/till --printer columns=32 --printer flow=none",
+            "firmware-sim printer-settings",
             "firmware-sim card tap visa --dir /tmp/till",
             "firmware-sim card insert visa --dir /tmp/till",
             "firmware-sim card swipe stripe --dir /tmp/till",
