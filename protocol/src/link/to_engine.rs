@@ -70,6 +70,27 @@ pub enum ToEngine {
     },
 }
 
+impl ToEngine {
+    /// The protocol version that the message came with: it goes to no engine that speaks an older
+    /// one.
+    pub const fn since(&self) -> u16 {
+        match self {
+            Self::Accept { .. }
+            | Self::Reject { .. }
+            | Self::TipChosen { .. }
+            | Self::Card(_)
+            | Self::AttemptEnded { .. }
+            | Self::Completed(_)
+            | Self::Print(_)
+            | Self::Request { .. }
+            | Self::Status(_)
+            | Self::Ping
+            | Self::Pong
+            | Self::Simulated { .. } => 1,
+        }
+    }
+}
+
 /// Why an offer is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -11,6 +11,8 @@ use crate::machine::record::JournalEntry;
 #[derive(Debug, Default)]
 pub(super) struct LinkSide {
     pub(super) is_up: bool,
+    /// The protocol version of the connection.
+    pub(super) version: u16,
     pub(super) label: String,
     /// Open work as the last hello named it.
     hello: Vec<Digest>,
@@ -20,8 +22,9 @@ pub(super) struct LinkSide {
 
 impl Agent {
     /// A hello is the agent's word on everything open: the window for a go begins anew.
-    pub(super) fn link_connecting(&mut self, now_ms: u64) {
+    pub(super) fn link_connecting(&mut self, now_ms: u64, version: u16) {
         self.link.is_up = false;
+        self.link.version = version;
         for work in self.works.values_mut() {
             work.speak(now_ms, true);
         }
