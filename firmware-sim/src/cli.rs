@@ -11,7 +11,7 @@ use crate::cards::{CARDS, Way};
 use crate::clock::{self, Clock};
 use crate::control;
 use crate::device::{ControlRequest, Device, HidDevice, PrinterDevice, ReaderDevice, read_counter};
-use crate::printer::{PrinterConfig, PrinterMachine};
+use crate::printer::{PrinterConfig, PrinterMachine, SETTINGS, SettingError};
 use crate::reader::key_register::{Encryption, KeyRegister};
 use crate::reader::{Reader, ReaderConfig, Timing};
 use crate::run::{Plugged, control_socket, run_on_network};
@@ -47,6 +47,9 @@ enum Command {
         /// How the reader encrypts card data: tdes or aes128. Each has a key counter of its own.
         #[arg(long, default_value = "tdes", value_parser = encryption)]
         encryption: Encryption,
+        /// A setting of the printer, NAME=VALUE, may be repeated; `printer-settings` lists them.
+        #[arg(long = "printer", value_name = "NAME=VALUE")]
+        printer_settings: Vec<String>,
     },
     /// Presents a card to the reader, or takes it away.
     Card {
@@ -72,7 +75,9 @@ enum Command {
         dir: PathBuf,
     },
     /// Does something to the printer: paper-out, paper-near-end, paper-in, cover-open, cover-close,
-    /// cutter-jam, cutter-clear, power-cycle, tear-off.
+    /// cutter-jam, cutter-clear, paper-jam, jam-clear, head-hot, head-cool, break, mend, feed-press,
+    /// feed-release, drawer-open, drawer-close, stall, go-on, noise, power-off, power-on, power-cycle, tear-off, unplug,
+    /// plug-in.
     Printer {
         /// What.
         action: String,
@@ -88,6 +93,8 @@ enum Command {
     },
     /// Lists the virtual cards.
     Cards,
+    /// Lists the printer's settings.
+    PrinterSettings,
 }
 
 /// How the devices are connected.
@@ -135,6 +142,9 @@ pub enum CliError {
     /// The script cannot be understood.
     #[error(transparent)]
     Script(#[from] ScriptError),
+    /// The printer has no such setting.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// The running simulator refused the command.
     #[error("{reason}")]
     Refused {
@@ -156,7 +166,9 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
             instant,
             without_keys,
             encryption,
+            printer_settings,
         } => {
+            let printer = printer_config(&printer_settings)?;
             let counter_file = dir.join(counter_file_name(encryption));
             let mut config = ReaderConfig::demo();
             config.keys = KeyRegister::demo_of(encryption, read_counter(&counter_file)?);
@@ -164,7 +176,12 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
             if instant {
                 config.timing = Timing::INSTANT;
             }
-            run_devices(&cables, &dir, script.as_deref(), config, counter_file)
+            let devices = Devices {
+                reader: config,
+                counter_file,
+                printer,
+            };
+            run_devices(&cables, &dir, script.as_deref(), devices)
         }
         Command::Card { action } => {
             let (dir, request) = card_request(action);
@@ -184,26 +201,47 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
         }
         Command::Status { dir } => ask(&dir, &ControlRequest::new("all", "status"), out),
         Command::Cards => list_cards(out),
+        Command::PrinterSettings => {
+            for (name, takes) in SETTINGS {
+                writeln!(out, "{name:<16} {takes}")?;
+            }
+            Ok(())
+        }
     }
+}
+
+fn printer_config(settings: &[String]) -> Result<PrinterConfig, SettingError> {
+    let mut config = PrinterConfig::default();
+    for setting in settings {
+        config.set(setting)?;
+    }
+    Ok(config)
+}
+
+/// What is switched on.
+struct Devices {
+    reader: ReaderConfig,
+    counter_file: PathBuf,
+    printer: PrinterConfig,
 }
 
 fn run_devices(
     cables: &Cables,
     dir: &Path,
     script: Option<&Path>,
-    mut config: ReaderConfig,
-    counter_file: PathBuf,
+    mut devices: Devices,
 ) -> Result<(), CliError> {
     std::fs::create_dir_all(dir)?;
     let script = match script {
         Some(path) => Script::parse(&std::fs::read_to_string(path)?)?,
         None => Script::default(),
     };
-    config.date = clock::today();
+    devices.reader.date = clock::today();
     let clock = Clock::start();
-    let reader = Reader::new(config, clock.now_ms());
-    let printer = PrinterMachine::new(PrinterConfig::default());
-    let reader: Box<dyn Device> = Box::new(ReaderDevice::new(reader, Some(counter_file)));
+    let reader = Reader::new(devices.reader, clock.now_ms());
+    let printer = PrinterMachine::new(devices.printer);
+    let counter_file = Some(devices.counter_file);
+    let reader: Box<dyn Device> = Box::new(ReaderDevice::new(reader, counter_file));
     let devices = vec![
         Plugged {
             name: "reader",
@@ -294,6 +332,8 @@ mod tests {
             "firmware-sim run --dir /tmp/till --script demo.txt --instant --without-keys",
             "firmware-sim run --dir /tmp/till --printer-tcp 127.0.0.1:0 --reader-hid",
             "firmware-sim run --dir /tmp/till --encryption aes128",
+            "firmware-sim run --dir /tmp/till --printer columns=32 --printer flow=none",
+            "firmware-sim printer-settings",
             "firmware-sim card tap visa --dir /tmp/till",
             "firmware-sim card insert visa --dir /tmp/till",
             "firmware-sim card swipe stripe --dir /tmp/till",

@@ -12,6 +12,7 @@ mod fuzz;
 mod hostile;
 mod http;
 mod power;
+mod printer;
 mod sandbox;
 mod simulation;
 mod tidy;

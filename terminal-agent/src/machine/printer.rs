@@ -42,6 +42,8 @@ pub struct Drawer {
     pub is_high_when_open: Option<bool>,
 }
 
+/// A quarter of the buffer of common printers (4 KiB).
+const WINDOW_BYTES_MAX: usize = 1_024;
 /// 100 ms on and off, as the usual drawers need.
 const DRAWER_PULSE_2MS: u8 = 50;
 
@@ -71,7 +73,7 @@ pub struct PrinterConfig {
     /// Bytes a write: two of them, one under way as XOFF comes, fit in the room that printers
     /// keep free for that (128 bytes in larger models).
     pub write_bytes: usize,
-    /// Bytes that may wait for confirmation: below the buffer of common printers (4 KiB).
+    /// Bytes that may wait for confirmation: well below the printer's buffer.
     pub window_bytes: usize,
 }
 
@@ -95,8 +97,19 @@ impl PrinterConfig {
             poll_ms: 5_000,
             hold_ms_max: 15 * 60 * 1_000,
             write_bytes: 56,
-            window_bytes: 1_024,
+            window_bytes: WINDOW_BYTES_MAX,
         }
+    }
+
+    /// The same for a printer with a receive buffer of so many bytes. What the system has taken
+    /// of a write no XOFF holds back any more, so what waits for confirmation must fit.
+    #[must_use]
+    pub fn with_buffer(mut self, buffer_bytes: usize) -> Self {
+        let quarter = buffer_bytes / 4;
+        self.window_bytes = quarter.min(WINDOW_BYTES_MAX);
+        self.write_bytes = self.write_bytes.min(quarter);
+        self.paper = self.paper.with_band_bytes(buffer_bytes / 2);
+        self
     }
 }
 
