@@ -17,6 +17,7 @@
 mod client;
 mod command;
 mod output;
+mod ports;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -199,6 +200,13 @@ enum Command {
     },
     /// Show how this till is.
     Status,
+    /// List the ports of this machine: what is behind them, who may use them, who does, and which
+    /// of them the configuration means. Opens none; needs no configuration.
+    Ports {
+        /// Whether this user may use them; the agent's user, if absent.
+        #[arg(long)]
+        user: Option<String>,
+    },
 }
 
 /// Runs the command line of this process.
@@ -224,6 +232,9 @@ pub fn main() -> ExitCode {
 
 fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
     let mut output = Output::new(stdout, arguments.json);
+    if let Command::Ports { user } = &arguments.command {
+        return ports::ports(&arguments.config, user.as_deref(), &mut output);
+    }
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
         Err(error) => return output.fail(Exit::Usage, "CONFIG", &explain_config(&error)),
@@ -303,7 +314,9 @@ fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
             request_id: None,
         },
         Command::Status => Line::Status { id: 1 },
-        Command::Pair { .. } | Command::Run | Command::Sale { .. } => return None,
+        Command::Pair { .. } | Command::Run | Command::Sale { .. } | Command::Ports { .. } => {
+            return None;
+        }
     })
 }
 
@@ -420,6 +433,7 @@ fn perform_run(config: &Config, output: &mut Output<'_>) -> Exit {
         Ok(Stopped::Interrupted) => Exit::Interrupted,
         Err(error) => {
             let (exit, code) = match &error {
+                RunError::Config(_) => (Exit::Usage, "CONFIG"),
                 RunError::Pair(error) => (exit_of_pair(error), "IDENTITY"),
                 RunError::Journal(error) => (exit_of_journal(error), "STATE_DIR"),
                 RunError::Address(_) => (Exit::Usage, "LINK_ADDRESS"),
@@ -505,5 +519,19 @@ mod tests {
         assert_eq!(exit, Exit::Failed);
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["error"]["code"], "AGENT_NOT_RUNNING");
+    }
+
+    #[test]
+    fn ports_are_listed_without_a_configuration() {
+        let missing = ["--config", "/nonexistent/agent.toml", "--json", "ports"];
+        let (exit, json) = run(&missing);
+        assert_eq!(exit, Exit::Ok);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["data"]["schema"], "tillway.ports/v1");
+        let problem = json["data"]["configuration_problem"].as_str().unwrap();
+        assert!(problem.contains("/nonexistent/agent.toml"), "{problem}");
+        let (exit, json) = run(&[&missing[..], &["--user", "no such user"]].concat());
+        assert_eq!(exit, Exit::Usage);
+        assert!(json.contains("NO_SUCH_USER"), "{json}");
     }
 }

@@ -234,9 +234,17 @@ impl Devices {
     /// # Errors
     /// When they do not start.
     pub fn start(dir: &Path, is_instant: bool) -> io::Result<Self> {
+        Self::start_encrypting(dir, is_instant, "tdes")
+    }
+
+    /// Plugs devices in whose reader encrypts in this way, a word of `firmware-sim --encryption`.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn start_encrypting(dir: &Path, is_instant: bool, encryption: &str) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let path = dir.display().to_string();
-        let mut arguments = vec!["run", "--dir", &path];
+        let mut arguments = vec!["run", "--dir", &path, "--encryption", encryption];
         if is_instant {
             arguments.push("--instant");
         }
