@@ -8,6 +8,7 @@ mod paper;
 mod restart;
 mod sockets;
 mod till;
+mod till_screen;
 
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
