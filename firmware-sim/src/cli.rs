@@ -1,6 +1,7 @@
 //! The command line: runs the devices, or tells a running simulator what the hands do.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
@@ -9,11 +10,11 @@ use serde_json::Value;
 use crate::cards::{CARDS, Way};
 use crate::clock::{self, Clock};
 use crate::control;
-use crate::device::{ControlRequest, PrinterDevice, ReaderDevice, read_counter};
+use crate::device::{ControlRequest, Device, HidDevice, PrinterDevice, ReaderDevice, read_counter};
 use crate::printer::{PrinterConfig, PrinterMachine};
 use crate::reader::key_register::{Encryption, KeyRegister};
 use crate::reader::{Reader, ReaderConfig, Timing};
-use crate::run::{Plugged, control_socket, run};
+use crate::run::{Plugged, control_socket, run_on_network};
 use crate::script::{Script, ScriptError};
 
 /// Card reader and receipt printer in software.
@@ -29,6 +30,8 @@ enum Command {
     /// Runs the devices until SIGTERM; makes DIR/reader.pty, DIR/printer.pty, DIR/paper and
     /// DIR/control.sock.
     Run {
+        #[command(flatten)]
+        cables: Cables,
         /// Directory for links, socket and the reader's key counter.
         #[arg(long)]
         dir: PathBuf,
@@ -87,6 +90,17 @@ enum Command {
     Cards,
 }
 
+/// How the devices are connected.
+#[derive(Debug, clap::Args)]
+struct Cables {
+    /// The printer at this address of the network too; DIR/printer.tcp says at which port.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    printer_tcp: Option<SocketAddr>,
+    /// DIR/reader.pty carries USB-HID reports rather than frames.
+    #[arg(long)]
+    reader_hid: bool,
+}
+
 #[derive(Debug, Subcommand)]
 enum CardAction {
     /// Holds a card to the contactless field.
@@ -136,6 +150,7 @@ pub enum CliError {
 pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliError> {
     match arguments.command {
         Command::Run {
+            cables,
             dir,
             script,
             instant,
@@ -149,7 +164,7 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
             if instant {
                 config.timing = Timing::INSTANT;
             }
-            run_devices(&dir, script.as_deref(), config, counter_file)
+            run_devices(&cables, &dir, script.as_deref(), config, counter_file)
         }
         Command::Card { action } => {
             let (dir, request) = card_request(action);
@@ -173,6 +188,7 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
 }
 
 fn run_devices(
+    cables: &Cables,
     dir: &Path,
     script: Option<&Path>,
     mut config: ReaderConfig,
@@ -187,10 +203,15 @@ fn run_devices(
     let clock = Clock::start();
     let reader = Reader::new(config, clock.now_ms());
     let printer = PrinterMachine::new(PrinterConfig::default());
+    let reader: Box<dyn Device> = Box::new(ReaderDevice::new(reader, Some(counter_file)));
     let devices = vec![
         Plugged {
             name: "reader",
-            device: Box::new(ReaderDevice::new(reader, Some(counter_file))),
+            device: if cables.reader_hid {
+                Box::new(HidDevice::new(reader))
+            } else {
+                reader
+            },
         },
         Plugged {
             name: "printer",
@@ -200,7 +221,8 @@ fn run_devices(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(dir, devices, script, clock))?;
+    let network = cables.printer_tcp.map(|address| ("printer", address));
+    runtime.block_on(run_on_network(dir, devices, network, script, clock))?;
     Ok(())
 }
 
@@ -270,6 +292,7 @@ mod tests {
         for line in [
             "firmware-sim run --dir /tmp/till",
             "firmware-sim run --dir /tmp/till --script demo.txt --instant --without-keys",
+            "firmware-sim run --dir /tmp/till --printer-tcp 127.0.0.1:0 --reader-hid",
             "firmware-sim run --dir /tmp/till --encryption aes128",
             "firmware-sim card tap visa --dir /tmp/till",
             "firmware-sim card insert visa --dir /tmp/till",

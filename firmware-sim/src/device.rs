@@ -3,6 +3,7 @@
 //! Owns the words of control commands. The machine itself stays pure; the only file touched here
 //! is the reader's key counter, which a real reader keeps in its own memory.
 
+mod hid;
 mod printer;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use hid::HidDevice;
 pub use printer::PrinterDevice;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::control::{self, Asked};
 use crate::device::{ControlError, ControlRequest, Device};
+use crate::network::Network;
 use crate::pty::Pty;
 use crate::script::Script;
 
@@ -50,6 +52,9 @@ struct Cable {
     place: usize,
     heard: mpsc::Sender<(usize, Vec<u8>)>,
     plugged: Option<(Arc<Pty>, JoinHandle<()>)>,
+    /// Where the device is on the network too.
+    address: Option<SocketAddr>,
+    network: Option<Network>,
 }
 
 impl Cable {
@@ -59,6 +64,16 @@ impl Cable {
             let listener = listen(Arc::clone(&pty), self.place, self.heard.clone());
             self.plugged = Some((pty, tokio::spawn(listener)));
         }
+        if let Some(address) = self.address
+            && self.network.is_none()
+        {
+            let network = Network::open(address, self.place, self.heard.clone())?;
+            // The same port again when the cable is put back.
+            self.address = Some(network.address());
+            let text = format!("{}\n", network.address());
+            fs::write(self.path.with_extension("tcp"), text)?;
+            self.network = Some(network);
+        }
         Ok(())
     }
 
@@ -67,6 +82,7 @@ impl Cable {
         if let Some((_, listener)) = self.plugged.take() {
             listener.abort();
         }
+        self.network = None;
     }
 }
 
@@ -89,6 +105,21 @@ pub async fn run(
     script: Script,
     clock: Clock,
 ) -> io::Result<()> {
+    run_on_network(dir, devices, None, script, clock).await
+}
+
+/// As [`run`], with the device of this name at this address of the network too; `DIR/NAME.tcp`
+/// says at which.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on_network(
+    dir: &Path,
+    devices: Vec<Plugged>,
+    network: Option<(&str, SocketAddr)>,
+    script: Script,
+    clock: Clock,
+) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let (host_tx, mut host_rx) = mpsc::channel(QUEUE_LENGTH);
     let mut ports = Vec::new();
@@ -98,6 +129,10 @@ pub async fn run(
             place,
             heard: host_tx.clone(),
             plugged: None,
+            address: network
+                .filter(|(device, _)| *device == name)
+                .map(|(_, address)| address),
+            network: None,
         };
         cable.plug_in()?;
         ports.push(Port {
@@ -274,6 +309,10 @@ impl Port {
             return Ok(());
         };
         for bytes in answers {
+            let network = self.cable.network.as_ref();
+            if network.is_some_and(|network| network.write(&bytes)) {
+                continue;
+            }
             let taken = pty.write(&bytes)?;
             if taken < bytes.len() {
                 tracing::warn!(device = self.name, "host does not read; bytes are lost");

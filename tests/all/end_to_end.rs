@@ -5,6 +5,7 @@ mod encryption;
 mod money;
 mod outages;
 mod paper;
+mod ports;
 mod restart;
 mod sockets;
 mod till;

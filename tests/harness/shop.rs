@@ -234,7 +234,7 @@ impl Devices {
     /// # Errors
     /// When they do not start.
     pub fn start(dir: &Path, is_instant: bool) -> io::Result<Self> {
-        Self::start_encrypting(dir, is_instant, "tdes")
+        Self::start_with(dir, is_instant, &[])
     }
 
     /// Plugs devices in whose reader encrypts in this way, a word of `firmware-sim --encryption`.
@@ -242,9 +242,18 @@ impl Devices {
     /// # Errors
     /// When they do not start.
     pub fn start_encrypting(dir: &Path, is_instant: bool, encryption: &str) -> io::Result<Self> {
+        Self::start_with(dir, is_instant, &["--encryption", encryption])
+    }
+
+    /// As [`Devices::start`], with more arguments of the simulator's command `run`.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn start_with(dir: &Path, is_instant: bool, more: &[&str]) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let path = dir.display().to_string();
-        let mut arguments = vec!["run", "--dir", &path, "--encryption", encryption];
+        let mut arguments = vec!["run", "--dir", &path];
+        arguments.extend(more);
         if is_instant {
             arguments.push("--instant");
         }
