@@ -50,6 +50,9 @@ const STATUS_EVERY_MS: u64 = 1_000;
 const SILENT_AFTER_MS: u64 = 5_000;
 /// How many conclusions are remembered, so that a late answer finds its end. Arbitrary, bounded.
 const ENDS_MAX: usize = 32;
+/// How long a start is repeated: as long as the agent takes an offer for it. A sale that began
+/// later would find another customer at the reader.
+const START_MS_MAX: u64 = 60_000;
 
 /// What the till needs to know from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,6 +132,7 @@ struct Start {
     line_id: u64,
     amount: Money,
     kind: PosKind,
+    since_ms: u64,
     /// The cashier has asked for a cancel before there was anything to cancel.
     is_cancel_wanted: bool,
 }
@@ -225,7 +229,10 @@ impl Till {
                 tip_prompt: config.tip_prompt,
             },
             start: None,
-            mode: Mode::Entry,
+            mode: match config.currency {
+                Some(_) => Mode::Entry,
+                None => Mode::Currency(String::new()),
+            },
             requests: Requests::new(),
             recent: Vec::new(),
             ends: BTreeMap::new(),
@@ -275,6 +282,10 @@ impl Till {
     }
 
     fn tick(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let is_stale = |start: &Start| now_ms.saturating_sub(start.since_ms) >= START_MS_MAX;
+        if self.start.as_ref().is_some_and(is_stale) {
+            self.give_up_start();
+        }
         if !self.is_connected() {
             return;
         }

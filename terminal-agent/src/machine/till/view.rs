@@ -512,8 +512,6 @@ fn row(sale: &RecentSale, since_ms: u64) -> String {
         None => String::new(),
     };
     let amount = sale.concluded.amount;
-    format!(
-        "{amount}{tip}  {headline}  {}",
-        words::ago(sale.age_ms.saturating_add(since_ms))
-    )
+    let ago = words::ago(sale.age_ms.saturating_add(since_ms));
+    format!("{amount}  {headline}{tip}  {ago}")
 }

@@ -79,7 +79,10 @@ pub(super) fn conclusion_lines(sale: &RecentSale) -> Vec<String> {
     if concluded.status != PosStatus::Approved {
         lines.push(format!("Reason: {}", reason(&concluded.reason)));
     }
-    if let Some(tip) = concluded.tip {
+    if let Some(tip) = concluded
+        .tip
+        .filter(|_| !is_surely_unpaid(concluded.status))
+    {
         lines.push(format!("Tip {tip} is in it."));
     }
     lines
