@@ -6,6 +6,8 @@ use protocol::money::Money;
 use protocol::receipt::Copy;
 use serde::{Deserialize, Serialize};
 
+use crate::device::endpoint::Role;
+use crate::device::fault::PortHealth;
 use crate::machine::agent::{AgentStatus, ControlCommand, ControlReply, RecentSale, TipKey};
 use crate::machine::screen::Screen;
 
@@ -339,12 +341,25 @@ pub enum AnswerData {
     Status {
         /// It.
         status: Box<AgentStatus>,
+        /// Its ports; a client reads them with [`PortsSeen::parse`].
+        #[serde(skip_deserializing)]
+        ports: Box<PortsHealth>,
     },
     /// What ended here since the agent started.
     Recent {
         /// Newest first.
         sales: Vec<RecentSale>,
     },
+}
+
+/// How the ports are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct PortsHealth {
+    /// The reader's.
+    pub reader: PortHealth,
+    /// The printer's, if the till has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub printer: Option<PortHealth>,
 }
 
 /// Why a line was refused.
@@ -358,10 +373,13 @@ pub struct AnswerError {
 
 impl Answer {
     /// The answer of the agent machine to the line with this number.
-    pub fn from_reply(id: u64, reply: ControlReply) -> Self {
+    pub fn from_reply(id: u64, reply: ControlReply, ports: &PortsHealth) -> Self {
         match reply {
             ControlReply::Done => Self::good(id, AnswerData::Done),
-            ControlReply::Status(status) => Self::good(id, AnswerData::Status { status }),
+            ControlReply::Status(status) => {
+                let ports = Box::new(ports.clone());
+                Self::good(id, AnswerData::Status { status, ports })
+            }
             ControlReply::Recent(sales) => Self::good(id, AnswerData::Recent { sales }),
             ControlReply::Refused(refusal) => {
                 Self::refused(Some(id), refusal.code(), refusal.to_string())
@@ -439,6 +457,14 @@ pub enum WatchEvent {
         /// Whether it is up.
         is_online: bool,
     },
+    /// A port opened, was lost, or cannot be opened.
+    #[serde(skip_deserializing)]
+    Port {
+        /// Whose.
+        device: Role,
+        /// How it is now.
+        port: PortHealth,
+    },
 }
 
 /// A line from the agent, as a client of its socket reads it.
@@ -455,6 +481,37 @@ impl Heard {
     /// Reads one line; none for what a newer agent may say.
     pub fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
+    }
+}
+
+/// A port that is not open, as a client reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PortSeen {
+    /// What was seen.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// The ports that are not open, as a client reads them from a status.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PortsSeen {
+    /// The reader's.
+    pub reader: Option<PortSeen>,
+    /// The printer's.
+    pub printer: Option<PortSeen>,
+}
+
+impl PortsSeen {
+    /// Reads them from the line that answers `status`; none from any other line.
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+        let ports = line.pointer("/data/ports")?;
+        let port = |name: &str| PortSeen::deserialize(ports.get(name)?).ok();
+        Some(Self {
+            reader: port("reader"),
+            printer: port("printer"),
+        })
     }
 }
 

@@ -38,7 +38,7 @@ use protocol::id::{PosTransactionId, RequestId};
 use protocol::link::{Concluded, PosKind};
 use protocol::money::{Currency, Money};
 
-use crate::control::message::{Heard, Line, WatchEvent};
+use crate::control::message::{Heard, Line, PortsSeen, WatchEvent};
 use crate::machine::agent::{AgentStatus, RecentSale};
 use amount::Digits;
 use follow::Running;
@@ -94,6 +94,8 @@ pub enum Input {
     Absent(Absence),
     /// The agent said this.
     Heard(Box<Heard>),
+    /// The ports that are not open, as the last status has them.
+    Ports(PortsSeen),
     /// A key.
     Key(Key),
     /// A whole line, in line mode.
@@ -201,6 +203,7 @@ pub struct Till {
     contact: Contact,
     status: Option<AgentStatus>,
     status_ms: u64,
+    ports: PortsSeen,
     is_online: bool,
     out_of_order: Option<String>,
     entry: Entry,
@@ -221,6 +224,10 @@ impl Till {
             contact: Contact::None(Absence::NotRunning),
             status: None,
             status_ms: 0,
+            ports: PortsSeen {
+                reader: None,
+                printer: None,
+            },
             is_online: false,
             out_of_order: None,
             entry: Entry {
@@ -251,8 +258,11 @@ impl Till {
                     self.ask_recent_after_end(out);
                 }
                 Heard::Event(WatchEvent::Link { is_online }) => self.is_online = is_online,
+                // Every status has the ports.
+                Heard::Event(WatchEvent::Port { .. }) => {}
                 Heard::Answer(answer) => self.answer(now_ms, fresh, answer, out),
             },
+            Input::Ports(ports) => self.ports = ports,
             Input::Key(key) => self.key(now_ms, fresh, key, out),
             Input::Typed(line) => self.typed(now_ms, fresh, &line, out),
             Input::Tick => self.tick(now_ms, out),
@@ -269,6 +279,7 @@ impl Till {
     fn absent(&mut self, absence: Absence) {
         self.contact = Contact::None(absence);
         self.status = None;
+        self.ports = PortsSeen::default();
         self.is_online = false;
         self.out_of_order = None;
         self.requests.disconnect();

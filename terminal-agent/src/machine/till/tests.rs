@@ -53,6 +53,8 @@ fn status() -> AgentStatus {
             printer_online: true,
             paper: PaperState::Ok,
             cover_open: false,
+            printer_trouble: String::new(),
+            drawer_open: None,
             agent_version: String::new(),
             current: None,
         },
@@ -137,6 +139,7 @@ impl Desk {
         let id = self.take(|line| matches!(line, Line::Status { .. })).id();
         let data = AnswerData::Status {
             status: Box::new(status),
+            ports: Box::default(),
         };
         self.answer(Answer::good(id, data));
     }
@@ -1066,6 +1069,7 @@ fn any_answer(number: u128, kind: usize, text: String, id: u64) -> Answer {
             status.screen = any_screen(number, usize::from(kind == 6) * 3, text);
             AnswerData::Status {
                 status: Box::new(status),
+                ports: Box::default(),
             }
         }
         7 => AnswerData::Recent { sales: Vec::new() },

@@ -56,6 +56,8 @@ fn status() -> AgentStatus {
             printer_online: true,
             paper: PaperState::Ok,
             cover_open: false,
+            printer_trouble: String::new(),
+            drawer_open: None,
             agent_version: String::new(),
             current: None,
         },
@@ -81,6 +83,7 @@ fn till(status: AgentStatus, sales: Vec<RecentSale>, keys: &str, screens: &[Scre
         let data = match said {
             Output::Say(Said::Status { .. }) => AnswerData::Status {
                 status: Box::new(status.clone()),
+                ports: Box::default(),
             },
             Output::Say(Said::Recent { .. }) => AnswerData::Recent {
                 sales: sales.clone(),
