@@ -799,6 +799,28 @@ fn what_is_missing_is_said_with_what_to_do() {
 }
 
 #[test]
+fn a_port_that_does_not_open_says_why() {
+    let answer = br#"{"id":3,"success":true,"data":{"result":"status","ports":{
+        "reader":{"state":"faulty","code":"PORT_IN_USE","message":"/dev/ttyACM0 is in use",
+                  "remedy":"End the program that has it."},
+        "printer":{"state":"open","port":"/dev/usb/lp0"}}}}"#;
+    let ports = PortsSeen::parse(answer).unwrap();
+    assert_eq!(ports.printer, None);
+    let mut status = status();
+    status.till.reader = ReaderState::Absent;
+    let mut desk = Desk::new();
+    desk.connect(status);
+    desk.input(Input::Ports(ports));
+    let alerts = desk.till.view(desk.now_ms).alerts;
+    let expected = "READER NOT FOUND: /dev/ttyACM0 is in use. End the program that has it.";
+    assert_eq!(alerts, [expected]);
+    assert_eq!(
+        PortsSeen::parse(br#"{"event":"link","is_online":true}"#),
+        None
+    );
+}
+
+#[test]
 fn the_last_sales_are_listed_and_changed() {
     let mut desk = Desk::ready();
     let recent = |number, status| RecentSale {

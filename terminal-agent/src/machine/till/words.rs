@@ -7,7 +7,7 @@ use super::Tone;
 use crate::machine::agent::{RecentSale, Undone};
 
 /// The longest text from outside that is shown.
-const FOREIGN_MAX: usize = 120;
+const FOREIGN_MAX: usize = 200;
 /// Digits in a row that are shown of such a text; an account number has at least twelve.
 const FOREIGN_DIGITS_MAX: usize = 8;
 
