@@ -201,6 +201,13 @@ enum Command {
     },
     /// Show how this till is.
     Status,
+    /// List the ports of this machine: what is behind them, who may use them, who does, and which
+    /// of them the configuration means. Opens none; needs no configuration.
+    Ports {
+        /// Whether this user may use them; the agent's user, if absent.
+        #[arg(long)]
+        user: Option<String>,
+    },
     /// Open the cashier's screen. It speaks to a running agent and can be closed at any time.
     Till {
         /// ISO 4217 code of the amounts that are typed; learned or asked for if absent.
@@ -212,13 +219,6 @@ enum Command {
         /// Line by line, for screen readers and scripts.
         #[arg(long)]
         plain: bool,
-    },
-    /// List the ports of this machine: what is behind them, who may use them, who does, and which
-    /// of them the configuration means. Opens none; needs no configuration.
-    Ports {
-        /// Whether this user may use them; the agent's user, if absent.
-        #[arg(long)]
-        user: Option<String>,
     },
 }
 
@@ -343,8 +343,8 @@ fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
         Command::Pair { .. }
         | Command::Run
         | Command::Sale { .. }
-        | Command::Till { .. }
-        | Command::Ports { .. } => {
+        | Command::Ports { .. }
+        | Command::Till { .. } => {
             return None;
         }
     })

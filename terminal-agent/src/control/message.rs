@@ -7,7 +7,7 @@ use protocol::receipt::Copy;
 use serde::{Deserialize, Serialize};
 
 use crate::device::endpoint::Role;
-use crate::device::fault::PortHealth;
+use crate::device::fault::PortState;
 use crate::machine::agent::{AgentStatus, ControlCommand, ControlReply, RecentSale, TipKey};
 use crate::machine::screen::Screen;
 
@@ -341,8 +341,7 @@ pub enum AnswerData {
     Status {
         /// It.
         status: Box<AgentStatus>,
-        /// Its ports; a client reads them with [`PortsSeen::parse`].
-        #[serde(skip_deserializing)]
+        /// Its ports.
         ports: Box<PortsHealth>,
     },
     /// What ended here since the agent started.
@@ -353,13 +352,13 @@ pub enum AnswerData {
 }
 
 /// How the ports are.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PortsHealth {
     /// The reader's.
-    pub reader: PortHealth,
+    pub reader: PortState,
     /// The printer's, if the till has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub printer: Option<PortHealth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub printer: Option<PortState>,
 }
 
 /// Why a line was refused.
@@ -458,12 +457,11 @@ pub enum WatchEvent {
         is_online: bool,
     },
     /// A port opened, was lost, or cannot be opened.
-    #[serde(skip_deserializing)]
     Port {
         /// Whose.
         device: Role,
         /// How it is now.
-        port: PortHealth,
+        port: PortState,
     },
 }
 
@@ -481,37 +479,6 @@ impl Heard {
     /// Reads one line; none for what a newer agent may say.
     pub fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
-    }
-}
-
-/// A port that is not open, as a client reads it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct PortSeen {
-    /// What was seen.
-    pub message: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-/// The ports that are not open, as a client reads them from a status.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PortsSeen {
-    /// The reader's.
-    pub reader: Option<PortSeen>,
-    /// The printer's.
-    pub printer: Option<PortSeen>,
-}
-
-impl PortsSeen {
-    /// Reads them from the line that answers `status`; none from any other line.
-    pub fn parse(line: &[u8]) -> Option<Self> {
-        let line: serde_json::Value = serde_json::from_slice(line).ok()?;
-        let ports = line.pointer("/data/ports")?;
-        let port = |name: &str| PortSeen::deserialize(ports.get(name)?).ok();
-        Some(Self {
-            reader: port("reader"),
-            printer: port("printer"),
-        })
     }
 }
 

@@ -38,7 +38,8 @@ use protocol::id::{PosTransactionId, RequestId};
 use protocol::link::{Concluded, PosKind};
 use protocol::money::{Currency, Money};
 
-use crate::control::message::{Heard, Line, PortsSeen, WatchEvent};
+use crate::control::message::{Heard, Line, PortsHealth, WatchEvent};
+use crate::device::fault::PortState;
 use crate::machine::agent::{AgentStatus, RecentSale};
 use amount::Digits;
 use follow::Running;
@@ -94,8 +95,6 @@ pub enum Input {
     Absent(Absence),
     /// The agent said this.
     Heard(Box<Heard>),
-    /// The ports that are not open, as the last status has them.
-    Ports(PortsSeen),
     /// A key.
     Key(Key),
     /// A whole line, in line mode.
@@ -203,7 +202,8 @@ pub struct Till {
     contact: Contact,
     status: Option<AgentStatus>,
     status_ms: u64,
-    ports: PortsSeen,
+    /// As the last status has them.
+    ports: PortsHealth,
     is_online: bool,
     out_of_order: Option<String>,
     entry: Entry,
@@ -224,8 +224,8 @@ impl Till {
             contact: Contact::None(Absence::NotRunning),
             status: None,
             status_ms: 0,
-            ports: PortsSeen {
-                reader: None,
+            ports: PortsHealth {
+                reader: PortState::Starting,
                 printer: None,
             },
             is_online: false,
@@ -262,7 +262,6 @@ impl Till {
                 Heard::Event(WatchEvent::Port { .. }) => {}
                 Heard::Answer(answer) => self.answer(now_ms, fresh, answer, out),
             },
-            Input::Ports(ports) => self.ports = ports,
             Input::Key(key) => self.key(now_ms, fresh, key, out),
             Input::Typed(line) => self.typed(now_ms, fresh, &line, out),
             Input::Tick => self.tick(now_ms, out),
@@ -279,7 +278,7 @@ impl Till {
     fn absent(&mut self, absence: Absence) {
         self.contact = Contact::None(absence);
         self.status = None;
-        self.ports = PortsSeen::default();
+        self.ports = PortsHealth::default();
         self.is_online = false;
         self.out_of_order = None;
         self.requests.disconnect();

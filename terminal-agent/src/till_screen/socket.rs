@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::Event;
-use crate::control::message::{Heard, PortsSeen};
+use crate::control::message::Heard;
 use crate::control::socket_path;
 use crate::machine::till::{Absence, Input};
 
@@ -62,12 +62,6 @@ async fn read(reader: OwnedReadHalf, events: &mpsc::Sender<Event>) {
             .await;
         if !matches!(read, Ok(1..)) || line.last() != Some(&b'\n') {
             return;
-        }
-        if let Some(ports) = PortsSeen::parse(&line) {
-            let ports = Event::Machine(Input::Ports(ports));
-            if events.send(ports).await.is_err() {
-                return;
-            }
         }
         if let Some(heard) = Heard::parse(&line) {
             let heard = Event::Machine(Input::Heard(Box::new(heard)));

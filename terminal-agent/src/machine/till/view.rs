@@ -7,7 +7,7 @@ use super::follow::{Running, Stage};
 use super::keys::ROWS_MAX;
 use super::requests::Purpose;
 use super::{Absence, ActionItem, Contact, End, Mode, Till, words};
-use crate::control::message::PortSeen;
+use crate::device::fault::PortState;
 use crate::machine::agent::{AgentStatus, RecentSale, Undone};
 
 /// What a text means; a renderer may colour it, the words say it too.
@@ -428,7 +428,7 @@ impl Till {
                      reconnects by itself.",
                 );
             }
-            alerts.extend(reader_alert(status.till.reader, self.ports.reader.as_ref()));
+            alerts.extend(reader_alert(status.till.reader, Some(&self.ports.reader)));
             alerts.extend(printer_alert(status, self.ports.printer.as_ref()));
             if status.till.paper == PaperState::NearEnd {
                 alerts.push("PAPER NEARLY OUT: have a new roll ready.".to_owned());
@@ -466,12 +466,19 @@ impl Till {
     }
 }
 
-fn reader_alert(state: ReaderState, port: Option<&PortSeen>) -> Option<String> {
+fn reader_alert(state: ReaderState, port: Option<&PortState>) -> Option<String> {
     let text = match (state, port) {
         (ReaderState::Ready, _) => return None,
         (ReaderState::Starting, _) => "READER STARTING: wait a few seconds.",
-        (ReaderState::Absent, Some(port)) => return Some(port_alert("READER NOT FOUND", port)),
-        (ReaderState::Absent, None) => {
+        (
+            ReaderState::Absent,
+            Some(PortState::Faulty {
+                message, remedy, ..
+            }),
+        ) => {
+            return Some(port_alert("READER NOT FOUND", message, remedy));
+        }
+        (ReaderState::Absent, _) => {
             "READER NOT FOUND: check its cable and power. It is found again by itself."
         }
         (ReaderState::NotEncrypting, _) => {
@@ -481,13 +488,16 @@ fn reader_alert(state: ReaderState, port: Option<&PortSeen>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn printer_alert(status: &AgentStatus, port: Option<&PortSeen>) -> Option<String> {
+fn printer_alert(status: &AgentStatus, port: Option<&PortState>) -> Option<String> {
     if !status.has_printer {
         return None;
     }
     let till = &status.till;
-    let text = if let Some(port) = port {
-        return Some(port_alert("PRINTER NOT FOUND", port));
+    let text = if let Some(PortState::Faulty {
+        message, remedy, ..
+    }) = port
+    {
+        return Some(port_alert("PRINTER NOT FOUND", message, remedy));
     } else if till.cover_open {
         "PRINTER COVER OPEN: close it. Receipts wait."
     } else if matches!(till.paper, PaperState::Out) {
@@ -506,8 +516,8 @@ fn printer_alert(status: &AgentStatus, port: Option<&PortSeen>) -> Option<String
 }
 
 /// What the agent saw at a port, and what it advises.
-fn port_alert(what: &str, port: &PortSeen) -> String {
-    let (seen, remedy) = (words::foreign(&port.message), words::foreign(&port.remedy));
+fn port_alert(what: &str, seen: &str, remedy: &str) -> String {
+    let (seen, remedy) = (words::foreign(seen), words::foreign(remedy));
     format!("{what}: {seen}. {remedy}")
 }
 
