@@ -7,7 +7,7 @@ use super::Tone;
 use crate::machine::agent::{RecentSale, Undone};
 
 /// The longest text from outside that is shown.
-const FOREIGN_MAX: usize = 120;
+const FOREIGN_MAX: usize = 200;
 /// Digits in a row that are shown of such a text; an account number has at least twelve.
 const FOREIGN_DIGITS_MAX: usize = 8;
 
@@ -79,7 +79,10 @@ pub(super) fn conclusion_lines(sale: &RecentSale) -> Vec<String> {
     if concluded.status != PosStatus::Approved {
         lines.push(format!("Reason: {}", reason(&concluded.reason)));
     }
-    if let Some(tip) = concluded.tip {
+    if let Some(tip) = concluded
+        .tip
+        .filter(|_| !is_surely_unpaid(concluded.status))
+    {
         lines.push(format!("Tip {tip} is in it."));
     }
     lines

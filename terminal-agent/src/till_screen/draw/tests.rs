@@ -268,7 +268,7 @@ fn states() -> Vec<(Till, Vec<&'static str>)> {
         ),
         (
             till(status(), vec![sale(PosStatus::Approved)], "l", &[]),
-            vec!["LAST SALES", "1 USD 14.50 (tip 2.00) APPROVED", "[b] back"],
+            vec!["LAST SALES", "1 USD 14.50 APPROVED (tip 2.00)", "[b] back"],
         ),
         (
             till(status(), vec![sale(PosStatus::Approved)], "l1v", &[]),
