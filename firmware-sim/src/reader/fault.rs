@@ -14,6 +14,10 @@ pub enum Fault {
     WrongCrc,
     /// The second half of the frame is missing.
     Truncated,
+    /// Bytes that belong to nothing come before the frame, among them the beginning of a header.
+    Noise,
+    /// Bytes inside the frame are others.
+    Garbled,
     /// The frame comes twice.
     Duplicate,
     /// The frame comes three seconds late, after the host's first-byte timer.
@@ -28,6 +32,11 @@ pub enum Fault {
     Refused,
     /// The reader loses power for a moment; takes effect at once.
     Reset,
+    /// The reader loses power in the middle of the frame.
+    ResetMidway,
+    /// The cable is pulled in the middle of the frame, and comes back some seconds later; the
+    /// reader itself goes on.
+    Vanish,
 }
 
 /// Which frames a fault hits.
@@ -51,6 +60,8 @@ const ARMED_MAX: usize = 32;
 const WORDS: &[(&str, Fault)] = &[
     ("wrong-crc", Fault::WrongCrc),
     ("truncated", Fault::Truncated),
+    ("noise", Fault::Noise),
+    ("garbled", Fault::Garbled),
     ("duplicate", Fault::Duplicate),
     ("late", Fault::Late),
     ("mute", Fault::Mute),
@@ -58,6 +69,8 @@ const WORDS: &[(&str, Fault)] = &[
     ("slow", Fault::Slow),
     ("refused", Fault::Refused),
     ("reset", Fault::Reset),
+    ("reset-midway", Fault::ResetMidway),
+    ("vanish", Fault::Vanish),
 ];
 
 impl Fault {
@@ -85,9 +98,25 @@ impl Scope {
     }
 }
 
+/// What a frame under way took with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Break {
+    /// The reader's power.
+    Power,
+    /// The cable.
+    Cable,
+}
+
+/// What is on a line where a plug has a bad contact; ends with the first half of a header.
+const NOISE: &[u8] = b"\xFF\x00\x56ViVOtech2\x0060\x7F\xFFViVOt";
+/// Every so many bytes one is another when a frame is garbled; arbitrary.
+const GARBLED_STEP: usize = 7;
+
 /// Bytes under way to the host.
 #[derive(Debug, Default)]
 pub(super) struct Line {
+    /// The latest break, until somebody looks.
+    broken: Option<Break>,
     armed: Vec<(Fault, Scope)>,
     /// By due time, then by order of sending.
     under_way: BTreeMap<(u64, u64), Vec<u8>>,
@@ -108,6 +137,23 @@ impl Line {
     /// Forgets what is under way: the power is gone.
     pub(super) fn cut(&mut self) {
         self.under_way.clear();
+    }
+
+    /// What the frames sent so far have taken with them.
+    pub(super) fn take_break(&mut self) -> Option<Break> {
+        self.broken.take()
+    }
+
+    /// Forgets what was due by `now_ms`: nobody listened.
+    pub(super) fn drop_until(&mut self, now_ms: u64) {
+        drop(self.arrived(now_ms));
+    }
+
+    /// Sends card data that nobody asked for: not a frame, but with a CRC, high byte first.
+    pub(super) fn send_burst(&mut self, now_ms: u64, mut bytes: Vec<u8>) {
+        let crc = protocol::reader::frame::crc(&bytes);
+        bytes.extend_from_slice(&crc.to_be_bytes());
+        self.put(now_ms, bytes);
     }
 
     pub(super) fn next_due_ms(&self) -> Option<u64> {
@@ -144,8 +190,23 @@ impl Line {
         if let (true, Some(last)) = (has(Fault::WrongCrc), bytes.last_mut()) {
             *last ^= 0x55;
         }
-        if has(Fault::Truncated) {
+        if has(Fault::Garbled) {
+            for byte in bytes.iter_mut().skip(GARBLED_STEP).step_by(GARBLED_STEP) {
+                *byte = byte.wrapping_mul(31).wrapping_add(1);
+            }
+        }
+        if has(Fault::Vanish) {
+            self.broken = Some(Break::Cable);
+            return;
+        }
+        if has(Fault::ResetMidway) {
+            self.broken = Some(Break::Power);
+        }
+        if has(Fault::Truncated) || has(Fault::ResetMidway) {
             bytes.truncate(bytes.len() / 2);
+        }
+        if has(Fault::Noise) {
+            bytes.splice(..0, NOISE.iter().copied());
         }
         for _ in 0..if has(Fault::Duplicate) { 2 } else { 1 } {
             if has(Fault::Slow) {
@@ -205,6 +266,10 @@ mod tests {
         for (fault, frames) in [
             (Fault::WrongCrc, 0),
             (Fault::Truncated, 0),
+            (Fault::Noise, 1),
+            (Fault::Garbled, 0),
+            (Fault::ResetMidway, 0),
+            (Fault::Vanish, 0),
             (Fault::Duplicate, 2),
             (Fault::Late, 1),
             (Fault::Mute, 0),
