@@ -56,7 +56,7 @@ enum Command {
     Fault {
         /// The fault.
         fault: String,
-        /// next, next-final or always.
+        /// next, next-final, second-final, third-final or always.
         #[arg(long, default_value = "next")]
         scope: String,
         /// Directory of the running simulator.

@@ -196,6 +196,7 @@ pub struct Reader {
     slot: Option<&'static Card>,
     failed_insertions: u8,
     forced_online: bool,
+    approvals: u64,
     /// The question of this transaction was answered.
     is_answered: bool,
     /// The key register before the transaction's first response.
@@ -228,6 +229,7 @@ impl Reader {
             slot: None,
             failed_insertions: 0,
             forced_online: false,
+            approvals: 0,
             is_answered: false,
             keys_before: None,
             reads_unasked,
@@ -305,6 +307,11 @@ impl Reader {
     /// The loaded key and its counter.
     pub fn keys(&self) -> &KeyRegister {
         &self.config.keys
+    }
+
+    /// How often a chip has agreed with an issuer's approval since the reader was made.
+    pub fn approvals(&self) -> u64 {
+        self.approvals
     }
 
     /// Whether the last chip was made to ask the issuer.

@@ -4,6 +4,7 @@ mod cards;
 mod money;
 mod outages;
 mod paper;
+mod reader;
 mod restart;
 mod sockets;
 mod till;

@@ -12,6 +12,7 @@ mod fuzz;
 mod hostile;
 mod http;
 mod power;
+mod reader;
 mod sandbox;
 mod simulation;
 mod tidy;

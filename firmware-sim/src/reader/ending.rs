@@ -227,6 +227,7 @@ impl Reader {
                 } else {
                     TransactionResult::Declined
                 };
+                self.approvals += u64::from(result == TransactionResult::Approved);
                 // The kernel replaces a code that it was not taught.
                 let applied = if known { response_code } else { *b"Z3" };
                 answer::completed(result, applied, card, transaction, counter)

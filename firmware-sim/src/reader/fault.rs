@@ -46,6 +46,8 @@ pub enum Scope {
     Next,
     /// The next final response of a transaction.
     NextFinal,
+    /// A final response after so many others: a chip's transaction has three.
+    FinalAfter(u8),
     /// Every frame until the faults are cleared.
     Always,
 }
@@ -92,6 +94,8 @@ impl Scope {
         match word {
             "next" => Some(Self::Next),
             "next-final" => Some(Self::NextFinal),
+            "second-final" => Some(Self::FinalAfter(1)),
+            "third-final" => Some(Self::FinalAfter(2)),
             "always" => Some(Self::Always),
             _ => None,
         }
@@ -220,11 +224,20 @@ impl Line {
     }
 
     fn take_faults(&mut self, is_final: bool) -> Vec<Fault> {
-        let hits = |scope: Scope| scope != Scope::NextFinal || is_final;
-        let faults = self.armed.iter().filter(|(_, scope)| hits(*scope));
-        let faults = faults.map(|(fault, _)| *fault).collect();
-        self.armed
-            .retain(|(_, scope)| *scope == Scope::Always || !hits(*scope));
+        let mut faults = Vec::new();
+        self.armed.retain_mut(|(fault, scope)| {
+            let (hits, remains) = match scope {
+                Scope::Next => (true, false),
+                Scope::NextFinal | Scope::FinalAfter(0) => (is_final, !is_final),
+                Scope::FinalAfter(others) => {
+                    *others -= u8::from(is_final);
+                    (false, true)
+                }
+                Scope::Always => (true, true),
+            };
+            faults.extend(hits.then_some(*fault));
+            remains
+        });
         faults
     }
 
@@ -291,6 +304,14 @@ mod tests {
         assert_eq!(line.arrived(0).len(), 1);
         line.send(0, &response, true);
         assert_eq!(line.arrived(0).len(), 0);
+        line.send(0, &response, true);
+        assert_eq!(line.arrived(0).len(), 1);
+
+        line.arm(Fault::Mute, Scope::FinalAfter(2));
+        for (is_final, arrives) in [(true, 1), (false, 1), (true, 1), (false, 1), (true, 0)] {
+            line.send(0, &response, is_final);
+            assert_eq!(line.arrived(0).len(), arrives);
+        }
         line.send(0, &response, true);
         assert_eq!(line.arrived(0).len(), 1);
 

@@ -3,7 +3,9 @@
 use std::io;
 
 use firmware_sim::cards::{self, Way};
-use firmware_sim::reader::{Input, Output, Presentation, Reader, ReaderConfig, ReaderQuirks, Timing};
+use firmware_sim::reader::{
+    Input, Output, Presentation, Reader, ReaderConfig, ReaderQuirks, Timing,
+};
 use protocol::money::Money;
 use protocol::reader::command::{self, Activate, Interfaces};
 use protocol::reader::frame::ResponseDecoder;

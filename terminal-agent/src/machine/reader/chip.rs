@@ -116,10 +116,14 @@ impl ReaderConversation {
         command: Command,
         out: &mut Vec<Output>,
     ) {
-        let wait = Wait {
-            until_ms: now_ms
-                .saturating_add(u64::from(self.config.chip_step_s) * 1_000)
+        let longest_ms = match phase {
+            Phase::Completing { .. } => self.config.completion_ms,
+            _ => u64::from(self.config.chip_step_s)
+                .saturating_mul(1_000)
                 .saturating_add(self.config.transaction_grace_ms),
+        };
+        let wait = Wait {
+            until_ms: now_ms.saturating_add(longest_ms),
             first_byte_by_ms: Some(now_ms.saturating_add(self.config.first_byte_ms)),
         };
         if let State::Transaction(transaction) = &mut self.state {

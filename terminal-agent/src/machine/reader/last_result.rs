@@ -119,17 +119,13 @@ impl ReaderConversation {
         let Some(identity) = transaction.approved_identity() else {
             return false;
         };
-        let window_ms = self.config.last_result_window_ms;
-        let by_ms = now_ms
-            .saturating_add(window_ms)
-            .min(transaction.wait.until_ms);
-        if !self.config.switches.asks_last_result || by_ms <= now_ms {
+        if !self.config.switches.asks_last_result {
             return false;
         }
         self.owed = Some(Owed {
             identity: identity.clone(),
             fault,
-            by_ms,
+            by_ms: now_ms.saturating_add(self.config.last_result_window_ms),
             unsaid: None,
         });
         out.push(Output::Event(Event::Progress(Progress::ReaderLost)));

@@ -18,6 +18,9 @@ pub struct ReaderConversationConfig {
     pub transaction_grace_ms: u64,
     /// How long the chip may take for one step, in seconds.
     pub chip_step_s: u16,
+    /// How long the chip may take to answer the issuer's answer (60-12 has no timeout of its own).
+    /// Together with `last_result_window_ms` shorter than the engine waits.
+    pub completion_ms: u64,
     /// How long the reader keeps the chip powered between commands, in seconds.
     pub next_command_s: u16,
     /// How long to wait for the issuer's answer before the chip is told that there is none.
@@ -29,8 +32,7 @@ pub struct ReaderConversationConfig {
     pub retries_max: u8,
     /// Pause before a reader that is not ready is tried again.
     pub unready_pause_ms: u64,
-    /// How long a chip's last word is asked for after the reader was lost (60-13). Must be shorter
-    /// than the engine waits for the chip's confirmation.
+    /// How long a chip's last word is asked for after the reader was lost (60-13).
     pub last_result_window_ms: u64,
     /// Pause before a last result that is not final yet is asked for again.
     pub last_result_pause_ms: u64,
@@ -53,12 +55,13 @@ impl ReaderConversationConfig {
             byte_gap_ms: 250,
             transaction_grace_ms: 10_000,
             chip_step_s: 60,
+            completion_ms: 20_000,
             next_command_s: 96,
             host_wait_ms: 90_000,
             retry_pause_ms: 1_000,
             retries_max: 8,
             unready_pause_ms: 5_000,
-            // Half of the minute that the engine waits.
+            // With the time for completion less than the minute that the engine waits.
             last_result_window_ms: 30_000,
             last_result_pause_ms: 500,
             // The vendor's default, and what payment providers document.
