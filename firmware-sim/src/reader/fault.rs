@@ -125,6 +125,8 @@ pub(super) struct Line {
     /// By due time, then by order of sending.
     under_way: BTreeMap<(u64, u64), Vec<u8>>,
     sent: u64,
+    /// A frame that goes out byte by byte holds the line until then.
+    busy_until_ms: u64,
 }
 
 impl Line {
@@ -141,6 +143,7 @@ impl Line {
     /// Forgets what is under way: the power is gone.
     pub(super) fn cut(&mut self) {
         self.under_way.clear();
+        self.busy_until_ms = 0;
     }
 
     /// What the frames sent so far have taken with them.
@@ -183,6 +186,7 @@ impl Line {
         } else {
             now_ms
         };
+        let due_ms = due_ms.max(self.busy_until_ms);
         if has(Fault::EventFirst) {
             self.put(due_ms, interface_event().encode());
         }
@@ -214,9 +218,12 @@ impl Line {
         }
         for _ in 0..if has(Fault::Duplicate) { 2 } else { 1 } {
             if has(Fault::Slow) {
-                for (place, byte) in (0u64..).zip(&bytes) {
-                    self.put(due_ms + place * SLOW_GAP_MS, vec![*byte]);
+                let mut byte_ms = due_ms.max(self.busy_until_ms);
+                for byte in &bytes {
+                    self.put(byte_ms, vec![*byte]);
+                    byte_ms += SLOW_GAP_MS;
                 }
+                self.busy_until_ms = byte_ms;
             } else {
                 self.put(due_ms, bytes.clone());
             }
@@ -293,6 +300,19 @@ mod tests {
             assert_eq!(decoded(fault), frames, "{fault:?}");
         }
         assert_eq!(through(Fault::Slow).len(), 16);
+    }
+
+    #[test]
+    fn a_slow_frame_is_not_cut_by_the_next() {
+        let mut line = Line::default();
+        line.arm(Fault::Slow, Scope::Next);
+        for cmd in [0x18, 0x29] {
+            line.send(0, &Response::bare(cmd, 0), false);
+        }
+        let mut decoder = ResponseDecoder::default();
+        let parts = line.arrived(10_000);
+        let frames: Vec<_> = parts.iter().flat_map(|p| decoder.decode(p)).collect();
+        assert_eq!(frames, [0x18, 0x29].map(|cmd| Response::bare(cmd, 0)));
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn a_line_that_adds_bytes_or_repeats_frames_changes_nothing() {
         ("noise", "always"),
         ("duplicate", "always"),
         ("event-first", "always"),
-        ("slow", "always"),
+        ("slow", "third-final"),
         ("late", "third-final"),
         // What they hit is only the news that a card was seen.
         ("wrong-crc", "next"),

@@ -62,6 +62,8 @@ pub(super) struct Bench {
     /// Endings of the running transaction.
     ends: Vec<End>,
     needs_host: bool,
+    /// Of chips, before the running transaction.
+    approvals: u64,
 }
 
 impl Bench {
@@ -92,6 +94,7 @@ impl Bench {
             entry: None,
             ends: Vec::new(),
             needs_host: false,
+            approvals: 0,
         };
         bench.plug_in();
         bench.until_ready();
@@ -134,6 +137,7 @@ impl Bench {
         (self.entry, self.needs_host) = (None, false);
         (self.present_at_ms, self.answer_at_ms) = (None, None);
         self.is_invited = false;
+        self.approvals = self.reader.approvals();
         self.ends.clear();
         let amount = Money::new(self.amount_minor, "EUR".parse().unwrap());
         self.agent(Input::Request(Request::Start(Start {
@@ -147,7 +151,6 @@ impl Bench {
     /// Follows to the one end, and on to a reader that is ready and idle.
     pub(super) fn finish(&mut self) -> End {
         let limit_ms = self.now_ms + PATIENCE_MS;
-        let approvals = self.reader.approvals();
         while self.ends.is_empty() {
             self.step(limit_ms);
         }
@@ -160,7 +163,7 @@ impl Bench {
         self.cards.clear();
         self.until_ready();
         assert_eq!(self.ends.len(), 1, "{:?}", self.ends);
-        let chip_agreed = self.reader.approvals() > approvals;
+        let chip_agreed = self.reader.approvals() > self.approvals;
         let is_contact = self.ends.first() == Some(&End::Approved(Entry::Contact));
         assert!(chip_agreed || !is_contact, "approved, and no chip agreed");
         assert!(!self.conversation.is_busy());
