@@ -16,7 +16,6 @@ use protocol::link::{
     RefusedReason, SILENCE_MS_MAX, ToAgent, ToEngine, VERSION, VERSION_MIN, Welcome, decode,
     encode, signed_bytes,
 };
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -25,7 +24,10 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::id_source;
 use crate::simulator_control::{Simulator, simulate};
-pub use address::{AddressError, LinkAddress, is_loopback_url};
+use crate::tls::TlsFault;
+use address::Carrier;
+pub use address::{AddressError, LinkAddress, is_loopback_url, is_tls_url};
+pub(crate) use address::{host_of, port_of};
 
 /// First delay before another connection.
 const RETRY_DELAY_MS_MIN: u64 = 250;
@@ -47,6 +49,9 @@ pub enum LinkError {
     /// No connection.
     #[error("failed to connect")]
     Connect(#[source] std::io::Error),
+    /// The engine is not the one that this till trusts, or cannot be told to be.
+    #[error("{0} ({code})", code = .0.code())]
+    Tls(#[from] TlsFault),
     /// The WebSocket failed.
     #[error("link failed: {0}")]
     Socket(String),
@@ -69,7 +74,12 @@ pub enum LinkError {
 pub enum LinkEvent {
     /// The challenge has come; the first command must be the hello. Later ones are for this
     /// connection only.
-    Connecting(mpsc::Sender<LinkCommand>),
+    Connecting {
+        /// The protocol version that both sides speak.
+        version: u16,
+        /// Where commands for this connection go.
+        commands: mpsc::Sender<LinkCommand>,
+    },
     /// The engine has welcomed the hello.
     Up(Welcome),
     /// The engine says something.
@@ -108,7 +118,7 @@ pub struct LinkIdentity {
     pub simulator: Option<Simulator>,
 }
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket = WebSocketStream<Box<dyn Carrier>>;
 
 /// Keeps a link open until nobody listens to `events` any more.
 pub async fn run<E>(
@@ -132,8 +142,7 @@ pub async fn run<E>(
         if was_up {
             delay_ms = RETRY_DELAY_MS_MIN;
         }
-        // Everything but "busy" needs a person: asking often would not help.
-        if matches!(&error, LinkError::Refused(reason) if *reason != RefusedReason::Busy) {
+        if needs_a_person(&error) {
             delay_ms = RETRY_DELAY_MS_MAX;
         }
         if events.send(wrap(LinkEvent::Down(error))).await.is_err() {
@@ -141,6 +150,15 @@ pub async fn run<E>(
         }
         sleep(Duration::from_millis(id_source::jittered(delay_ms))).await;
         delay_ms = delay_ms.saturating_mul(2).min(RETRY_DELAY_MS_MAX);
+    }
+}
+
+/// Asking often would not help.
+const fn needs_a_person(error: &LinkError) -> bool {
+    match error {
+        LinkError::Refused(reason) => !matches!(reason, RefusedReason::Busy),
+        LinkError::Tls(fault) => !matches!(fault, TlsFault::Unreachable { .. }),
+        _ => false,
     }
 }
 
@@ -170,7 +188,12 @@ impl<E> Session<'_, E> {
             return Err(LinkError::Refused(RefusedReason::Version));
         }
         let (commands_tx, mut commands) = mpsc::channel(OUTBOUND_MAX);
-        self.report(LinkEvent::Connecting(commands_tx)).await?;
+        let version = VERSION.min(challenge.version_max);
+        self.report(LinkEvent::Connecting {
+            version,
+            commands: commands_tx,
+        })
+        .await?;
         let Some(LinkCommand::Hello { open, prints }) = commands.recv().await else {
             return Err(LinkError::Closed);
         };
@@ -184,7 +207,7 @@ impl<E> Session<'_, E> {
             self.connection,
         );
         let hello = Handshake::Hello(Box::new(Hello {
-            version: VERSION.min(challenge.version_max),
+            version,
             terminal_id: identity.terminal_id,
             agent_version: identity.agent_version.clone(),
             journal_id: identity.journal_id,
@@ -261,7 +284,6 @@ impl<E> Session<'_, E> {
 
 async fn connect(address: &LinkAddress) -> Result<Socket, LinkError> {
     let stream = address.open().await?;
-    stream.set_nodelay(true).map_err(LinkError::Connect)?;
     let config = WebSocketConfig::default()
         .read_buffer_size(8 * 1024)
         .write_buffer_size(0)
@@ -322,6 +344,8 @@ mod tests {
 
     use super::*;
 
+    type EngineSocket = WebSocketStream<tokio::net::TcpStream>;
+
     const NONCE: [u8; 16] = [7; 16];
 
     fn incarnation() -> IncarnationId {
@@ -339,17 +363,17 @@ mod tests {
         }
     }
 
-    async fn engine_says(socket: &mut Socket, bytes: Vec<u8>) {
+    async fn engine_says(socket: &mut EngineSocket, bytes: Vec<u8>) {
         socket.send(Message::binary(bytes)).await.unwrap();
     }
 
-    async fn engine_hears<T: serde::de::DeserializeOwned>(socket: &mut Socket) -> T {
+    async fn engine_hears<T: serde::de::DeserializeOwned>(socket: &mut EngineSocket) -> T {
         let message = socket.next().await.unwrap().unwrap();
         decode(&message.into_data()).unwrap()
     }
 
     /// The engine's side up to the hello, whose signature it checks.
-    async fn greet(listener: &TcpListener) -> (Socket, Hello) {
+    async fn greet(listener: &TcpListener) -> (EngineSocket, Hello) {
         let (stream, _) = listener.accept().await.unwrap();
         let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
         let challenge = HandshakeReply::Challenge(Challenge {
@@ -375,9 +399,10 @@ mod tests {
     }
 
     async fn answer_challenge(events: &mut mpsc::Receiver<LinkEvent>) -> mpsc::Sender<LinkCommand> {
-        let Some(LinkEvent::Connecting(commands)) = events.recv().await else {
+        let Some(LinkEvent::Connecting { version, commands }) = events.recv().await else {
             panic!("no challenge");
         };
+        assert_eq!(version, VERSION);
         let hello = LinkCommand::Hello {
             open: vec![],
             prints: vec![],
@@ -396,7 +421,7 @@ mod tests {
 
         let (commands, (mut engine, hello)) =
             tokio::join!(answer_challenge(&mut events), greet(&listener));
-        assert_eq!((hello.version, hello.boot, hello.connection), (1, 4, 1));
+        assert_eq!((hello.version, hello.boot, hello.connection), (2, 4, 1));
         let welcome = Welcome {
             epoch: 1,
             now_ms: 5,

@@ -1,6 +1,7 @@
 //! Whole sales: real engine, real agent, simulated reader and printer on pseudo-terminals.
 
 mod cards;
+mod encryption;
 mod money;
 mod outages;
 mod paper;

@@ -16,4 +16,6 @@ mod reader;
 mod sandbox;
 mod simulation;
 mod tidy;
+mod tls;
+mod usb;
 mod wire;

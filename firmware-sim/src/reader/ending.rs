@@ -72,7 +72,7 @@ impl Reader {
     }
 
     pub(super) fn finish_contactless_error(&mut self, now_ms: u64, error: ContactlessError) {
-        let data = answer::contactless_error(error);
+        let data = answer::contactless_error(error, self.config.keys.scheme());
         self.finish(now_ms, &response(command::ACTIVATE, Status::Failed, data));
     }
 
@@ -218,7 +218,7 @@ impl Reader {
         }
         let counter = self.card_counter(card);
         let data = match host {
-            HostAnswer::Unreachable => answer::unreachable(),
+            HostAnswer::Unreachable => answer::unreachable(self.config.keys.scheme()),
             HostAnswer::Answered { response_code } => {
                 let known = self.response_codes.contains(&response_code);
                 let is_approval = self.response_codes.first() == Some(&response_code);
@@ -230,7 +230,14 @@ impl Reader {
                 self.approvals += u64::from(result == TransactionResult::Approved);
                 // The kernel replaces a code that it was not taught.
                 let applied = if known { response_code } else { *b"Z3" };
-                answer::completed(result, applied, card, transaction, counter)
+                answer::completed(
+                    self.config.keys.scheme(),
+                    result,
+                    applied,
+                    card,
+                    transaction,
+                    counter,
+                )
             }
         };
         self.remember(&data);
@@ -239,7 +246,8 @@ impl Reader {
 
     /// The chip card is gone.
     pub(super) fn finish_pulled(&mut self, now_ms: u64, group: u8) {
-        let data = answer::contact_result(self.config.quirks.pulled_card);
+        let data =
+            answer::contact_result(self.config.quirks.pulled_card, self.config.keys.scheme());
         self.remember(&data);
         let status = if self.config.quirks.pulled_card_fails {
             Status::Failed
@@ -250,7 +258,7 @@ impl Reader {
     }
 
     pub(super) fn finish_contact(&mut self, now_ms: u64, group: u8, result: TransactionResult) {
-        let data = answer::contact_result(result);
+        let data = answer::contact_result(result, self.config.keys.scheme());
         self.remember(&data);
         self.finish(now_ms, &response(group, Status::Ok, data));
     }

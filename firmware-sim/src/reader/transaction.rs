@@ -211,7 +211,8 @@ impl Reader {
         };
         self.enter_idle();
         let stray = group.map(|group| {
-            let data = answer::contact_result(TransactionResult::Canceled);
+            let scheme = self.config.keys.scheme();
+            let data = answer::contact_result(TransactionResult::Canceled, scheme);
             response(group, Status::Ok, data)
         });
         let stray_first = self.config.quirks.stray_answer == StrayAnswer::Before;

@@ -6,6 +6,8 @@ use protocol::money::Money;
 use protocol::receipt::Copy;
 use serde::{Deserialize, Serialize};
 
+use crate::device::endpoint::Role;
+use crate::device::fault::PortHealth;
 use crate::machine::agent::{AgentStatus, ControlCommand, ControlReply, TipKey};
 use crate::machine::screen::Screen;
 
@@ -332,7 +334,19 @@ pub enum AnswerData {
     Status {
         /// It.
         status: Box<AgentStatus>,
+        /// Its ports.
+        ports: Box<PortsHealth>,
     },
+}
+
+/// How the ports are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct PortsHealth {
+    /// The reader's.
+    pub reader: PortHealth,
+    /// The printer's, if the till has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub printer: Option<PortHealth>,
 }
 
 /// Why a line was refused.
@@ -346,10 +360,13 @@ pub struct AnswerError {
 
 impl Answer {
     /// The answer of the agent machine to the line with this number.
-    pub fn from_reply(id: u64, reply: ControlReply) -> Self {
+    pub fn from_reply(id: u64, reply: ControlReply, ports: &PortsHealth) -> Self {
         match reply {
             ControlReply::Done => Self::good(id, AnswerData::Done),
-            ControlReply::Status(status) => Self::good(id, AnswerData::Status { status }),
+            ControlReply::Status(status) => {
+                let ports = Box::new(ports.clone());
+                Self::good(id, AnswerData::Status { status, ports })
+            }
             ControlReply::Refused(refusal) => {
                 Self::refused(Some(id), refusal.code(), refusal.to_string())
             }
@@ -425,6 +442,13 @@ pub enum WatchEvent {
     Link {
         /// Whether it is up.
         is_online: bool,
+    },
+    /// A port opened, was lost, or cannot be opened.
+    Port {
+        /// Whose.
+        device: Role,
+        /// How it is now.
+        port: PortHealth,
     },
 }
 

@@ -241,7 +241,7 @@ impl Agent {
             return;
         }
         match input {
-            Input::LinkConnecting => self.link_connecting(now_ms),
+            Input::LinkConnecting { version } => self.link_connecting(now_ms, version),
             Input::LinkUp(welcome) => self.link_up(welcome),
             Input::LinkDown => self.link_down(now_ms),
             Input::Message(message) => self.message(now_ms, *message),
@@ -283,7 +283,10 @@ impl Agent {
     fn decide_faulted(&mut self, input: Input) {
         let mut out = Vec::new();
         match input {
-            Input::LinkConnecting => self.emit_hello(),
+            Input::LinkConnecting { version } => {
+                self.link.version = version;
+                self.emit_hello();
+            }
             Input::LinkUp(_) => self.link.is_up = true,
             Input::LinkDown => self.link.is_up = false,
             Input::Control(control, _) => self.answer_fault(control, &mut out),
@@ -339,9 +342,10 @@ impl Agent {
         self.effects.push(Effect::Emit(output));
     }
 
-    /// What is said while the link is down is forgotten: the next hello says it.
+    /// What is said while the link is down is forgotten: the next hello says it. What is newer than
+    /// the link's version has no words there.
     fn send(&mut self, message: ToEngine) {
-        if self.link.is_up {
+        if self.link.is_up && message.since() <= self.link.version {
             self.emit(Output::Send(message));
         }
     }

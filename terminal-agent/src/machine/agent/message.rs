@@ -45,7 +45,10 @@ pub struct ControlId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A socket to the engine is open and its challenge has come. Answered by `Output::Hello`.
-    LinkConnecting,
+    LinkConnecting {
+        /// The protocol version that both sides speak.
+        version: u16,
+    },
     /// The engine has welcomed the hello.
     LinkUp(protocol::link::Welcome),
     /// The link is gone, and everything in flight on it.

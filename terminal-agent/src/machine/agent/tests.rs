@@ -65,7 +65,7 @@ fn health(is_connected: bool) -> Input {
         is_connected,
         is_online: is_connected,
         paper: PaperState::Unknown,
-        is_cover_open: false,
+        ..PrinterHealth::UNKNOWN
     }))
 }
 
@@ -156,10 +156,10 @@ impl Till {
                     vec![Input::PersistFailed]
                 }
             },
-            "up" => vec![Input::LinkConnecting, welcome(&[])],
-            "connecting" => vec![Input::LinkConnecting],
+            "up" => vec![CONNECTING, welcome(&[])],
+            "connecting" => vec![CONNECTING],
             "welcome" => vec![welcome(&[])],
-            "knows" => vec![Input::LinkConnecting, welcome(&[job(number)])],
+            "knows" => vec![CONNECTING, welcome(&[job(number)])],
             "down" => vec![Input::LinkDown],
             "ready" => vec![ready()],
             "unready" => vec![Input::Reader(ReaderEvent::NotReady {
@@ -282,6 +282,11 @@ impl Till {
         vec![Input::Control(ControlId(self.controls), command)]
     }
 }
+
+/// A challenge of an engine that speaks what this build speaks.
+const CONNECTING: Input = Input::LinkConnecting {
+    version: protocol::link::VERSION,
+};
 
 fn welcome(prints_known: &[PrintJobId]) -> Input {
     Input::LinkUp(Welcome {
