@@ -33,6 +33,7 @@ use crate::config::{Config, ConfigError};
 use crate::journal::{JournalError, StateLock};
 use crate::pair::{self, PairError};
 use crate::run::{self, RunError, Stopped};
+use crate::till_screen::{self, Left, TillError, TillOptions};
 use crate::tls::{self, PinChoice, TlsFault, Trust};
 use output::Output;
 
@@ -207,6 +208,18 @@ enum Command {
         #[arg(long)]
         user: Option<String>,
     },
+    /// Open the cashier's screen. It speaks to a running agent and can be closed at any time.
+    Till {
+        /// ISO 4217 code of the amounts that are typed; learned or asked for if absent.
+        #[arg(long, env = "TILLWAY_TILL_CURRENCY")]
+        currency: Option<Currency>,
+        /// Ask payers for a tip, until it is switched off at the screen.
+        #[arg(long)]
+        tip_prompt: bool,
+        /// Line by line, for screen readers and scripts.
+        #[arg(long)]
+        plain: bool,
+    },
 }
 
 /// Runs the command line of this process.
@@ -267,6 +280,19 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
             };
             command::sale(&config.state_dir, sale, &mut output)
         }
+        Command::Till {
+            currency,
+            tip_prompt,
+            plain,
+        } => {
+            let options = TillOptions {
+                state_dir: config.state_dir,
+                currency: *currency,
+                tip_prompt: *tip_prompt,
+                is_plain: *plain,
+            };
+            perform_till(&options, &mut output)
+        }
         other => match simple_line(other) {
             Some(line) => command::simple(&config.state_dir, &line, &mut output),
             None => Exit::Usage,
@@ -314,7 +340,11 @@ fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
             request_id: None,
         },
         Command::Status => Line::Status { id: 1 },
-        Command::Pair { .. } | Command::Run | Command::Sale { .. } | Command::Ports { .. } => {
+        Command::Pair { .. }
+        | Command::Run
+        | Command::Sale { .. }
+        | Command::Ports { .. }
+        | Command::Till { .. } => {
             return None;
         }
     })
@@ -440,6 +470,20 @@ fn perform_run(config: &Config, output: &mut Output<'_>) -> Exit {
                 RunError::Tls(fault) => (Exit::NotPaired, fault.code()),
                 RunError::System { .. } => (Exit::Failed, "SYSTEM"),
                 RunError::JournalFault => (Exit::Failed, "JOURNAL_FAULT"),
+            };
+            output.fail(exit, code, &explain(&error))
+        }
+    }
+}
+
+fn perform_till(options: &TillOptions, output: &mut Output<'_>) -> Exit {
+    match till_screen::run(options) {
+        Ok(Left::Quit) => Exit::Ok,
+        Ok(Left::Interrupted) => Exit::Interrupted,
+        Err(error) => {
+            let (exit, code) = match &error {
+                TillError::NoTerminal => (Exit::Usage, "NO_TERMINAL"),
+                TillError::System { .. } => (Exit::Failed, "SYSTEM"),
             };
             output.fail(exit, code, &explain(&error))
         }

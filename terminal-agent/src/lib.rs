@@ -7,6 +7,7 @@
 //! * [`journal`]: writes and syncs what the agent machine says; decides nothing.
 //! * [`link`]: the WebSocket to the engine. [`device`]: the ports. [`control`]: the local
 //!   socket through which a cashier's program speaks to a running agent.
+//! * [`till_screen`]: the cashier's screen, a client of the control socket in a process of its own.
 //! * [`tls`]: whom the till believes that it is the engine.
 //! * [`simulator_control`]: faults asked for in test mode, for simulated devices only.
 //! * [`run`]: the loop that ties them together. [`service`]: what it tells systemd. [`pair`]:
@@ -32,4 +33,5 @@ pub mod run;
 pub mod service;
 pub mod shell;
 pub mod simulator_control;
+pub mod till_screen;
 pub mod tls;

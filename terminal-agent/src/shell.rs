@@ -14,7 +14,7 @@ use crate::control::message::{
 use crate::control::{ConnectionId, ControlEvent};
 use crate::device::PortEvent;
 use crate::device::endpoint::Role;
-use crate::device::fault::PortHealth;
+use crate::device::fault::{PortHealth, PortState};
 use crate::id_source;
 use crate::link::{LinkCommand, LinkEvent};
 use crate::machine::agent::{
@@ -117,8 +117,8 @@ impl Shell {
             link: LinkSide::default(),
             control: ControlSide::default(),
             ports: PortsHealth {
-                reader: PortHealth::Starting,
-                printer: has_printer.then(PortHealth::default),
+                reader: PortState::Starting,
+                printer: has_printer.then(PortState::default),
             },
             has_fault: false,
         }
@@ -220,7 +220,7 @@ impl Shell {
                 self.reader.writes = None;
                 self.reader_input(reader::Input::PortClosed);
             }
-            PortEvent::Health(health) => self.port_health(Role::Reader, health),
+            PortEvent::Health(health) => self.port_health(Role::Reader, &health),
         }
     }
 
@@ -240,18 +240,19 @@ impl Shell {
                 printer.writes = None;
                 self.printer_input(printer::Input::PortClosed);
             }
-            PortEvent::Health(health) => self.port_health(Role::Printer, health),
+            PortEvent::Health(health) => self.port_health(Role::Printer, &health),
         }
     }
 
-    fn port_health(&mut self, role: Role, health: PortHealth) {
+    fn port_health(&mut self, role: Role, health: &PortHealth) {
+        let port = PortState::from(health);
         self.control.tell_watchers(&WatchEvent::Port {
             device: role,
-            port: health.clone(),
+            port: port.clone(),
         });
         match role {
-            Role::Reader => self.ports.reader = health,
-            Role::Printer => self.ports.printer = Some(health),
+            Role::Reader => self.ports.reader = port,
+            Role::Printer => self.ports.printer = Some(port),
         }
     }
 

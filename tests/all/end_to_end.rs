@@ -9,6 +9,7 @@ mod reader;
 mod restart;
 mod sockets;
 mod till;
+mod till_screen;
 
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

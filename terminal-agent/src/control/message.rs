@@ -7,8 +7,8 @@ use protocol::receipt::Copy;
 use serde::{Deserialize, Serialize};
 
 use crate::device::endpoint::Role;
-use crate::device::fault::PortHealth;
-use crate::machine::agent::{AgentStatus, ControlCommand, ControlReply, TipKey};
+use crate::device::fault::PortState;
+use crate::machine::agent::{AgentStatus, ControlCommand, ControlReply, RecentSale, TipKey};
 use crate::machine::screen::Screen;
 
 /// The longest line in either direction.
@@ -106,6 +106,11 @@ pub enum Line {
         /// Repeated in the answer.
         id: u64,
     },
+    /// What ended at this till last.
+    Recent {
+        /// Repeated in the answer.
+        id: u64,
+    },
     /// From now on, events come on this connection.
     Watch {
         /// Repeated in the answer.
@@ -193,6 +198,7 @@ impl Line {
             | Self::Tip { id, .. }
             | Self::Void { id, .. }
             | Self::Status { id }
+            | Self::Recent { id }
             | Self::Watch { id } => *id,
         }
     }
@@ -265,13 +271,14 @@ impl Line {
                 ..
             } => request(request_id, TillRequest::Void { transaction_id }),
             Self::Status { .. } => ControlCommand::Status,
+            Self::Recent { .. } => ControlCommand::Recent,
             Self::Watch { .. } => return Wanted::Watch,
         })
     }
 }
 
 /// The answer to one line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The client's number; absent when the line had none that could be read.
     pub id: Option<u64>,
@@ -286,7 +293,7 @@ pub struct Answer {
 }
 
 /// What came of a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum AnswerData {
     /// A POS transaction runs.
@@ -337,20 +344,25 @@ pub enum AnswerData {
         /// Its ports.
         ports: Box<PortsHealth>,
     },
+    /// What ended here since the agent started.
+    Recent {
+        /// Newest first.
+        sales: Vec<RecentSale>,
+    },
 }
 
 /// How the ports are.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PortsHealth {
     /// The reader's.
-    pub reader: PortHealth,
+    pub reader: PortState,
     /// The printer's, if the till has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub printer: Option<PortHealth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub printer: Option<PortState>,
 }
 
 /// Why a line was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerError {
     /// Stable code.
     pub code: String,
@@ -367,6 +379,7 @@ impl Answer {
                 let ports = Box::new(ports.clone());
                 Self::good(id, AnswerData::Status { status, ports })
             }
+            ControlReply::Recent(sales) => Self::good(id, AnswerData::Recent { sales }),
             ControlReply::Refused(refusal) => {
                 Self::refused(Some(id), refusal.code(), refusal.to_string())
             }
@@ -430,7 +443,7 @@ impl Answer {
 }
 
 /// What watchers are told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum WatchEvent {
     /// The display changed.
@@ -448,8 +461,25 @@ pub enum WatchEvent {
         /// Whose.
         device: Role,
         /// How it is now.
-        port: PortHealth,
+        port: PortState,
     },
+}
+
+/// A line from the agent, as a client of its socket reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Heard {
+    /// Something happened.
+    Event(WatchEvent),
+    /// The answer to a line.
+    Answer(Answer),
+}
+
+impl Heard {
+    /// Reads one line; none for what a newer agent may say.
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
+    }
 }
 
 /// One line of text, with its end.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub const RAW_PRINTING_PORT: u16 = 9100;
 
 /// Which of the till's devices a port belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The card reader.

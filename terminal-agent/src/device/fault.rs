@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::endpoint::Role;
 use super::permission::{self, Ownership};
@@ -235,28 +235,39 @@ impl PortHealth {
     }
 }
 
-impl Serialize for PortHealth {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Starting => {
-                let mut fields = serializer.serialize_struct("PortHealth", 1)?;
-                fields.serialize_field("state", "starting")?;
-                fields.end()
-            }
-            Self::Open { port } => {
-                let mut fields = serializer.serialize_struct("PortHealth", 2)?;
-                fields.serialize_field("state", "open")?;
-                fields.serialize_field("port", port)?;
-                fields.end()
-            }
-            Self::Faulty(fault) => {
-                let mut fields = serializer.serialize_struct("PortHealth", 4)?;
-                fields.serialize_field("state", "faulty")?;
-                fields.serialize_field("code", fault.code())?;
-                fields.serialize_field("message", &fault.to_string())?;
-                fields.serialize_field("remedy", &fault.remedy())?;
-                fields.end()
-            }
+/// How a port is, as clients of the control socket read it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum PortState {
+    /// Not tried yet.
+    #[default]
+    Starting,
+    /// Open.
+    Open {
+        /// Its device file or address.
+        port: String,
+    },
+    /// Not open; tried again and again.
+    Faulty {
+        /// Stable code of the fault.
+        code: String,
+        /// What was seen.
+        message: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
+impl From<&PortHealth> for PortState {
+    fn from(health: &PortHealth) -> Self {
+        match health {
+            PortHealth::Starting => Self::Starting,
+            PortHealth::Open { port } => Self::Open { port: port.clone() },
+            PortHealth::Faulty(fault) => Self::Faulty {
+                code: fault.code().to_owned(),
+                message: fault.to_string(),
+                remedy: fault.remedy(),
+            },
         }
     }
 }
@@ -300,7 +311,7 @@ mod tests {
         };
         let user = "terminal-agent".to_owned();
         let health = PortHealth::Faulty(PortFault::Forbidden { user, file });
-        let json = serde_json::to_value(&health).unwrap();
+        let json = serde_json::to_value(PortState::from(&health)).unwrap();
         assert_eq!(json["state"], "faulty");
         assert_eq!(json["code"], "PORT_FORBIDDEN");
         assert_eq!(
@@ -324,7 +335,10 @@ mod tests {
                 json!({"state": "open", "port": "/dev/ttyACM0"}),
             ),
         ] {
-            assert_eq!(serde_json::to_value(&health).unwrap(), expected);
+            assert_eq!(
+                serde_json::to_value(PortState::from(&health)).unwrap(),
+                expected
+            );
         }
     }
 }

@@ -39,6 +39,7 @@ mod device;
 mod message;
 mod offer;
 mod print;
+mod recent;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ pub use message::{
     AgentConfig, AgentStatus, ControlCommand, ControlId, ControlRefusal, ControlReply, Input,
     Output, TipKey,
 };
+pub use recent::{RecentSale, Undone};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -83,6 +85,7 @@ pub struct Agent {
     reader: ReaderSide,
     printer: PrintSide,
     screen: Screen,
+    recent: recent::Recent,
 
     entries: Vec<JournalEntry>,
     effects: Vec<Effect>,
@@ -111,6 +114,7 @@ impl Agent {
             reader: ReaderSide::default(),
             printer: PrintSide::default(),
             screen: Screen::Idle,
+            recent: recent::Recent::default(),
             entries: Vec::new(),
             effects: Vec::new(),
             urgent: Vec::new(),
@@ -270,7 +274,7 @@ impl Agent {
             ToAgent::AttemptClosed { pos_id, attempt_id } => {
                 self.attempt_closed(pos_id, attempt_id);
             }
-            ToAgent::Concluded(concluded) => self.concluded(concluded),
+            ToAgent::Concluded(concluded) => self.concluded(now_ms, concluded),
             ToAgent::Print(command) => self.print(*command),
             ToAgent::Answer { request_id, body } => self.answer(request_id, &body),
             ToAgent::Ping => self.send(ToEngine::Pong),

@@ -153,6 +153,7 @@ impl Agent {
             journal_id: self.journal.journal_id(),
             boot: self.journal.boot(),
             till: self.till_status(now_ms),
+            has_printer: self.config.has_printer,
             open: self.works.keys().copied().collect(),
             unanswered_requests: self.journal.requests().count(),
             waiting_prints: self.printer.waiting(),

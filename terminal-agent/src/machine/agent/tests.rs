@@ -372,6 +372,7 @@ fn render(output: &Output) -> Option<String> {
             ControlReply::Answered { .. } => "answered".to_owned(),
             ControlReply::Done => "done".to_owned(),
             ControlReply::Status(_) => "status".to_owned(),
+            ControlReply::Recent(sales) => format!("recent {}", sales.len()),
         },
         Output::JournalFault => "fault".to_owned(),
         Output::Persist(_) => return None,
