@@ -319,7 +319,7 @@ mod tests {
             let swipe = Swipe {
                 encoding: 0x80,
                 tracks: [one, two, none],
-                is_aes: false,
+                scheme: Scheme::TripleDes,
                 is_pin_variant: false,
                 serial: None,
                 ksn: None,
