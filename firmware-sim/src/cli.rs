@@ -13,7 +13,8 @@ use crate::control;
 use crate::device::{ControlRequest, Device, HidDevice, PrinterDevice, ReaderDevice, read_counter};
 use crate::printer::{PrinterConfig, PrinterMachine, SETTINGS, SettingError};
 use crate::reader::key_register::{Encryption, KeyRegister};
-use crate::reader::{Reader, ReaderConfig, Timing};
+use crate::reader::quirks::SWITCHES;
+use crate::reader::{Reader, ReaderConfig, ReaderQuirks, Timing};
 use crate::run::{Plugged, control_socket, run_on_network};
 use crate::script::{Script, ScriptError};
 
@@ -44,6 +45,9 @@ enum Command {
         /// A reader without keys, which an agent must refuse.
         #[arg(long)]
         without_keys: bool,
+        /// A switch of the reader's firmware as NAME=SETTING; see the command quirk.
+        #[arg(long = "quirk", value_name = "NAME=SETTING", value_parser = quirk)]
+        quirks: Vec<(String, String)>,
         /// How the reader encrypts card data: tdes or aes128. Each has a key counter of its own.
         #[arg(long, default_value = "tdes", value_parser = encryption)]
         encryption: Encryption,
@@ -56,14 +60,36 @@ enum Command {
         #[command(subcommand)]
         action: CardAction,
     },
-    /// Arms a fault of the reader: wrong-crc, truncated, duplicate, late, mute, event-first, slow,
-    /// refused, reset.
+    /// Arms a fault of the reader: wrong-crc, truncated, noise, garbled, duplicate, late, mute,
+    /// event-first, slow, refused, reset, reset-midway, vanish.
     Fault {
         /// The fault.
         fault: String,
-        /// next, next-final or always.
+        /// next, next-final, second-final, third-final or always.
         #[arg(long, default_value = "next")]
         scope: String,
+        /// Directory of the running simulator.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Sets what the firmware's documentation leaves open; without arguments, lists the switches.
+    Quirk {
+        /// The switch.
+        name: Option<String>,
+        /// Its setting.
+        setting: Option<String>,
+        /// Directory of the running simulator.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Pulls the reader's cable.
+    Unplug {
+        /// Directory of the running simulator.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Puts the reader's cable back.
+    PlugIn {
         /// Directory of the running simulator.
         #[arg(long)]
         dir: PathBuf,
@@ -165,6 +191,7 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
             script,
             instant,
             without_keys,
+            quirks,
             encryption,
             printer_settings,
         } => {
@@ -173,6 +200,9 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
             let mut config = ReaderConfig::demo();
             config.keys = KeyRegister::demo_of(encryption, read_counter(&counter_file)?);
             config.encryption_on = !without_keys;
+            for (name, setting) in &quirks {
+                config.quirks.set(name, setting);
+            }
             if instant {
                 config.timing = Timing::INSTANT;
             }
@@ -193,6 +223,17 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
                 .with("scope", &scope);
             ask(&dir, &request, out)
         }
+        Command::Quirk { name, setting, dir } => match (name, setting, dir) {
+            (Some(name), Some(setting), Some(dir)) => {
+                let request = ControlRequest::new("reader", "quirk")
+                    .with("name", &name)
+                    .with("setting", &setting);
+                ask(&dir, &request, out)
+            }
+            _ => list_switches(out),
+        },
+        Command::Unplug { dir } => ask(&dir, &ControlRequest::new("reader", "unplug"), out),
+        Command::PlugIn { dir } => ask(&dir, &ControlRequest::new("reader", "plug-in"), out),
         Command::ClearFaults { dir } => {
             ask(&dir, &ControlRequest::new("reader", "clear-faults"), out)
         }
@@ -306,6 +347,32 @@ fn ask(dir: &Path, request: &ControlRequest, out: &mut impl Write) -> Result<(),
     Ok(())
 }
 
+/// NAME=SETTING, both known.
+fn quirk(text: &str) -> Result<(String, String), String> {
+    let (name, setting) = text.split_once('=').unwrap_or((text, "on"));
+    if ReaderQuirks::default().set(name, setting) {
+        Ok((name.to_owned(), setting.to_owned()))
+    } else {
+        Err("no such switch or setting; the command quirk lists them".to_owned())
+    }
+}
+
+fn list_switches(out: &mut impl Write) -> Result<(), CliError> {
+    for (name, settings) in SWITCHES {
+        let default = settings.iter().find(|setting| {
+            let mut quirks = ReaderQuirks::default();
+            quirks.set(name, setting) && quirks == ReaderQuirks::default()
+        });
+        let default = default.copied().unwrap_or_default();
+        writeln!(
+            out,
+            "{name:<24} {} (as delivered: {default})",
+            settings.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
 fn list_cards(out: &mut impl Write) -> Result<(), CliError> {
     for card in CARDS {
         let ways: Vec<_> = card.ways.iter().map(|way| way.word()).collect();
@@ -340,6 +407,11 @@ mod tests {
             "firmware-sim card remove --dir /tmp/till",
             "firmware-sim fault late --scope next-final --dir /tmp/till",
             "firmware-sim clear-faults --dir /tmp/till",
+            "firmware-sim run --dir /tmp/till --quirk stray-answer=after --quirk old-error-tag",
+            "firmware-sim quirk",
+            "firmware-sim quirk stray-answer after --dir /tmp/till",
+            "firmware-sim unplug --dir /tmp/till",
+            "firmware-sim plug-in --dir /tmp/till",
             "firmware-sim printer paper-out --dir /tmp/till",
             "firmware-sim status --dir /tmp/till",
             "firmware-sim cards",

@@ -231,8 +231,15 @@ impl Bench {
             Input::Stop => return Ok(false),
         }
         for port in &mut self.ports {
+            let was_attached = port.device.is_attached();
             let answers = port.device.tick(now_ms);
+            if !was_attached && port.device.is_attached() {
+                port.cable.plug_in()?;
+            }
             port.send(answers)?;
+            if !port.device.is_attached() {
+                port.cable.unplug();
+            }
         }
         self.follow_script(now_ms)?;
         Ok(true)
@@ -275,9 +282,9 @@ impl Bench {
             }
             "plug-in" => {
                 port.cable.plug_in()?;
-                // A reader has its power from its cable; a printer does not know the command.
-                let reset = ControlRequest::new(port.name, "reset");
-                if let Ok(answers) = port.device.control(now_ms, &reset) {
+                // What that means to the reader is its business; a printer does not know the word.
+                let plugged_in = ControlRequest::new(port.name, "plug-in");
+                if let Ok(answers) = port.device.control(now_ms, &plugged_in) {
                     port.send(answers)?;
                 }
                 return Ok(Ok(Value::Null));

@@ -6,6 +6,7 @@ mod money;
 mod outages;
 mod paper;
 mod ports;
+mod reader;
 mod restart;
 mod sockets;
 mod till;

@@ -13,6 +13,7 @@ mod hostile;
 mod http;
 mod power;
 mod printer;
+mod reader;
 mod sandbox;
 mod simulation;
 mod tidy;

@@ -380,7 +380,8 @@ impl HandReader {
     fn new() -> Self {
         let mut config = ReaderConfig::demo();
         config.timing = Timing::INSTANT;
-        config.interface_events = false;
+        config.quirks.interface_events = false;
+        config.quirks.polls_at_power_on = false;
         let mut reader = Reader::new(config, 0);
         reader.handle(0, Input::Deadline);
         Self { reader, now_ms: 0 }

@@ -160,6 +160,15 @@ pub(super) fn progress(name: &str) -> (String, &'static str) {
         "one_card_only" => ("ONE CARD ONLY", "Two cards were seen. Present one."),
         "try_again" => ("TRY AGAIN", "The card was not read. Present it again."),
         "remove_card" => ("REMOVE CARD", "Take the card out."),
+        "use_chip" => ("USE CHIP", "This card has a chip: insert it."),
+        "swipe" => ("SWIPE CARD", "The chip cannot be read: swipe the card."),
+        "reader_message" => ("PLEASE WAIT", "Follow the reader."),
+        "language_chosen" | "application_chosen" => ("PLEASE WAIT", "Leave the card in."),
+        "pin_skipped" => ("PLEASE WAIT", "No PIN is needed. Leave the card in."),
+        "reader_lost" => (
+            "READER LOST",
+            "NOT PAID YET. Check the cable; the till asks the reader how it ended.",
+        ),
         other => {
             let words = foreign(&other.replace('_', " "));
             return (words.to_uppercase(), "Follow the reader.");
