@@ -24,8 +24,8 @@ use crate::check::{Boarded, board, directory, every_scope, good, mint, partner};
 const PUBLIC_KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 
 /// Refused credentials and codes are limited to numbers that these tests exceed.
-const CONFIG: &str =
-    "[limits]\nrefused_credentials_per_minute = 100000\npairing_attempts_per_minute = 100000\n";
+const CONFIG: &str = "[limits]\nrefused_credentials_per_minute = 100000\npairing_attempts_per_minute = 100000\n\
+     pairing_wrong_tries_max = 100000\n";
 
 /// What every test of this module shares: a shop, one sale in it, and somebody else.
 struct World {

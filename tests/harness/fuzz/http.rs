@@ -129,6 +129,7 @@ impl Door {
             merchant_requests_per_minute: u32::MAX,
             refused_credentials_per_minute: u32::MAX,
             pairing_attempts_per_minute: u32::MAX,
+            pairing_wrong_tries_max: u32::MAX,
             queries_at_once: 1,
         };
         let state = AppState::new(Parts {
