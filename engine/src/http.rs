@@ -41,6 +41,7 @@ use crate::domain::sandbox::Policy;
 use crate::domain::tip::TipLimits;
 use crate::id_source::SystemIds;
 use crate::query::Query;
+use crate::tls::serving::Serving;
 
 use admission::Admission;
 use limiter::Limiter;
@@ -81,6 +82,8 @@ pub struct Parts {
     pub tips: TipLimits,
     /// Whether faults may be asked for, as the owners apply it.
     pub sandbox: Policy,
+    /// The certificate; absent where plain HTTP is spoken.
+    pub tls: Option<Arc<Serving>>,
 }
 
 impl AppState {
@@ -103,6 +106,16 @@ impl AppState {
             pairing: PairingDesk::new(&limits),
             parts,
         })
+    }
+
+    /// The engine's clock.
+    pub(crate) fn clock(&self) -> SharedClock {
+        self.parts.clock.clone()
+    }
+
+    /// The certificate; absent where plain HTTP is spoken.
+    pub(crate) fn tls(&self) -> Option<Arc<Serving>> {
+        self.parts.tls.clone()
     }
 
     /// Refuses new requests with 503 from now on: the first step of stopping.

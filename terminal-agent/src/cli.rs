@@ -17,20 +17,23 @@
 mod client;
 mod command;
 mod output;
+mod pairing;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use protocol::certificate::Fingerprint;
 use protocol::id::{PosTransactionId, TransactionId};
 use protocol::money::{Currency, Money};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError};
-use crate::journal::{JournalError, StateLock};
-use crate::pair::{self, PairError};
+use crate::journal::JournalError;
+use crate::pair::PairError;
 use crate::run::{self, RunError, Stopped};
+use crate::tls::TlsFault;
 use output::Output;
 
 /// How a command ended, as its exit code says it.
@@ -99,16 +102,44 @@ struct Arguments {
     command: Command,
 }
 
+/// How the technician knows the engine, where it speaks TLS.
+#[derive(Debug, clap::Args)]
+struct PinArguments {
+    /// Fingerprint of the engine's CA, as `engine init` and the pairing code's answer show it:
+    /// whole, or at least its first 20 digits.
+    #[arg(long, visible_alias = "accept-ca")]
+    ca_fingerprint: Option<Fingerprint>,
+    /// The engine's CA certificate (PEM), brought here by hand.
+    #[arg(long)]
+    ca_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Pair this till with the engine by a code from the console.
+    /// Pair this till with the engine: by a code, or by showing one for a person to approve.
     Pair {
-        /// The code.
+        /// The code that somebody made for this till; without it the till shows one, with an
+        /// address and a QR symbol, and waits until a person approves it there.
         #[arg(long)]
-        code: String,
+        code: Option<String>,
+        /// Show words only, without large letters and QR symbol.
+        #[arg(long)]
+        plain: bool,
+        /// Pair anew as the terminal that this till is already.
+        #[arg(long)]
+        again: bool,
         /// Serial number of the till; the machine's id if absent.
         #[arg(long)]
         serial_number: Option<String>,
+        #[command(flatten)]
+        pin: PinArguments,
+    },
+    /// End this till's pairing: the engine lets the terminal go, then key and identity are deleted.
+    Unpair {
+        /// Delete key and identity without the engine, for a till whose engine is gone; says what
+        /// remains.
+        #[arg(long)]
+        force: bool,
     },
     /// Run the agent in the foreground.
     Run,
@@ -215,8 +246,21 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
     match &arguments.command {
         Command::Pair {
             code,
+            plain,
+            again,
             serial_number,
-        } => perform_pair(&config, code, serial_number.as_deref(), &mut output),
+            pin,
+        } => {
+            let wish = pairing::Wish {
+                code: code.as_deref(),
+                is_plain: *plain,
+                is_again: *again,
+                serial_number: serial_number.as_deref(),
+                pin,
+            };
+            pairing::pair(&config, &wish, &mut output)
+        }
+        Command::Unpair { force } => pairing::unpair(&config, *force, &mut output),
         Command::Run => {
             start_log();
             perform_run(&config, &mut output)
@@ -286,7 +330,9 @@ fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
             request_id: None,
         },
         Command::Status => Line::Status { id: 1 },
-        Command::Pair { .. } | Command::Run | Command::Sale { .. } => return None,
+        Command::Pair { .. } | Command::Unpair { .. } | Command::Run | Command::Sale { .. } => {
+            return None;
+        }
     })
 }
 
@@ -306,57 +352,6 @@ fn explain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn perform_pair(
-    config: &Config,
-    code: &str,
-    serial_number: Option<&str>,
-    output: &mut Output<'_>,
-) -> Exit {
-    let serial_number = serial_number.map_or_else(machine_id, str::to_owned);
-    let locked = pair::make_state_dir(&config.state_dir)
-        .map_err(|source| JournalError::Io {
-            action: "create",
-            path: config.state_dir.clone(),
-            source,
-        })
-        .and_then(|()| StateLock::take(&config.state_dir));
-    let lock = match locked {
-        Ok(lock) => lock,
-        Err(error) => {
-            let exit = exit_of_journal(&error);
-            return output.fail(exit, "STATE_DIR", &explain(&error));
-        }
-    };
-    let paired = pair::pair(&config.state_dir, &config.engine.url, code, &serial_number);
-    drop(lock);
-    match paired {
-        Ok(identity) => {
-            let text = format!(
-                "paired as {} ({})\nlink: {}\n",
-                identity.label, identity.terminal_id, identity.link_url
-            );
-            output.result(&identity, &text);
-            Exit::Ok
-        }
-        Err(error) => {
-            let code = match &error {
-                PairError::Refused { code, .. } => code.as_str(),
-                _ => "PAIRING",
-            };
-            output.fail(exit_of_pair(&error), code, &explain(&error))
-        }
-    }
-}
-
-/// What tells this machine from others; made by the system at installation.
-fn machine_id() -> String {
-    std::fs::read_to_string("/etc/machine-id")
-        .map(|id| id.trim().to_owned())
-        .ok()
-        .filter(|id| !id.is_empty())
-        .unwrap_or_else(|| "unknown".to_owned())
-}
-
 fn perform_run(config: &Config, output: &mut Output<'_>) -> Exit {
     match run::run(config) {
         Ok(Stopped::Terminated) => Exit::Ok,
@@ -366,6 +361,7 @@ fn perform_run(config: &Config, output: &mut Output<'_>) -> Exit {
                 RunError::Pair(error) => (exit_of_pair(error), "IDENTITY"),
                 RunError::Journal(error) => (exit_of_journal(error), "STATE_DIR"),
                 RunError::Address(_) => (Exit::Usage, "LINK_ADDRESS"),
+                RunError::Tls(fault) => (Exit::NotPaired, fault.code()),
                 RunError::System { .. } => (Exit::Failed, "SYSTEM"),
                 RunError::JournalFault => (Exit::Failed, "JOURNAL_FAULT"),
             };
@@ -379,7 +375,14 @@ const fn exit_of_pair(error: &PairError) -> Exit {
         PairError::NotPaired => Exit::NotPaired,
         PairError::Unreachable { .. } => Exit::EngineUnreachable,
         PairError::PlainText(_) => Exit::Usage,
-        PairError::Refused { .. } => Exit::Refused,
+        PairError::Tls(
+            TlsFault::Address(_) | TlsFault::NoAuthority(_) | TlsFault::NotPinned { .. },
+        ) => Exit::Usage,
+        PairError::Tls(_) => Exit::EngineUnreachable,
+        PairError::Refused { .. } | PairError::AlreadyPaired { .. } | PairError::Denied => {
+            Exit::Refused
+        }
+        PairError::NobodyApproved => Exit::Failed,
         PairError::Io { .. } | PairError::Damaged(_) | PairError::NoRandomness => Exit::Failed,
     }
 }
@@ -407,6 +410,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::journal::StateLock;
 
     #[test]
     fn the_arguments_are_consistent() {

@@ -59,10 +59,23 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
-    /// Base URL of its HTTP API, for pairing.
+    /// Base URL of its HTTP API, for pairing. `http` on this machine only.
     pub url: String,
-    /// URL of the link; the one that pairing gave, if not set.
+    /// URL of the link; the one that pairing gave, if not set. `ws` on this machine only.
     pub link_url: Option<String>,
+    /// Whose certificates are believed.
+    pub trust: EngineTrust,
+}
+
+/// Whose certificates are believed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineTrust {
+    /// Those of the authority that was pinned at pairing, and no other.
+    #[default]
+    Pinned,
+    /// Those of the authorities that this machine trusts: for engines with a public certificate.
+    System,
 }
 
 impl Default for EngineConfig {
@@ -70,6 +83,7 @@ impl Default for EngineConfig {
         Self {
             url: "http://127.0.0.1:7437".to_owned(),
             link_url: None,
+            trust: EngineTrust::default(),
         }
     }
 }
@@ -206,6 +220,7 @@ mod tests {
             [engine]
             url = "http://127.0.0.1:9000"
             link_url = "ws://127.0.0.1:9000/v1/agent/link"
+            trust = "system"
             [reader]
             path = "/dev/ttyACM0"
             baud = 9600
@@ -219,6 +234,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.state_dir, PathBuf::from("/tmp/till"));
+        assert_eq!(config.engine.trust, EngineTrust::System);
         assert_eq!(config.printer.unwrap().columns, 42);
         let control = Path::new("/tmp/devices/control.sock");
         assert_eq!(config.simulator.unwrap().control, control);
@@ -239,6 +255,7 @@ mod tests {
             ),
             ("[reader]\npath = \"x\"\n[simulator]", "control"),
             ("[engine]\nurl = 5\n[reader]\npath = \"x\"", "url"),
+            ("[engine]\ntrust = \"all\"\n[reader]\npath = \"x\"", "trust"),
             ("[reader\n", "TOML"),
         ] {
             let message = parse(text).unwrap_err().to_string();

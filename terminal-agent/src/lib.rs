@@ -7,6 +7,7 @@
 //! * [`journal`]: writes and syncs what the agent machine says; decides nothing.
 //! * [`link`]: the WebSocket to the engine. [`device`]: serial ports. [`control`]: the local
 //!   socket through which a cashier's program speaks to a running agent.
+//! * [`tls`]: whom the till believes that it is the engine.
 //! * [`simulator_control`]: faults asked for in test mode, for simulated devices only.
 //! * [`run`]: the loop that ties them together. [`pair`]: makes the key and redeems a code.
 //! * [`cli`], [`config`], [`clock`], [`id_source`]: the edges.
@@ -28,3 +29,4 @@ pub mod pair;
 pub mod run;
 pub mod shell;
 pub mod simulator_control;
+pub mod tls;

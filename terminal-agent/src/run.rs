@@ -21,6 +21,7 @@ use crate::machine::record::JournalEntry;
 use crate::pair::{self, PairError};
 use crate::shell::{Event, Shell};
 use crate::simulator_control::Simulator;
+use crate::tls::TlsFault;
 
 /// Events that wait for the loop. Sources wait when it is full.
 const EVENTS_MAX: usize = 256;
@@ -43,6 +44,9 @@ pub enum RunError {
     /// The link's address.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// Whom to believe that it is the engine.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
     /// The system refuses something the agent cannot do without.
     #[error("failed to {action}")]
     System {
@@ -85,6 +89,7 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     let key = pair::load_key(state_dir)?;
     let link_url = config.engine.link_url.as_ref();
     let address = LinkAddress::parse(link_url.unwrap_or(&identity.link_url))?;
+    let address = address.trusting(&identity.trust(&config.engine))?;
     let journal = open_journal(state_dir)?;
     let listener = control::bind(state_dir).map_err(system("open the control socket"))?;
     let mut terminated = signal(SignalKind::terminate()).map_err(system("listen for signals"))?;

@@ -1,6 +1,7 @@
 //! Pairing: codes for technicians, their redemption by the till, and the end of a pairing.
 
 use ed25519_dalek::{Signature, VerifyingKey};
+use protocol::certificate::Fingerprint;
 use protocol::id::{IncarnationId, MerchantId, PairingCodeId, TerminalId};
 use protocol::pairing::release_bytes;
 use serde::{Deserialize, Serialize};
@@ -45,9 +46,20 @@ pub(in crate::http) async fn create_code(call: Call) -> Handled {
         code: call.parts().ids.pairing_code()?,
     };
     let terminal_id = call.path_text("id").to_owned();
-    let handled = call.ask(request).await?;
+    let made = call.ask(request).await?;
     tracing::info!(terminal_id, "pairing code made");
-    Ok(handled)
+    // The technician reads it to the till beside the code, so that the till knows its engine.
+    Ok(match ca_fingerprint(&call) {
+        Some(fingerprint) if made.status == 201 => {
+            made.with("ca_fingerprint", &fingerprint.short())
+        }
+        _ => made,
+    })
+}
+
+pub(super) fn ca_fingerprint(call: &Call) -> Option<Fingerprint> {
+    let tls = call.parts().tls.as_ref()?;
+    tls.shown().ca_fingerprint
 }
 
 /// The life of a code.
@@ -150,6 +162,9 @@ pub(super) struct PairedView<'a> {
     label: &'a str,
     engine_incarnation: IncarnationId,
     link_url: &'static str,
+    /// Whole; a till compares it with what it pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_fingerprint: Option<String>,
 }
 
 impl<'a> PairedView<'a> {
@@ -161,6 +176,7 @@ impl<'a> PairedView<'a> {
             label: &terminal.label,
             engine_incarnation: call.parts().incarnation,
             link_url: LINK_PATH,
+            ca_fingerprint: ca_fingerprint(call).map(|one| one.to_string()),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::super::code::{Code, ErrorAnswer};
 use super::super::csv_table::{self, inert};
 use super::super::envelope::Success;
 use super::super::view::pairing::MadeTillView;
-use super::pairing::life_s;
+use super::pairing::{ca_fingerprint, life_s};
 
 /// Rows in one request.
 const ROWS_MAX: usize = 2_000;
@@ -64,6 +64,9 @@ struct BulkView {
     object: &'static str,
     created: usize,
     failed: usize,
+    /// What the technician reads to the tills beside their codes, so that they know their engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_fingerprint: Option<String>,
     rows: Vec<Value>,
 }
 
@@ -102,6 +105,7 @@ pub(in crate::http) async fn create(call: Call) -> Handled {
                 object: "pairing_code_bulk",
                 created,
                 failed,
+                ca_fingerprint: ca_fingerprint(&call).map(|one| one.short().to_string()),
                 rows: rows.iter().map(view).collect(),
             },
         ),

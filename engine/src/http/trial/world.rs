@@ -274,6 +274,7 @@ impl World {
             sandbox: Policy::On {
                 allows_engine_restart: false,
             },
+            tls: None,
         });
         let world = Self {
             state,
