@@ -94,16 +94,26 @@ pub fn pair_by_approval(
 ) -> Result<Identity, PairError> {
     let key = pairing.prepare()?;
     let public_key = hex::encode(key.verifying_key().as_bytes());
+    let request = AskRequest {
+        public_key: public_key.clone(),
+        serial_number: pairing.serial_number,
+        agent_version: env!("CARGO_PKG_VERSION"),
+    };
     let mut waited_s: u64 = 0;
-    loop {
-        let asked: Asked = pairing.post(
-            "/v1/pairing/device",
-            &AskRequest {
-                public_key: public_key.clone(),
-                serial_number: pairing.serial_number,
-                agent_version: env!("CARGO_PKG_VERSION"),
-            },
-        )?;
+    while waited_s < patience_s {
+        let asked = pairing.post::<Asked>("/v1/pairing/device", &request);
+        let asked = match asked {
+            Ok(asked) => asked,
+            // A till that has shown a code waits for its engine to come back; one that has not is
+            // told at once what is wrong with the way there.
+            Err(error) if is_passing(&error, waited_s > 0) => {
+                around.tell(Progress::NoAnswer(&error.to_string()));
+                around.wait(Duration::from_secs(INTERVAL_S));
+                waited_s = waited_s.saturating_add(INTERVAL_S);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         around.tell(Progress::Code(&shown(
             pairing.engine_url,
             &asked,
@@ -114,9 +124,18 @@ pub fn pair_by_approval(
             Outcome::Paired(identity) => return pairing.become_this(identity),
             Outcome::Over(seconds) => waited_s = waited_s.saturating_add(seconds.max(1)),
         }
-        if waited_s >= patience_s {
-            return Err(PairError::NobodyApproved);
+    }
+    Err(PairError::NobodyApproved)
+}
+
+/// Whether it can be another answer in a while.
+fn is_passing(error: &PairError, has_waited: bool) -> bool {
+    match error {
+        PairError::Unreachable { .. } => has_waited,
+        PairError::Refused { code, .. } => {
+            matches!(code.as_str(), "RATE_LIMITED" | "SERVICE_UNAVAILABLE")
         }
+        _ => false,
     }
 }
 
@@ -256,6 +275,30 @@ mod tests {
         let ended = pair_by_approval(pairing, 10, &mut around);
         assert!(matches!(ended, Err(PairError::NobodyApproved)), "{ended:?}");
         assert_eq!(around.codes, ["BBBB-BBBB", "CCCC-CCCC"]);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_till_asks_on_when_there_is_no_place_yet_or_its_engine_is_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let full = r#"{"success":false,"error":{"code":"RATE_LIMITED","message":"m"}}"#;
+        let (url, thread) = engine(vec![
+            Some(full.to_owned()),
+            asked("BBBB-BBBB"),
+            polled(r#""status":"expired""#),
+            None,
+            asked("CCCC-CCCC"),
+            polled(PAIRED),
+        ]);
+        let mut around = Recorded::default();
+        let pairing = pairing(directory.path(), &url);
+        assert!(pair_by_approval(pairing, PATIENCE_S, &mut around).is_ok());
+        assert_eq!((around.codes.len(), around.lost), (2, 2));
+        thread.join().unwrap();
+        let (url, thread) = engine(vec![None]);
+        let pairing = super::super::tests::pairing(directory.path(), &url);
+        let first = pair_by_approval(pairing, PATIENCE_S, &mut around);
+        assert!(matches!(first, Err(PairError::Unreachable { .. })));
         thread.join().unwrap();
     }
 

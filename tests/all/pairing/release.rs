@@ -94,7 +94,7 @@ fn the_merchant_lets_a_till_go_and_its_next_hello_is_refused() {
     let site = Site::open("taken", super::CONFIG);
     let counter = Counter::board(&site.engine);
     let mut hand = counter.till();
-    let mut link = hand.link().unwrap();
+    let (mut link, _) = hand.link().unwrap();
     let path = format!("/v1/terminals/{}/unpair", hand.terminal_id);
     let first = counter.pos.post(&path, &json!({}));
     assert_eq!(good(&first, 200, "unpair")["is_paired"], false);
