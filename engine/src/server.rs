@@ -118,7 +118,7 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     let store_config = StoreConfig::new(config.data_dir.join("store"), incarnation);
     let store = DiskStore::open(config.store.over(store_config), Box::new(end_at_once))?;
     tracing::warn!(
-        "the acquirer is a simulator and reader keys descend from a published test key: no real card may be read"
+        "the acquirer is a simulator and reader keys descend from published test keys: no real card may be read"
     );
     let hosts_clock = clock.clone();
     let acquirer = Arc::new(SimulatedAcquirer::open(

@@ -6,10 +6,17 @@
 //! names the open work of the agent ([`Digest`]) so that both sides can reconcile by id.
 //!
 //! # Versions
-//! [`VERSION`] rises when a message changes its meaning or a required field is added. Never rename
-//! or reuse a variant or field; add optional ones at the end. A new variant goes only to agents
-//! whose hello says that they know it: an agent closes a link on which it hears what it does not
-//! know. `tests/wire` keeps the exact bytes of each version.
+//! [`VERSION`] rises when a message changes its meaning, a required field is added, or a variant is
+//! added that the other side may not know: either side closes a link on which it hears what it does
+//! not know. Never rename or reuse a variant or field; add optional ones at the end.
+//! [`ToAgent::since`] and [`ToEngine::since`] name the version that a message came with, and both
+//! senders drop what is newer than their link's version: the engine in the terminal's owner, the
+//! agent in its machine. `tests/wire` keeps the exact bytes of each version.
+//!
+//! | version | what came with it |
+//! |---|---|
+//! | 1 | the first |
+//! | 2 | messages may be added; `since` says which |
 
 mod codec;
 mod handshake;
@@ -33,7 +40,7 @@ pub use to_engine::{
 use serde::{Deserialize, Serialize};
 
 /// The protocol version of this build.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// The oldest version that this build still speaks.
 pub const VERSION_MIN: u16 = 1;
 

@@ -18,6 +18,7 @@ mod client;
 mod command;
 mod output;
 mod pairing;
+mod ports;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ use crate::config::{Config, ConfigError};
 use crate::journal::JournalError;
 use crate::pair::PairError;
 use crate::run::{self, RunError, Stopped};
+use crate::till_screen::{self, Left, TillError, TillOptions};
 use crate::tls::TlsFault;
 use output::Output;
 
@@ -214,6 +216,25 @@ enum Command {
     },
     /// Show how this till is.
     Status,
+    /// List the ports of this machine: what is behind them, who may use them, who does, and which
+    /// of them the configuration means. Opens none; needs no configuration.
+    Ports {
+        /// Whether this user may use them; the agent's user, if absent.
+        #[arg(long)]
+        user: Option<String>,
+    },
+    /// Open the cashier's screen. It speaks to a running agent and can be closed at any time.
+    Till {
+        /// ISO 4217 code of the amounts that are typed; learned or asked for if absent.
+        #[arg(long, env = "TILLWAY_TILL_CURRENCY")]
+        currency: Option<Currency>,
+        /// Ask payers for a tip, until it is switched off at the screen.
+        #[arg(long)]
+        tip_prompt: bool,
+        /// Line by line, for screen readers and scripts.
+        #[arg(long)]
+        plain: bool,
+    },
 }
 
 /// Runs the command line of this process.
@@ -239,6 +260,9 @@ pub fn main() -> ExitCode {
 
 fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
     let mut output = Output::new(stdout, arguments.json);
+    if let Command::Ports { user } = &arguments.command {
+        return ports::ports(&arguments.config, user.as_deref(), &mut output);
+    }
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
         Err(error) => return output.fail(Exit::Usage, "CONFIG", &explain_config(&error)),
@@ -282,6 +306,19 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
                 waits: !*no_wait,
             };
             command::sale(&config.state_dir, sale, &mut output)
+        }
+        Command::Till {
+            currency,
+            tip_prompt,
+            plain,
+        } => {
+            let options = TillOptions {
+                state_dir: config.state_dir,
+                currency: *currency,
+                tip_prompt: *tip_prompt,
+                is_plain: *plain,
+            };
+            perform_till(&options, &mut output)
         }
         other => match simple_line(other) {
             Some(line) => command::simple(&config.state_dir, &line, &mut output),
@@ -330,7 +367,12 @@ fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
             request_id: None,
         },
         Command::Status => Line::Status { id: 1 },
-        Command::Pair { .. } | Command::Unpair { .. } | Command::Run | Command::Sale { .. } => {
+        Command::Pair { .. }
+        | Command::Unpair { .. }
+        | Command::Run
+        | Command::Sale { .. }
+        | Command::Ports { .. }
+        | Command::Till { .. } => {
             return None;
         }
     })
@@ -358,12 +400,27 @@ fn perform_run(config: &Config, output: &mut Output<'_>) -> Exit {
         Ok(Stopped::Interrupted) => Exit::Interrupted,
         Err(error) => {
             let (exit, code) = match &error {
+                RunError::Config(_) => (Exit::Usage, "CONFIG"),
                 RunError::Pair(error) => (exit_of_pair(error), "IDENTITY"),
                 RunError::Journal(error) => (exit_of_journal(error), "STATE_DIR"),
                 RunError::Address(_) => (Exit::Usage, "LINK_ADDRESS"),
                 RunError::Tls(fault) => (Exit::NotPaired, fault.code()),
                 RunError::System { .. } => (Exit::Failed, "SYSTEM"),
                 RunError::JournalFault => (Exit::Failed, "JOURNAL_FAULT"),
+            };
+            output.fail(exit, code, &explain(&error))
+        }
+    }
+}
+
+fn perform_till(options: &TillOptions, output: &mut Output<'_>) -> Exit {
+    match till_screen::run(options) {
+        Ok(Left::Quit) => Exit::Ok,
+        Ok(Left::Interrupted) => Exit::Interrupted,
+        Err(error) => {
+            let (exit, code) = match &error {
+                TillError::NoTerminal => (Exit::Usage, "NO_TERMINAL"),
+                TillError::System { .. } => (Exit::Failed, "SYSTEM"),
             };
             output.fail(exit, code, &explain(&error))
         }
@@ -447,5 +504,19 @@ mod tests {
         assert_eq!(exit, Exit::Failed);
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["error"]["code"], "AGENT_NOT_RUNNING");
+    }
+
+    #[test]
+    fn ports_are_listed_without_a_configuration() {
+        let missing = ["--config", "/nonexistent/agent.toml", "--json", "ports"];
+        let (exit, json) = run(&missing);
+        assert_eq!(exit, Exit::Ok);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["data"]["schema"], "tillway.ports/v1");
+        let problem = json["data"]["configuration_problem"].as_str().unwrap();
+        assert!(problem.contains("/nonexistent/agent.toml"), "{problem}");
+        let (exit, json) = run(&[&missing[..], &["--user", "no such user"]].concat());
+        assert_eq!(exit, Exit::Usage);
+        assert!(json.contains("NO_SUCH_USER"), "{json}");
     }
 }

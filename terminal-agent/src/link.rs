@@ -74,7 +74,12 @@ pub enum LinkError {
 pub enum LinkEvent {
     /// The challenge has come; the first command must be the hello. Later ones are for this
     /// connection only.
-    Connecting(mpsc::Sender<LinkCommand>),
+    Connecting {
+        /// The protocol version that both sides speak.
+        version: u16,
+        /// Where commands for this connection go.
+        commands: mpsc::Sender<LinkCommand>,
+    },
     /// The engine has welcomed the hello.
     Up(Welcome),
     /// The engine says something.
@@ -183,7 +188,12 @@ impl<E> Session<'_, E> {
             return Err(LinkError::Refused(RefusedReason::Version));
         }
         let (commands_tx, mut commands) = mpsc::channel(OUTBOUND_MAX);
-        self.report(LinkEvent::Connecting(commands_tx)).await?;
+        let version = VERSION.min(challenge.version_max);
+        self.report(LinkEvent::Connecting {
+            version,
+            commands: commands_tx,
+        })
+        .await?;
         let Some(LinkCommand::Hello { open, prints }) = commands.recv().await else {
             return Err(LinkError::Closed);
         };
@@ -197,7 +207,7 @@ impl<E> Session<'_, E> {
             self.connection,
         );
         let hello = Handshake::Hello(Box::new(Hello {
-            version: VERSION.min(challenge.version_max),
+            version,
             terminal_id: identity.terminal_id,
             agent_version: identity.agent_version.clone(),
             journal_id: identity.journal_id,
@@ -389,9 +399,10 @@ mod tests {
     }
 
     async fn answer_challenge(events: &mut mpsc::Receiver<LinkEvent>) -> mpsc::Sender<LinkCommand> {
-        let Some(LinkEvent::Connecting(commands)) = events.recv().await else {
+        let Some(LinkEvent::Connecting { version, commands }) = events.recv().await else {
             panic!("no challenge");
         };
+        assert_eq!(version, VERSION);
         let hello = LinkCommand::Hello {
             open: vec![],
             prints: vec![],
@@ -410,7 +421,7 @@ mod tests {
 
         let (commands, (mut engine, hello)) =
             tokio::join!(answer_challenge(&mut events), greet(&listener));
-        assert_eq!((hello.version, hello.boot, hello.connection), (1, 4, 1));
+        assert_eq!((hello.version, hello.boot, hello.connection), (2, 4, 1));
         let welcome = Welcome {
             epoch: 1,
             now_ms: 5,

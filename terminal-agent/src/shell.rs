@@ -8,9 +8,13 @@ use protocol::id::RequestId;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::control::message::{Answer, AnswerData, Line, Wanted, WatchEvent, encode_line};
+use crate::control::message::{
+    Answer, AnswerData, Line, PortsHealth, Wanted, WatchEvent, encode_line,
+};
 use crate::control::{ConnectionId, ControlEvent};
-use crate::device::serial::PortEvent;
+use crate::device::PortEvent;
+use crate::device::endpoint::Role;
+use crate::device::fault::{PortHealth, PortState};
 use crate::id_source;
 use crate::link::{LinkCommand, LinkEvent};
 use crate::machine::agent::{
@@ -48,6 +52,7 @@ pub struct Shell {
     printer: Option<PrinterSide>,
     link: LinkSide,
     control: ControlSide,
+    ports: PortsHealth,
     has_fault: bool,
 }
 
@@ -95,6 +100,7 @@ impl Shell {
         printer: Option<PrinterMachine>,
         journal: std::sync::mpsc::Sender<Vec<JournalEntry>>,
     ) -> Self {
+        let has_printer = printer.is_some();
         Self {
             clock,
             agent,
@@ -110,6 +116,10 @@ impl Shell {
             }),
             link: LinkSide::default(),
             control: ControlSide::default(),
+            ports: PortsHealth {
+                reader: PortState::Starting,
+                printer: has_printer.then(PortState::default),
+            },
             has_fault: false,
         }
     }
@@ -174,10 +184,10 @@ impl Shell {
 
     fn link_event(&mut self, event: LinkEvent) {
         match event {
-            LinkEvent::Connecting(commands) => {
+            LinkEvent::Connecting { version, commands } => {
                 self.link.next = Some(commands);
                 self.link.owed_hellos = self.link.owed_hellos.saturating_add(1);
-                self.pump(Input::LinkConnecting);
+                self.pump(Input::LinkConnecting { version });
             }
             LinkEvent::Up(welcome) => {
                 tracing::info!(epoch = welcome.epoch, label = welcome.label, "link up");
@@ -205,11 +215,12 @@ impl Shell {
                 self.reader_input(reader::Input::PortOpened);
             }
             PortEvent::Bytes(bytes) => self.reader_input(reader::Input::Bytes(&bytes)),
-            PortEvent::Written(_) => {}
+            PortEvent::Written(_) | PortEvent::Busy(_) => {}
             PortEvent::Closed => {
                 self.reader.writes = None;
                 self.reader_input(reader::Input::PortClosed);
             }
+            PortEvent::Health(health) => self.port_health(Role::Reader, &health),
         }
     }
 
@@ -223,11 +234,25 @@ impl Shell {
                 self.printer_input(printer::Input::PortOpened);
             }
             PortEvent::Bytes(bytes) => self.printer_input(printer::Input::Bytes(&bytes)),
+            PortEvent::Busy(is_busy) => self.printer_input(printer::Input::Busy(is_busy)),
             PortEvent::Written(count) => self.printer_input(printer::Input::Written(count)),
             PortEvent::Closed => {
                 printer.writes = None;
                 self.printer_input(printer::Input::PortClosed);
             }
+            PortEvent::Health(health) => self.port_health(Role::Printer, &health),
+        }
+    }
+
+    fn port_health(&mut self, role: Role, health: &PortHealth) {
+        let port = PortState::from(health);
+        self.control.tell_watchers(&WatchEvent::Port {
+            device: role,
+            port: port.clone(),
+        });
+        match role {
+            Role::Reader => self.ports.reader = port,
+            Role::Printer => self.ports.printer = Some(port),
         }
     }
 
@@ -324,7 +349,9 @@ impl Shell {
                 self.control
                     .tell_watchers(&WatchEvent::Screen { data: screen });
             }
-            Output::ControlAnswer(control, reply) => self.control.answer(control, reply),
+            Output::ControlAnswer(control, reply) => {
+                self.control.answer(control, reply, &self.ports);
+            }
             Output::JournalFault => {
                 tracing::error!("the journal cannot be written: stopping");
                 self.has_fault = true;
@@ -374,7 +401,7 @@ impl Shell {
             }
         }
         let is_connected = printer.writes.is_some();
-        let health = translate::printer_health(is_connected, printer.machine.status());
+        let health = translate::printer_health(is_connected, &printer.machine);
         if printer.health != health {
             printer.health = health;
             inputs.push_back(Input::Printer(PrinterEvent::Health(health)));
@@ -406,9 +433,9 @@ impl LinkSide {
 }
 
 impl ControlSide {
-    fn answer(&mut self, control: ControlId, reply: ControlReply) {
+    fn answer(&mut self, control: ControlId, reply: ControlReply, ports: &PortsHealth) {
         if let Some((connection, id)) = self.pending.remove(&control) {
-            let line = encode_line(&Answer::from_reply(id, reply));
+            let line = encode_line(&Answer::from_reply(id, reply, ports));
             self.tell(connection, &line);
             self.close_if_done(connection);
         }

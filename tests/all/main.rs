@@ -16,4 +16,6 @@ mod power;
 mod sandbox;
 mod simulation;
 mod tidy;
+mod tls;
+mod usb;
 mod wire;

@@ -1,4 +1,4 @@
-//! The exact bytes of every link message of protocol version 1.
+//! The exact bytes of every link message, by the protocol version that it came with.
 //!
 //! If a test here fails, do not change the test or the snapshot: raise `VERSION`. Tills in shops
 //! speak these bytes and are not updated together with the engine. A new variant or a new optional
@@ -17,16 +17,21 @@ use msgpack::Node;
 use protocol::link::{VERSION, VERSION_MIN};
 use sample::Sample;
 
-/// Sections of annotated bytes: `[name]`, then lines of hex digits with a note behind `--`.
-const SNAPSHOT: &str = include_str!("wire/version_1.txt");
+/// By version: sections of annotated bytes: `[name]`, then lines of hex digits with a note behind
+/// `--`. A version has what it added; the rest is as before.
+const SNAPSHOTS: [&str; 2] = [
+    include_str!("wire/version_1.txt"),
+    include_str!("wire/version_2.txt"),
+];
 
 /// Values of these fields are enums: a map there has the variant as its only key.
 const ENUM_FIELDS: [&str; 4] = ["state", "choice", "request", "body"];
 
-fn snapshot() -> BTreeMap<String, Vec<u8>> {
+fn snapshot(version: u16) -> BTreeMap<String, Vec<u8>> {
     let mut sections: BTreeMap<String, String> = BTreeMap::new();
     let mut name = None;
-    for line in SNAPSHOT.lines().filter(|line| !line.starts_with('#')) {
+    let text = SNAPSHOTS[usize::from(version) - 1];
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
         if let Some(heading) = line
             .strip_prefix('[')
             .and_then(|line| line.strip_suffix(']'))
@@ -107,20 +112,27 @@ fn written(node: &Node) -> Vec<u8> {
 }
 
 #[test]
-fn every_message_has_the_bytes_of_version_1() {
+fn every_message_has_the_bytes_of_its_version() {
     assert_eq!(
         (VERSION_MIN, VERSION),
-        (1, 1),
-        "a new version needs a new snapshot beside this"
+        (1, 2),
+        "a new version needs a new snapshot beside these"
     );
-    let mut sections = snapshot();
+    let mut sections: BTreeMap<(u16, String), Vec<u8>> = BTreeMap::new();
+    for version in VERSION_MIN..=VERSION {
+        let named = snapshot(version).into_iter();
+        sections.extend(named.map(|(name, bytes)| ((version, name), bytes)));
+    }
     let mut wrong = String::new();
     for sample in sample::all() {
         let bytes = sample.encoded();
-        let expected = sections.remove(&sample.name);
+        let expected = sections.remove(&(sample.since, sample.name.clone()));
         if expected.as_ref() != Some(&bytes) {
-            let lines = msgpack::read(&bytes).1;
-            wrong.push_str(&format!("\n[{}]\n{lines}\n", sample.name));
+            let (since, lines) = (sample.since, msgpack::read(&bytes).1);
+            wrong.push_str(&format!(
+                "\n(version {since})\n[{}]\n{lines}\n",
+                sample.name
+            ));
             continue;
         }
         assert!(
@@ -131,7 +143,7 @@ fn every_message_has_the_bytes_of_version_1() {
     }
     assert!(
         wrong.is_empty(),
-        "bytes differ from version 1; these came out:\n{wrong}"
+        "bytes differ from the snapshots; these came out:\n{wrong}"
     );
     assert!(sections.is_empty(), "no message for {:?}", sections.keys());
 }
@@ -218,7 +230,7 @@ fn is_money(pairs: &[(Node, Node)]) -> bool {
     matches!(pairs.first(), Some((Node::Text(key), _)) if key == "minor")
 }
 
-/// Fields of version 1 that may be absent.
+/// Fields that may be absent.
 fn is_optional(sample: &Sample, path: &str, field: &str) -> bool {
     match field {
         "reference" | "request_id" if path == "/offer" => true,

@@ -159,6 +159,7 @@ async fn serve<T: Stream>(
     };
     let hello = VerifiedHello {
         socket: number,
+        version: hello.version,
         journal_id: hello.journal_id,
         boot: hello.boot,
         connection: hello.connection,

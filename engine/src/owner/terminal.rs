@@ -50,6 +50,8 @@ fn ping_at(now: Timestamp, after_ms: u64) -> Timestamp {
 pub struct VerifiedHello {
     /// Number of the socket, given by the shell.
     pub socket: u64,
+    /// The protocol version that the agent chose.
+    pub version: u16,
     /// The journal of the installation.
     pub journal_id: JournalId,
     /// How often the agent has started on it.
@@ -147,6 +149,7 @@ pub enum TerminalOutput {
 #[derive(Debug)]
 struct Link {
     socket: u64,
+    version: u16,
     boot: u64,
     connection: u64,
     journal_id: JournalId,
@@ -175,6 +178,12 @@ impl TerminalOwner {
     /// Whether a link is up and welcomed.
     pub fn is_online(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.is_welcomed)
+    }
+
+    /// The protocol version that the agent on the link speaks, once it is welcomed.
+    pub fn version(&self) -> Option<u16> {
+        let link = self.link.as_ref().filter(|link| link.is_welcomed);
+        link.map(|link| link.version)
     }
 
     /// Since when it is, or is not.
@@ -263,7 +272,7 @@ impl TerminalOwner {
             out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Said(
                 refused,
             ))));
-        } else if let Some(link) = link {
+        } else if let Some(link) = link.filter(|link| message.since() <= link.version) {
             out.push(TerminalOutput::Send {
                 socket: link.socket,
                 message,
@@ -286,6 +295,7 @@ impl TerminalOwner {
         self.newest = Some((hello.journal_id, (hello.boot, hello.connection), now));
         self.link = Some(Link {
             socket: hello.socket,
+            version: hello.version,
             boot: hello.boot,
             connection: hello.connection,
             journal_id: hello.journal_id,

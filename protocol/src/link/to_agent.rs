@@ -62,6 +62,27 @@ pub enum ToAgent {
     Simulate(SimulatorCommand),
 }
 
+impl ToAgent {
+    /// The protocol version that the message came with: it goes to no agent that speaks an older
+    /// one.
+    pub const fn since(&self) -> u16 {
+        match self {
+            Self::Offer(_)
+            | Self::SelectTip { .. }
+            | Self::ReadCard(_)
+            | Self::HostAnswer(_)
+            | Self::Stop { .. }
+            | Self::AttemptClosed { .. }
+            | Self::Concluded(_)
+            | Self::Print(_)
+            | Self::Answer { .. }
+            | Self::Ping
+            | Self::Pong
+            | Self::Simulate(_) => 1,
+        }
+    }
+}
+
 /// A command for the control socket of the devices' simulator, in its own words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SimulatorCommand {

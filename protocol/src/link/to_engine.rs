@@ -70,6 +70,27 @@ pub enum ToEngine {
     },
 }
 
+impl ToEngine {
+    /// The protocol version that the message came with: it goes to no engine that speaks an older
+    /// one.
+    pub const fn since(&self) -> u16 {
+        match self {
+            Self::Accept { .. }
+            | Self::Reject { .. }
+            | Self::TipChosen { .. }
+            | Self::Card(_)
+            | Self::AttemptEnded { .. }
+            | Self::Completed(_)
+            | Self::Print(_)
+            | Self::Request { .. }
+            | Self::Status(_)
+            | Self::Ping
+            | Self::Pong
+            | Self::Simulated { .. } => 1,
+        }
+    }
+}
+
 /// Why an offer is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -292,6 +313,13 @@ pub struct TillStatus {
     pub paper: PaperState,
     /// Whether the printer's cover is open.
     pub cover_open: bool,
+    /// Code of what keeps the printer from printing, as in `printer::Trouble`; empty when nothing
+    /// does, or from an older agent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub printer_trouble: String,
+    /// Whether the drawer is open, where the printer sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawer_open: Option<bool>,
     /// Version of the agent's program.
     pub agent_version: String,
     /// The POS transaction that is running, if one is.

@@ -39,6 +39,7 @@ mod device;
 mod message;
 mod offer;
 mod print;
+mod recent;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ pub use message::{
     AgentConfig, AgentStatus, ControlCommand, ControlId, ControlRefusal, ControlReply, Input,
     Output, TipKey,
 };
+pub use recent::{RecentSale, Undone};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -83,6 +85,7 @@ pub struct Agent {
     reader: ReaderSide,
     printer: PrintSide,
     screen: Screen,
+    recent: recent::Recent,
 
     entries: Vec<JournalEntry>,
     effects: Vec<Effect>,
@@ -111,6 +114,7 @@ impl Agent {
             reader: ReaderSide::default(),
             printer: PrintSide::default(),
             screen: Screen::Idle,
+            recent: recent::Recent::default(),
             entries: Vec::new(),
             effects: Vec::new(),
             urgent: Vec::new(),
@@ -241,7 +245,7 @@ impl Agent {
             return;
         }
         match input {
-            Input::LinkConnecting => self.link_connecting(now_ms),
+            Input::LinkConnecting { version } => self.link_connecting(now_ms, version),
             Input::LinkUp(welcome) => self.link_up(welcome),
             Input::LinkDown => self.link_down(now_ms),
             Input::Message(message) => self.message(now_ms, *message),
@@ -270,7 +274,7 @@ impl Agent {
             ToAgent::AttemptClosed { pos_id, attempt_id } => {
                 self.attempt_closed(pos_id, attempt_id);
             }
-            ToAgent::Concluded(concluded) => self.concluded(concluded),
+            ToAgent::Concluded(concluded) => self.concluded(now_ms, concluded),
             ToAgent::Print(command) => self.print(*command),
             ToAgent::Answer { request_id, body } => self.answer(request_id, &body),
             ToAgent::Ping => self.send(ToEngine::Pong),
@@ -283,7 +287,10 @@ impl Agent {
     fn decide_faulted(&mut self, input: Input) {
         let mut out = Vec::new();
         match input {
-            Input::LinkConnecting => self.emit_hello(),
+            Input::LinkConnecting { version } => {
+                self.link.version = version;
+                self.emit_hello();
+            }
             Input::LinkUp(_) => self.link.is_up = true,
             Input::LinkDown => self.link.is_up = false,
             Input::Control(control, _) => self.answer_fault(control, &mut out),
@@ -339,9 +346,10 @@ impl Agent {
         self.effects.push(Effect::Emit(output));
     }
 
-    /// What is said while the link is down is forgotten: the next hello says it.
+    /// What is said while the link is down is forgotten: the next hello says it. What is newer than
+    /// the link's version has no words there.
     fn send(&mut self, message: ToEngine) {
-        if self.link.is_up {
+        if self.link.is_up && message.since() <= self.link.version {
             self.emit(Output::Send(message));
         }
     }

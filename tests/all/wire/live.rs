@@ -4,8 +4,8 @@ use firmware_sim::cards::Way;
 use harness::hand::{Counter, HandLink, completion};
 use harness::shop::Engine;
 use protocol::link::{
-    ChipOutcome, Handshake, HandshakeReply, PrintReport, PrintState, ToAgent, ToEngine, decode,
-    encode,
+    ChipOutcome, Handshake, HandshakeReply, PrintReport, PrintState, ToAgent, ToEngine, VERSION,
+    VERSION_MIN, decode, encode,
 };
 
 use super::msgpack;
@@ -16,8 +16,8 @@ const CLOCKS: [&str; 3] = ["now_ms", "expires_in_ms", "epoch"];
 /// What both sides say in one approved sale with a tap. Ids are shown by their kind; the print
 /// commands are left out, their content is the receipt's. A change here is a new version too.
 const SALE: &str = r#"
-<- {challenge {version_min 1, version_max 1, nonce <32 bytes>, incarnation <inc>}}
--> {hello {version 1, terminal_id <trm>, agent_version "by hand", journal_id <jrn>, boot 1, connection 1, signature <64 bytes>, open [], prints []}}
+<- {challenge {version_min 1, version_max 2, nonce <32 bytes>, incarnation <inc>}}
+-> {hello {version <version>, terminal_id <trm>, agent_version "by hand", journal_id <jrn>, boot 1, connection 1, signature <64 bytes>, open [], prints []}}
 <- {welcome {epoch ms, now_ms ms, label "By hand", prints_known []}}
 <- {offer {pos_id <pos>, kind "sale", amount {minor 1234, currency "USD"}, reference nil, request_id nil}}
 -> {accept {pos_id <pos>}}
@@ -63,7 +63,13 @@ impl Transcript {
 }
 
 #[test]
-fn a_whole_sale_with_a_running_engine() {
+fn a_whole_sale_with_a_running_engine_in_every_version() {
+    for version in VERSION_MIN..=VERSION {
+        sell(version);
+    }
+}
+
+fn sell(version: u16) {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::start(dir.path()).unwrap();
     let counter = Counter::board(&engine);
@@ -75,10 +81,9 @@ fn a_whole_sale_with_a_running_engine() {
         panic!()
     };
     till.connection += 1;
-    transcript.said(
-        &mut link,
-        &Handshake::Hello(Box::new(till.hello(&challenge))),
-    );
+    let mut hello = till.hello(&challenge);
+    hello.version = version;
+    transcript.said(&mut link, &Handshake::Hello(Box::new(hello)));
     let HandshakeReply::Welcome(_) = transcript.heard(&mut link) else {
         panic!()
     };
@@ -123,7 +128,8 @@ fn a_whole_sale_with_a_running_engine() {
             }),
         );
     }
-    assert_eq!(transcript.0.join("\n"), SALE.trim());
+    let expected = SALE.replace("<version>", &version.to_string());
+    assert_eq!(transcript.0.join("\n"), expected.trim());
     assert_eq!(concluded.pos_id, grant.pos_id);
     assert!(
         receipts.iter().all(|receipt| receipt.contains("12.34")),

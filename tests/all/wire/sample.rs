@@ -24,6 +24,8 @@ use uuid::Uuid;
 pub(super) struct Sample {
     /// Channel, variant, and what is special.
     pub(super) name: String,
+    /// The protocol version that it came with.
+    pub(super) since: u16,
     bytes: Vec<u8>,
     /// Whether bytes are a message of this channel, and whether they are this one.
     decoded: Box<dyn Fn(&[u8]) -> (bool, bool)>,
@@ -33,6 +35,7 @@ impl Sample {
     fn new<T: Serialize + DeserializeOwned + PartialEq + Debug + 'static>(
         channel: &str,
         name: &str,
+        since: u16,
         message: T,
     ) -> Self {
         let bytes = encode(&message).unwrap();
@@ -42,6 +45,7 @@ impl Sample {
         };
         Self {
             name: format!("{channel}.{name}"),
+            since,
             bytes,
             decoded: Box::new(decoded),
         }
@@ -83,16 +87,22 @@ fn dollars(minor: i64) -> Money {
 pub(super) fn all() -> Vec<Sample> {
     let mut samples = Vec::new();
     for (special, message) in handshakes() {
-        let Handshake::Hello(_) = &message;
-        samples.push(Sample::new("handshake", &named("hello", special), message));
+        let Handshake::Hello(hello) = &message;
+        let since = hello.version;
+        samples.push(Sample::new(
+            "handshake",
+            &named("hello", special),
+            since,
+            message,
+        ));
     }
     for (special, message) in replies() {
-        let name = match &message {
-            HandshakeReply::Challenge(_) => "challenge",
-            HandshakeReply::Welcome(_) => "welcome",
-            HandshakeReply::Refused(_) => "refused",
+        let (name, since) = match &message {
+            HandshakeReply::Challenge(challenge) => ("challenge", challenge.version_max),
+            HandshakeReply::Welcome(_) => ("welcome", 1),
+            HandshakeReply::Refused(_) => ("refused", 1),
         };
-        samples.push(Sample::new("reply", &named(name, special), message));
+        samples.push(Sample::new("reply", &named(name, special), since, message));
     }
     for (special, message) in to_agent() {
         let name = match &message {
@@ -109,7 +119,13 @@ pub(super) fn all() -> Vec<Sample> {
             ToAgent::Pong => "pong",
             ToAgent::Simulate(_) => "simulate",
         };
-        samples.push(Sample::new("to_agent", &named(name, special), message));
+        let since = message.since();
+        samples.push(Sample::new(
+            "to_agent",
+            &named(name, special),
+            since,
+            message,
+        ));
     }
     for (special, message) in to_engine() {
         let name = match &message {
@@ -126,7 +142,13 @@ pub(super) fn all() -> Vec<Sample> {
             ToEngine::Pong => "pong",
             ToEngine::Simulated { .. } => "simulated",
         };
-        samples.push(Sample::new("to_engine", &named(name, special), message));
+        let since = message.since();
+        samples.push(Sample::new(
+            "to_engine",
+            &named(name, special),
+            since,
+            message,
+        ));
     }
     samples
 }
@@ -150,8 +172,12 @@ fn completion(chip: ChipOutcome) -> Completion {
 }
 
 fn hello(open: Vec<Digest>, prints: Vec<PrintReport>) -> Handshake {
+    hello_of(1, open, prints)
+}
+
+fn hello_of(version: u16, open: Vec<Digest>, prints: Vec<PrintReport>) -> Handshake {
     Handshake::Hello(Box::new(Hello {
-        version: 1,
+        version,
         terminal_id: TERMINAL,
         agent_version: "0.1.0".to_owned(),
         journal_id: JOURNAL,
@@ -197,21 +223,24 @@ fn handshakes() -> Vec<(&'static str, Handshake)> {
             ),
         ),
         ("simulated", simulated_hello()),
+        ("", hello_of(2, Vec::new(), Vec::new())),
     ]
+}
+
+fn challenge(version_max: u16) -> HandshakeReply {
+    HandshakeReply::Challenge(Challenge {
+        version_min: 1,
+        version_max,
+        nonce: (0..32).collect(),
+        incarnation: INCARNATION,
+    })
 }
 
 fn replies() -> Vec<(&'static str, HandshakeReply)> {
     let refused = |reason| HandshakeReply::Refused(Refused { reason });
     vec![
-        (
-            "",
-            HandshakeReply::Challenge(Challenge {
-                version_min: 1,
-                version_max: 1,
-                nonce: (0..32).collect(),
-                incarnation: INCARNATION,
-            }),
-        ),
+        ("", challenge(1)),
+        ("", challenge(2)),
         (
             "",
             HandshakeReply::Welcome(Welcome {
@@ -631,6 +660,8 @@ fn health() -> Vec<(&'static str, ToEngine)> {
             printer_online: true,
             paper,
             cover_open: false,
+            printer_trouble: String::new(),
+            drawer_open: None,
             agent_version: "0.1.0".to_owned(),
             current,
         })

@@ -11,7 +11,10 @@ pub(super) const READER_VECTORS: &str = include_str!("../../../protocol/vectors/
 /// Vectors of the printer's protocol.
 pub(super) const PRINTER_VECTORS: &str = include_str!("../../../protocol/vectors/escpos.json");
 /// The exact bytes of every link message.
-pub(super) const LINK_VECTORS: &str = include_str!("../../all/wire/version_1.txt");
+pub(super) const LINK_VECTORS: &str = concat!(
+    include_str!("../../all/wire/version_1.txt"),
+    include_str!("../../all/wire/version_2.txt")
+);
 
 /// Where a target's inputs are.
 pub fn directory(target: &Target) -> PathBuf {

@@ -257,7 +257,9 @@ pub(super) fn agent(data: &[u8]) {
                     AgentInput::Persisted
                 }
             }
-            0 => AgentInput::LinkConnecting,
+            0 => AgentInput::LinkConnecting {
+                version: 1 + u16::from(choices.byte() % 2),
+            },
             1 => AgentInput::LinkUp(Welcome {
                 epoch: choices.number(),
                 now_ms: choices.number(),

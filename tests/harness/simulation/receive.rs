@@ -2,7 +2,7 @@
 
 use engine::owner::terminal::{TerminalInput, VerifiedHello};
 use protocol::link::{
-    Handshake, HandshakeReply, Refused, RefusedReason, ToAgent, ToEngine, decode,
+    Handshake, HandshakeReply, Refused, RefusedReason, ToAgent, ToEngine, VERSION, decode,
 };
 use terminal_agent::machine::agent::Input;
 
@@ -81,6 +81,7 @@ impl World {
             self.model.hello(terminal, socket, self.now_ms, seen);
             let mut hello = VerifiedHello {
                 socket,
+                version: hello.version,
                 journal_id: hello.journal_id,
                 boot: hello.boot,
                 connection: hello.connection,
@@ -126,10 +127,11 @@ impl World {
             return;
         }
         match decode::<HandshakeReply>(bytes) {
-            Ok(HandshakeReply::Challenge(_)) => {
+            Ok(HandshakeReply::Challenge(challenge)) => {
                 link.next = Some(socket);
                 link.owed_hellos += 1;
-                self.till_hears(number, Input::LinkConnecting);
+                let version = VERSION.min(challenge.version_max);
+                self.till_hears(number, Input::LinkConnecting { version });
             }
             Ok(HandshakeReply::Welcome(welcome)) => {
                 link.is_up = true;

@@ -117,7 +117,9 @@ async fn listen(mut events: mpsc::Receiver<LinkEvent>, seen: Arc<Seen>, cut: Arc
         };
         let Some(event) = event else { return };
         let said = match event {
-            LinkEvent::Connecting(to_link) => {
+            LinkEvent::Connecting {
+                commands: to_link, ..
+            } => {
                 commands = Some(to_link);
                 Some(LinkCommand::Hello {
                     open: Vec::new(),

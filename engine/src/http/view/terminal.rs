@@ -2,6 +2,7 @@
 
 use protocol::id::{PosTransactionId, TerminalId};
 use protocol::link::{PaperState, ReaderState, TillStatus};
+use protocol::printer::Trouble;
 use serde::Serialize;
 
 use crate::agent_link::registry::LiveStatus;
@@ -97,6 +98,27 @@ struct PrinterView {
     is_online: bool,
     paper: &'static str,
     is_cover_open: bool,
+    is_drawer_open: Option<bool>,
+    problem: Option<PrinterProblemView>,
+}
+
+/// What keeps a printer from printing, for the person who stands before it.
+#[derive(Debug, Serialize)]
+pub(in crate::http) struct PrinterProblemView {
+    code: &'static str,
+    message: &'static str,
+    remedy: &'static str,
+}
+
+impl PrinterProblemView {
+    /// `None` for a code that this engine does not know, as an agent newer than it may send.
+    pub(in crate::http) fn of(code: &str) -> Option<Self> {
+        Trouble::from_code(code).map(|trouble| Self {
+            code: trouble.code(),
+            message: trouble.message(),
+            remedy: trouble.remedy(),
+        })
+    }
 }
 
 impl<'a> TerminalStatusView<'a> {
@@ -152,6 +174,8 @@ impl PrinterView {
                 PaperState::Out => "out",
             },
             is_cover_open: till.cover_open,
+            is_drawer_open: till.drawer_open,
+            problem: PrinterProblemView::of(&till.printer_trouble),
         }
     }
 }
@@ -182,6 +206,8 @@ mod tests {
             printer_online: true,
             paper: PaperState::Ok,
             cover_open: false,
+            printer_trouble: String::new(),
+            drawer_open: None,
             agent_version: String::new(),
             current: None,
         };

@@ -161,6 +161,7 @@ impl MerchantOwner {
                 let reason = match error {
                     CardError::AmountMismatch => Reason::AmountMismatch,
                     CardError::Malformed | CardError::NotEncrypted => Reason::ReaderFault,
+                    CardError::UnsupportedEncryption => Reason::UnsupportedEncryption,
                 };
                 self.send(
                     work,
@@ -196,7 +197,7 @@ impl MerchantOwner {
         };
         attempt.state = AttemptState::Authorizing;
         attempt.transaction_id = Some(transaction_id);
-        let (attempt_id, amount) = (attempt.id, attempt.amount);
+        let (attempt_id, amount, entry) = (attempt.id, attempt.amount, card.entry);
         let transaction = Transaction {
             id: transaction_id,
             merchant_id: pos.merchant_id,
@@ -232,6 +233,7 @@ impl MerchantOwner {
             action: AcquirerAction::Authorize {
                 kind: pos.kind,
                 amount,
+                entry,
                 card: sealed,
             },
         })));

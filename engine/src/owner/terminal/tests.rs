@@ -1,7 +1,7 @@
 //! What a terminal's owner does with links, and with faults that were asked for.
 
 use protocol::id::FaultId;
-use protocol::link::SimulatorCommand;
+use protocol::link::{SimulatorCommand, VERSION};
 use uuid::Uuid;
 
 use super::*;
@@ -15,6 +15,7 @@ fn journal(number: u128) -> JournalId {
 fn hello(socket: u64, number: u128, connection: u64) -> TerminalInput {
     TerminalInput::Hello(Box::new(VerifiedHello {
         socket,
+        version: VERSION,
         journal_id: journal(number),
         boot: 1,
         connection,
@@ -275,4 +276,24 @@ fn what_the_next_link_depends_on_is_kept() {
     step(&mut owner, now, TerminalInput::Cut { refusal_ms });
     assert!(!owner.is_at_rest(now), "refuses links");
     assert!(owner.is_at_rest(now.plus_ms(refusal_ms)));
+}
+
+#[test]
+fn what_is_newer_than_the_link_is_not_sent_on_it() {
+    for (version, expected) in [(0, 0), (VERSION, 1)] {
+        let mut owner = TerminalOwner::default();
+        let TerminalInput::Hello(mut greeting) = hello(1, 1, 1) else {
+            unreachable!("a hello is one")
+        };
+        // Nothing speaks version 0: every message is newer.
+        greeting.version = version;
+        let mut out = Vec::new();
+        owner.handle(T0, TerminalInput::Hello(greeting), &mut out);
+        assert_eq!(owner.version(), None);
+        owner.handle(T0, welcome(), &mut out);
+        assert_eq!(owner.version(), Some(version));
+        out.clear();
+        owner.handle(T0, TerminalInput::Send(Box::new(ToAgent::Pong)), &mut out);
+        assert_eq!(out.len(), expected, "{out:?}");
+    }
 }

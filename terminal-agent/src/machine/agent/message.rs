@@ -5,9 +5,10 @@ use std::fmt;
 use protocol::id::{JournalId, PosTransactionId, PrintJobId, RequestId};
 use protocol::link::{AnswerBody, Digest, PrintReport, TillRequest, TillStatus, ToAgent, ToEngine};
 use protocol::money::Money;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::device::{PrinterEvent, PrinterJob, ReaderEvent, ReaderRequest};
+use super::recent::RecentSale;
 use crate::machine::record::JournalEntry;
 use crate::machine::screen::Screen;
 
@@ -45,7 +46,10 @@ pub struct ControlId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A socket to the engine is open and its challenge has come. Answered by `Output::Hello`.
-    LinkConnecting,
+    LinkConnecting {
+        /// The protocol version that both sides speak.
+        version: u16,
+    },
     /// The engine has welcomed the hello.
     LinkUp(protocol::link::Welcome),
     /// The link is gone, and everything in flight on it.
@@ -91,6 +95,8 @@ pub enum ControlCommand {
     ChooseTip(TipKey),
     /// How the till is.
     Status,
+    /// What ended here last.
+    Recent,
 }
 
 /// A key of the tip prompt.
@@ -118,6 +124,8 @@ pub enum ControlReply {
     Done,
     /// The state of the till.
     Status(Box<AgentStatus>),
+    /// What ended here since the agent started, newest first.
+    Recent(Vec<RecentSale>),
     /// The agent itself refuses; nothing was sent, unless the refusal says otherwise.
     Refused(ControlRefusal),
 }
@@ -172,7 +180,7 @@ impl ControlRefusal {
 }
 
 /// The state of the till for the people at it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentStatus {
     /// Whether the link to the engine is up.
     pub is_online: bool,
@@ -184,6 +192,8 @@ pub struct AgentStatus {
     pub boot: u64,
     /// Health, as the engine is told.
     pub till: TillStatus,
+    /// Whether a printer is configured.
+    pub has_printer: bool,
     /// POS transactions that are not concluded.
     pub open: Vec<PosTransactionId>,
     /// Requests without an answer.

@@ -1,6 +1,7 @@
 //! The life of the link: hello, welcome, loss, and the till's status.
 
 use protocol::link::{AttemptEnd, Digest, DigestState, ReaderState, TillStatus, ToEngine, Welcome};
+use protocol::printer::Trouble;
 
 use super::work::Phase;
 use super::{Agent, AgentStatus, Output};
@@ -10,6 +11,8 @@ use crate::machine::record::JournalEntry;
 #[derive(Debug, Default)]
 pub(super) struct LinkSide {
     pub(super) is_up: bool,
+    /// The protocol version of the connection.
+    pub(super) version: u16,
     pub(super) label: String,
     /// Open work as the last hello named it.
     hello: Vec<Digest>,
@@ -19,8 +22,9 @@ pub(super) struct LinkSide {
 
 impl Agent {
     /// A hello is the agent's word on everything open: the window for a go begins anew.
-    pub(super) fn link_connecting(&mut self, now_ms: u64) {
+    pub(super) fn link_connecting(&mut self, now_ms: u64, version: u16) {
         self.link.is_up = false;
+        self.link.version = version;
         for work in self.works.values_mut() {
             work.speak(now_ms, true);
         }
@@ -121,12 +125,24 @@ impl Agent {
             printer_online: health.is_online,
             paper: health.paper,
             cover_open: health.is_cover_open,
+            printer_trouble: self.printer_trouble().to_owned(),
+            drawer_open: health.is_drawer_open,
             agent_version: self.config.agent_version.clone(),
             current: self
                 .works
                 .iter()
                 .find(|(_, work)| work.is_live(now_ms, self.config.go_window_ms))
                 .map(|(pos_id, _)| *pos_id),
+        }
+    }
+
+    /// A till without a printer has no trouble with it.
+    fn printer_trouble(&self) -> &'static str {
+        let health = self.printer.health;
+        match health.trouble {
+            Some(trouble) => trouble.code(),
+            None if self.config.has_printer && !health.is_connected => Trouble::PortClosed.code(),
+            None => "",
         }
     }
 
@@ -137,6 +153,7 @@ impl Agent {
             journal_id: self.journal.journal_id(),
             boot: self.journal.boot(),
             till: self.till_status(now_ms),
+            has_printer: self.config.has_printer,
             open: self.works.keys().copied().collect(),
             unanswered_requests: self.journal.requests().count(),
             waiting_prints: self.printer.waiting(),

@@ -65,7 +65,7 @@ fn health(is_connected: bool) -> Input {
         is_connected,
         is_online: is_connected,
         paper: PaperState::Unknown,
-        is_cover_open: false,
+        ..PrinterHealth::UNKNOWN
     }))
 }
 
@@ -156,10 +156,10 @@ impl Till {
                     vec![Input::PersistFailed]
                 }
             },
-            "up" => vec![Input::LinkConnecting, welcome(&[])],
-            "connecting" => vec![Input::LinkConnecting],
+            "up" => vec![CONNECTING, welcome(&[])],
+            "connecting" => vec![CONNECTING],
             "welcome" => vec![welcome(&[])],
-            "knows" => vec![Input::LinkConnecting, welcome(&[job(number)])],
+            "knows" => vec![CONNECTING, welcome(&[job(number)])],
             "down" => vec![Input::LinkDown],
             "ready" => vec![ready()],
             "unready" => vec![Input::Reader(ReaderEvent::NotReady {
@@ -283,6 +283,11 @@ impl Till {
     }
 }
 
+/// A challenge of an engine that speaks what this build speaks.
+const CONNECTING: Input = Input::LinkConnecting {
+    version: protocol::link::VERSION,
+};
+
 fn welcome(prints_known: &[PrintJobId]) -> Input {
     Input::LinkUp(Welcome {
         epoch: 1,
@@ -367,6 +372,7 @@ fn render(output: &Output) -> Option<String> {
             ControlReply::Answered { .. } => "answered".to_owned(),
             ControlReply::Done => "done".to_owned(),
             ControlReply::Status(_) => "status".to_owned(),
+            ControlReply::Recent(sales) => format!("recent {}", sales.len()),
         },
         Output::JournalFault => "fault".to_owned(),
         Output::Persist(_) => return None,
