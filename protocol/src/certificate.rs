@@ -5,7 +5,7 @@
 //! from whoever answered, so that control characters are taken out of them.
 
 use std::fmt;
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::str::FromStr;
 
 /// Names that are kept; a certificate with more of them is cut.

@@ -318,7 +318,12 @@ fn every_route_answers_right_input() {
                 let sale = world.shop.tap_sale(1_100, "mastercard").unwrap();
                 filled = path.replace("{id}", sale.field("transaction_id"));
             }
-            "/v1/pairing/redeem" => body["code"] = json!(pairing_code(world)),
+            "/v1/pairing/redeem" => {
+                body["code"] = json!(pairing_code(world));
+                // A key is one terminal's at a time.
+                let key = fresh_key().verifying_key();
+                body["public_key"] = json!(hex::encode(key.as_bytes()));
+            }
             "/v1/pairing-codes/{id}/revoke" => filled = path.replace("{id}", &live_code(world)),
             "/v1/pairing/requests/{user_code}/approve"
             | "/v1/pairing/requests/{user_code}/deny" => {
