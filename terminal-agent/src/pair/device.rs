@@ -170,7 +170,7 @@ fn wait_for_person(
             // The engine restarts, or is busy: an approval is stored, so that asking on is right.
             Err(error @ (PairError::Unreachable { .. } | PairError::Refused { .. })) => {
                 around.tell(Progress::NoAnswer(&error.to_string()));
-                interval_s = interval_s.max(INTERVAL_S).min(INTERVAL_S_MAX);
+                interval_s = interval_s.clamp(INTERVAL_S, INTERVAL_S_MAX);
                 continue;
             }
             Err(error) => return Err(error),
