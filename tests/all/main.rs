@@ -11,6 +11,7 @@ mod fsck;
 mod fuzz;
 mod hostile;
 mod http;
+mod pairing;
 mod power;
 mod printer;
 mod reader;

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use protocol::id::{ApiKeyId, MerchantId, PartnerId, TerminalId};
 
-use crate::domain::merchant::{Merchant, Partner, Terminal};
+use crate::domain::merchant::{DeviceKey, Merchant, Partner, Terminal};
 use crate::domain::pairing::PairingCode;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ApiKey, SecretHash};
@@ -25,6 +25,25 @@ struct Tables {
     merchants: BTreeMap<MerchantId, Arc<Merchant>>,
     terminals: BTreeMap<TerminalId, Arc<Terminal>>,
     pairing_codes: BTreeMap<[u8; 32], Arc<PairingCode>>,
+    /// Whose live key it is: a till is one terminal at a time, whoever its merchant.
+    device_keys: BTreeMap<[u8; 32], TerminalId>,
+}
+
+impl Tables {
+    fn take_terminal(&mut self, terminal: Arc<Terminal>) {
+        let id = terminal.id;
+        let key = terminal.device_key.map(|key| key.0);
+        let before = self.terminals.insert(id, terminal);
+        let before = before.and_then(|before| before.device_key).map(|key| key.0);
+        if let Some(before) = before.filter(|before| Some(*before) != key)
+            && self.device_keys.get(&before) == Some(&id)
+        {
+            self.device_keys.remove(&before);
+        }
+        if let Some(key) = key {
+            self.device_keys.insert(key, id);
+        }
+    }
 }
 
 /// The index; clones share it.
@@ -45,7 +64,7 @@ impl AccessIndex {
             tables.merchants.insert(merchant.id, Arc::new(merchant));
         })?;
         each(rows, key::TERMINAL, |terminal: Terminal| {
-            tables.terminals.insert(terminal.id, Arc::new(terminal));
+            tables.take_terminal(Arc::new(terminal));
         })?;
         each(rows, key::API_KEY, |api_key: ApiKey| {
             tables.api_keys.insert(api_key.id, Arc::new(api_key));
@@ -69,7 +88,7 @@ impl AccessIndex {
                 tables.merchants.insert(merchant.id, Arc::from(merchant));
             }
             AccessChange::Terminal(terminal) => {
-                tables.terminals.insert(terminal.id, Arc::from(terminal));
+                tables.take_terminal(Arc::from(terminal));
             }
             AccessChange::ApiKey(api_key) => {
                 tables.api_keys.insert(api_key.id, Arc::from(api_key));
@@ -109,6 +128,13 @@ impl AccessIndex {
     /// A pairing code, by the hash of its normalized text.
     pub fn pairing_code(&self, hash: SecretHash) -> Option<Arc<PairingCode>> {
         self.read().pairing_codes.get(&hash.0).cloned()
+    }
+
+    /// The terminal whose live key this is.
+    pub fn terminal_of_key(&self, key: DeviceKey) -> Option<Arc<Terminal>> {
+        let tables = self.read();
+        let id = tables.device_keys.get(&key.0)?;
+        tables.terminals.get(id).cloned()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Tables> {
@@ -156,6 +182,10 @@ mod tests {
             created_at: Timestamp(0),
             expires_at: Timestamp(expires_at),
             redeemed: None,
+            serial_number: None,
+            revoked_at: None,
+            wrong_serials: 0,
+            is_approval: false,
         }
     }
 
@@ -186,6 +216,37 @@ mod tests {
         }
         assert!(index.pairing_code(SecretHash([1; 32])).is_none());
         assert!(index.pairing_code(SecretHash([2; 32])).is_some());
+    }
+
+    #[test]
+    fn a_live_key_leads_to_its_terminal_and_a_former_one_to_none() {
+        let index = AccessIndex::default();
+        let publish = |number: u128, key: Option<u8>| {
+            index.apply(AccessChange::Terminal(Box::new(Terminal {
+                id: TerminalId::from_uuid(Uuid::from_u128(number)),
+                merchant_id: merchant_id(),
+                label: String::new(),
+                serial_number: None,
+                device_key: key.map(|key| DeviceKey([key; 32])),
+                paired_at: None,
+                installations: crate::domain::installation::Installations::default(),
+                created_at: Timestamp(0),
+            })));
+        };
+        let found = |key: u8| {
+            let terminal = index.terminal_of_key(DeviceKey([key; 32]));
+            terminal.map(|terminal| terminal.id.uuid().as_u128())
+        };
+        publish(1, Some(1));
+        publish(2, None);
+        assert_eq!((found(1), found(2)), (Some(1), None));
+        publish(1, Some(3));
+        assert_eq!((found(1), found(3)), (None, Some(1)));
+        publish(1, None);
+        publish(2, Some(3));
+        assert_eq!(found(3), Some(2));
+        publish(1, None);
+        assert_eq!(found(3), Some(2));
     }
 
     #[test]

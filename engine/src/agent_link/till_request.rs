@@ -156,7 +156,10 @@ fn body(answer: &Answer) -> AnswerBody {
         },
         Answer::TerminalCreated(_)
         | Answer::PairingCodeCreated(..)
+        | Answer::TillsCreated(_)
+        | Answer::PairingCodeRevoked(_)
         | Answer::Paired(..)
+        | Answer::Unpaired(_)
         | Answer::ApiKeyCreated(..)
         | Answer::Resolved(_)
         | Answer::ApiKeyRevoked(_)

@@ -9,7 +9,8 @@ use crate::access::operation::Operation;
 use super::call::{Call, Handled};
 use super::idempotency::Idempotency;
 use super::resource::{
-    api_key, general, merchant, pairing, partner, pos, receipt, sandbox, terminal, transaction,
+    api_key, general, merchant, pairing, pairing_bulk, pairing_device, pairing_page, partner, pos,
+    receipt, sandbox, terminal, transaction,
 };
 
 /// A method that routes use.
@@ -129,6 +130,22 @@ macro_rules! routes {
     };
 }
 
+impl Route {
+    /// Largest body, in bytes. The largest form that is not a list has less than 2 KiB; a list of
+    /// tills has 2,000 rows of two texts each.
+    pub(super) const fn body_bytes_max(&self) -> usize {
+        match self.operation {
+            Operation::CreateTills => 1024 * 1024,
+            _ => 64 * 1024,
+        }
+    }
+
+    /// Whether the body may also come as CSV.
+    pub(super) const fn takes_csv(&self) -> bool {
+        matches!(self.operation, Operation::CreateTills)
+    }
+}
+
 /// Every route there is.
 pub static ROUTES: &[Route] = routes! {
     Get "/healthz" Health None general::health;
@@ -155,7 +172,20 @@ pub static ROUTES: &[Route] = routes! {
     Get "/v1/terminals/{id}" ReadTerminal None terminal::read;
     Get "/v1/terminals/{id}/status" ReadTerminalStatus None terminal::status;
     Post "/v1/terminals/{id}/pairing-codes" CreatePairingCode Honoured pairing::create_code;
+    Get "/v1/terminals/{id}/pairing-codes" ListTerminalPairingCodes None pairing::list_of_terminal;
+    Post "/v1/terminals/{id}/unpair" UnpairTerminal Honoured pairing::unpair;
+    Get "/v1/pairing-codes" ListPairingCodes None pairing::list;
+    Post "/v1/pairing-codes/bulk" CreateTills Honoured pairing_bulk::create;
+    Post "/v1/pairing-codes/{id}/revoke" RevokePairingCode Honoured pairing::revoke;
+
+    Get "/pair" PairingPage None pairing_page::show;
     Post "/v1/pairing/redeem" RedeemPairingCode None pairing::redeem;
+    Post "/v1/pairing/device" RequestPairing None pairing_device::ask;
+    Post "/v1/pairing/device/poll" PollPairing None pairing_device::poll;
+    Get "/v1/pairing/requests/{user_code}" ReadPairingRequest None pairing_device::read;
+    Post "/v1/pairing/requests/{user_code}/approve" ApprovePairing None pairing_device::approve;
+    Post "/v1/pairing/requests/{user_code}/deny" DenyPairing None pairing_device::deny;
+    Post "/v1/pairing/release" ReleaseTill None pairing::release;
 
     Post "/v1/sandbox/faults" ArmFault Honoured sandbox::arm;
     Get "/v1/sandbox/faults" ListFaults None sandbox::list;
@@ -263,6 +293,16 @@ mod tests {
             .filter(|route| route.operation.rule().audience == Audience::Public)
             .map(|route| route.path)
             .collect();
-        assert_eq!(open, ["/healthz", "/v1/pairing/redeem"]);
+        assert_eq!(
+            open,
+            [
+                "/healthz",
+                "/pair",
+                "/v1/pairing/redeem",
+                "/v1/pairing/device",
+                "/v1/pairing/device/poll",
+                "/v1/pairing/release",
+            ]
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! are only ever added.
 
 pub(super) mod access;
+pub(super) mod pairing;
 pub(super) mod pos;
 pub(super) mod sandbox;
 pub(super) mod terminal;

@@ -10,6 +10,7 @@ mod claim;
 mod host;
 mod link;
 mod money;
+mod pairing;
 mod print;
 mod resolve;
 mod restore;
@@ -577,7 +578,11 @@ impl Decider for MerchantOwner {
                 | Request::AdjustTip { .. }
                 | Request::CreateTerminal { .. }
                 | Request::CreatePairingCode { .. }
+                | Request::CreateTills(_)
+                | Request::RevokePairingCode { .. }
                 | Request::RedeemPairingCode(_)
+                | Request::ApprovePairing(_)
+                | Request::Unpair { .. }
                 | Request::CreateApiKey { .. }
                 | Request::RevokeApiKey { .. }
                 | Request::ArmFault(_)

@@ -103,11 +103,29 @@ pub enum Request {
         terminal_id: TerminalId,
         /// Its life in seconds.
         life_s: u64,
+        /// The serial number of the only till that may redeem it.
+        serial_number: Option<String>,
         /// The code, made by the shell; shown in the answer.
         code: Secret,
     },
+    /// Makes terminals, each with a pairing code: all of them or none.
+    CreateTills(Vec<NewTill>),
+    /// Takes a pairing code back; again and again gives the same answer.
+    RevokePairingCode {
+        /// The code.
+        code_id: PairingCodeId,
+    },
     /// Redeems a pairing code; the caller has found the code by its hash.
     RedeemPairingCode(RedeemPairingCode),
+    /// Pairs a till that a person has approved.
+    ApprovePairing(ApprovePairing),
+    /// A terminal's till is this terminal no more; again and again gives the same answer.
+    Unpair {
+        /// The terminal.
+        terminal_id: TerminalId,
+        /// The key whose till asks; `None` when the merchant does.
+        device_key: Option<DeviceKey>,
+    },
     /// Mints an API key.
     CreateApiKey {
         /// What people call it.
@@ -227,6 +245,52 @@ pub struct RedeemPairingCode {
     pub serial_number: Option<String>,
 }
 
+/// A terminal to make, with its pairing code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTill {
+    /// What people call it.
+    pub label: String,
+    /// The serial number of the only till that may redeem the code.
+    pub serial_number: Option<String>,
+    /// The code's life in seconds.
+    pub life_s: u64,
+    /// The code, made by the shell; shown in the answer.
+    pub code: Secret,
+}
+
+/// A terminal that was made, with its pairing code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeTill {
+    /// The terminal.
+    pub terminal: Terminal,
+    /// The pairing code.
+    pub pairing_code: PairingCode,
+    /// Its text, shown once.
+    pub code: Secret,
+}
+
+/// A till that showed a code, and what a person made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovePairing {
+    /// What it becomes.
+    pub target: PairingTarget,
+    /// The key made on the device.
+    pub device_key: DeviceKey,
+    /// The till's serial number.
+    pub serial_number: Option<String>,
+    /// Hash of the secret by which the till asks for the answer.
+    pub hash: SecretHash,
+}
+
+/// What a till becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PairingTarget {
+    /// A terminal that there is.
+    Existing(TerminalId),
+    /// One that is made for it, with this label.
+    New(String),
+}
+
 /// What an owner answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -248,8 +312,14 @@ pub enum Answer {
     TerminalCreated(Box<Terminal>),
     /// A pairing code was made; the code is shown once.
     PairingCodeCreated(Box<PairingCode>, Secret),
+    /// Terminals were made, each with a pairing code that is shown once.
+    TillsCreated(Vec<MadeTill>),
+    /// The pairing code pairs nobody any more.
+    PairingCodeRevoked(Box<PairingCode>),
     /// The terminal is paired.
     Paired(Box<Terminal>, Box<Merchant>),
+    /// The terminal is paired with no till.
+    Unpaired(Box<Terminal>),
     /// An API key was minted; the secret is shown once.
     ApiKeyCreated(Box<ApiKey>, Secret),
     /// The API key does not work any more.

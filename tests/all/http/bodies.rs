@@ -26,7 +26,11 @@ fn every_writing_route_reads_its_body_strictly() {
         unknown["colour"] = json!("red");
         let open = right.trim_end_matches('}');
         let deep = format!("{{\"a\":{}", "[".repeat(30_000));
-        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(64 * 1024));
+        let bytes_max = match route.path {
+            "/v1/pairing-codes/bulk" => 1024 * 1024,
+            _ => 64 * 1024,
+        };
+        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(bytes_max));
         for (what, body, status, code, field) in [
             ("not JSON", "{\"a\":", 400, "BAD_REQUEST", None),
             ("words", "hello", 400, "BAD_REQUEST", None),
@@ -171,6 +175,44 @@ fn bad_members(path: &str) -> Vec<Row> {
             ("life_s", json!(-60)),
             ("life_s", json!(60.5)),
             ("life_s", json!("60")),
+            ("serial_number", json!("")),
+            ("serial_number", json!(5)),
+        ]),
+        "/v1/pairing/device" => [
+            rows(vec![
+                ("public_key", json!("")),
+                ("public_key", json!("00".repeat(32))),
+                ("public_key", json!(5)),
+            ]),
+            texts("serial_number"),
+            texts("agent_version"),
+        ]
+        .concat(),
+        "/v1/pairing/device/poll" => rows(vec![("device_code", json!(5))]),
+        "/v1/pairing/requests/{user_code}/approve" => rows(vec![
+            ("terminal_id", json!("txn_1")),
+            ("terminal_id", json!("trm_01h2xcejqtf2nbrexx3vqjhp41")),
+            ("new_terminal", json!({"label": ""})),
+            ("new_terminal", json!({"label": "a\nb"})),
+            ("new_terminal", json!({"label": "x".repeat(65)})),
+            ("new_terminal", json!([])),
+        ]),
+        "/v1/pairing/release" => rows(vec![
+            ("terminal_id", json!("txn_1")),
+            ("engine_incarnation", json!("term_1")),
+            ("signed_at_ms", json!("now")),
+            ("signature", json!("00")),
+            ("signature", json!("zz".repeat(64))),
+        ]),
+        "/v1/pairing-codes/bulk" => rows(vec![
+            ("rows", json!([])),
+            ("rows", json!("label")),
+            ("rows", json!([{"label": 5}])),
+            ("rows", json!([{"label": "x", "colour": 1}])),
+            ("rows", json!([5])),
+            ("csv", json!("label\nx")),
+            ("life_s", json!(59)),
+            ("life_s", json!("60")),
         ]),
         "/v1/pairing/redeem" => [
             vec![
@@ -273,6 +315,15 @@ fn members_that_are_missing_are_named() {
             "/v1/transactions/{id}/tip-adjustment" => &["tip_amount", "currency"],
             "/v1/terminals" | "/v1/merchant/api-keys" | "/v1/merchants/{id}/api-keys" => &["label"],
             "/v1/pairing/redeem" => &["code", "public_key"],
+            "/v1/pairing/device" => &["public_key"],
+            "/v1/pairing/device/poll" => &["device_code"],
+            "/v1/pairing/release" => &[
+                "terminal_id",
+                "engine_incarnation",
+                "signed_at_ms",
+                "signature",
+            ],
+            "/v1/pairing-codes/bulk" => &["rows"],
             "/v1/partners" => &["name"],
             super::RESOLUTION => &["outcome", "reason", "resolved_by"],
             "/v1/merchants" => &["name", "currencies"],
@@ -338,6 +389,9 @@ fn queries_are_read_strictly() {
         ("/v1/transactions?created_to=1".to_owned(), "created_to"),
         ("/v1/terminals?label=x".to_owned(), "label"),
         ("/v1/merchant/api-keys?limit=-1".to_owned(), "limit"),
+        ("/v1/pairing-codes?state=used".to_owned(), "state"),
+        ("/v1/pairing-codes?code=1".to_owned(), "code"),
+        ("/v1/pairing-codes?terminal_id=5".to_owned(), "terminal_id"),
         (format!("{pos}?wait_s=61"), "wait_s"),
         (format!("{pos}?wait_s=-1"), "wait_s"),
         (format!("{pos}?wait=1"), "wait"),

@@ -153,6 +153,7 @@ impl World {
                 let request = Request::CreatePairingCode {
                     terminal_id: self.tills[till].terminal_id,
                     life_s: 900,
+                    serial_number: None,
                     code: self.a_secret(),
                 };
                 (self.tills[till].merchant, request)

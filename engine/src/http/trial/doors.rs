@@ -17,6 +17,7 @@ use crate::owner::request::Answer;
 fn path_of(route: &Route) -> String {
     // An id of no kind: whoever gets past the guard finds nothing.
     let path = route.path.replace("{transaction_id}", "nothing");
+    let path = path.replace("{user_code}", "nothing");
     path.replace("{id}", "nothing")
 }
 

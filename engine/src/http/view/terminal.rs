@@ -1,15 +1,13 @@
-//! Views of terminals, their live status and their pairing codes.
+//! Views of terminals and their live status.
 
-use protocol::id::{PairingCodeId, PosTransactionId, TerminalId};
+use protocol::id::{PosTransactionId, TerminalId};
 use protocol::link::{PaperState, ReaderState, TillStatus};
 use protocol::printer::Trouble;
 use serde::Serialize;
 
 use crate::agent_link::registry::LiveStatus;
 use crate::domain::merchant::Terminal;
-use crate::domain::pairing::{self, PairingCode};
 use crate::domain::time::Timestamp;
-use crate::domain::token::Secret;
 
 use super::instant;
 
@@ -178,30 +176,6 @@ impl PrinterView {
             is_cover_open: till.cover_open,
             is_drawer_open: till.drawer_open,
             problem: PrinterProblemView::of(&till.printer_trouble),
-        }
-    }
-}
-
-/// A pairing code; the code itself only in the first answer.
-#[derive(Debug, Serialize)]
-pub(in crate::http) struct PairingCodeView {
-    id: PairingCodeId,
-    terminal_id: TerminalId,
-    code: Option<String>,
-    secret_available: bool,
-    created_at: String,
-    expires_at: String,
-}
-
-impl PairingCodeView {
-    pub(in crate::http) fn of(code: &PairingCode, secret: Option<&Secret>) -> Self {
-        Self {
-            id: code.id,
-            terminal_id: code.terminal_id,
-            code: secret.map(|secret| pairing::display(secret.expose())),
-            secret_available: secret.is_some(),
-            created_at: instant(code.created_at),
-            expires_at: instant(code.expires_at),
         }
     }
 }

@@ -115,6 +115,8 @@ pub(in crate::owner) struct TerminalForm {
     #[serde(default)]
     is_duplicate: bool,
     created_at: i64,
+    #[serde(default)]
+    released: Option<([u8; 32], i64)>,
 }
 
 impl Form for TerminalForm {
@@ -132,6 +134,10 @@ impl Form for TerminalForm {
             former_journal: terminal.installations.former.map(|(id, at)| (id, at.0)),
             is_duplicate: terminal.installations.is_duplicate,
             created_at: terminal.created_at.0,
+            released: terminal
+                .installations
+                .released
+                .map(|(key, at)| (key.0, at.0)),
         }
     }
 
@@ -147,6 +153,9 @@ impl Form for TerminalForm {
                 latest: self.journal_id,
                 former: self.former_journal.map(|(id, at)| (id, Timestamp(at))),
                 is_duplicate: self.is_duplicate,
+                released: self
+                    .released
+                    .map(|(key, at)| (DeviceKey(key), Timestamp(at))),
             },
             created_at: Timestamp(self.created_at),
         })
@@ -214,6 +223,14 @@ pub(in crate::owner) struct PairingCodeForm {
     expires_at: i64,
     redeemed_key: Option<[u8; 32]>,
     redeemed_at: Option<i64>,
+    #[serde(default)]
+    serial_number: Option<String>,
+    #[serde(default)]
+    revoked_at: Option<i64>,
+    #[serde(default)]
+    wrong_serials: u32,
+    #[serde(default)]
+    is_approval: bool,
 }
 
 impl Form for PairingCodeForm {
@@ -229,6 +246,10 @@ impl Form for PairingCodeForm {
             expires_at: code.expires_at.0,
             redeemed_key: code.redeemed.map(|(key, _)| key.0),
             redeemed_at: code.redeemed.map(|(_, at)| at.0),
+            serial_number: code.serial_number.clone(),
+            revoked_at: code.revoked_at.map(|at| at.0),
+            wrong_serials: code.wrong_serials,
+            is_approval: code.is_approval,
         }
     }
 
@@ -244,6 +265,10 @@ impl Form for PairingCodeForm {
                 .redeemed_key
                 .zip(self.redeemed_at)
                 .map(|(key, at)| (DeviceKey(key), Timestamp(at))),
+            serial_number: self.serial_number,
+            revoked_at: self.revoked_at.map(Timestamp),
+            wrong_serials: self.wrong_serials,
+            is_approval: self.is_approval,
         })
     }
 }
