@@ -186,14 +186,13 @@ struct Key {
 
 impl Key {
     fn cipher(&self) -> Cipher {
-        let [a @ .., _, _, _, _, _, _, _, _] = self.bytes;
-        let [b @ .., _, _, _, _, _, _, _, _] = a;
-        let (long, short) = (Zeroizing::new(a), Zeroizing::new(b));
-        match self.size {
-            KeySize::Bits128 => Cipher::Bits128(Aes128::new(&(*short).into())),
-            KeySize::Bits192 => Cipher::Bits192(Aes192::new(&(*long).into())),
-            KeySize::Bits256 => Cipher::Bits256(Aes256::new(&self.bytes.into())),
-        }
+        let key = self.bytes.get(..self.size.length()).unwrap_or_default();
+        let cipher = match self.size {
+            KeySize::Bits128 => Aes128::new_from_slice(key).map(Cipher::Bits128),
+            KeySize::Bits192 => Aes192::new_from_slice(key).map(Cipher::Bits192),
+            KeySize::Bits256 => Aes256::new_from_slice(key).map(Cipher::Bits256),
+        };
+        cipher.expect("each size is the key length of its cipher")
     }
 
     /// Derives a key of `size` for `usage`; `id` says of which device and counter.

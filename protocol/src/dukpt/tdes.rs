@@ -242,12 +242,12 @@ fn one_way_half(key: &[u8; KEY_LENGTH], register: u64) -> [u8; HALF_LENGTH] {
     let (left, right) = halves(key);
     let block = xor(right, register.to_be_bytes());
     // Triple DES with equal halves is single DES.
-    let single = cipher(&join(left, left));
+    let single = cipher(&Zeroizing::new(join(left, left)));
     xor(encrypt_block(&single, block), right)
 }
 
 fn cipher(key: &[u8; KEY_LENGTH]) -> TdesEde2 {
-    TdesEde2::new(&(*key).into())
+    TdesEde2::new(key.into())
 }
 
 fn encrypt_block(cipher: &TdesEde2, block: [u8; BLOCK_LENGTH]) -> [u8; BLOCK_LENGTH] {
