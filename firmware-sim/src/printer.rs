@@ -19,76 +19,11 @@ use std::collections::VecDeque;
 
 use page::{Effect, Page};
 pub use paint::render_png;
-pub use settings::{SETTINGS, SettingError};
+pub use settings::{Flow, PrinterConfig, SETTINGS, SettingError};
 use status::Sensors;
 pub use text::render_text;
 pub use ticket::{Align, Barcode, Cell, Image, QrSymbol, Row, Ticket};
 use tokenizer::{Parsed, Token, parse};
-
-/// How the printer asks its host to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// By the bytes 13 and 11.
-    XonXoff,
-    /// By a wire of the cable, DTR on most printers.
-    BusyLine,
-    /// Not at all: a host that sends too much loses it.
-    None,
-}
-
-/// How the printer is built and set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PrinterConfig {
-    /// Columns in font A: 48 (576 dots) or 42 (504 dots) on 80 mm paper, 32 on 58 mm.
-    pub columns: u16,
-    /// Time for a line to be printed, in ms; 0 prints at once.
-    pub line_ms: u64,
-    /// Receive buffer in bytes.
-    pub buffer_bytes: usize,
-    /// How the host is asked to wait.
-    pub flow: Flow,
-    /// Busy when fewer bytes than this are free.
-    pub xoff_free_bytes: usize,
-    /// Free when at least this many bytes are free again.
-    pub xon_free_bytes: usize,
-    /// Whether it is also busy for being off-line, a setting of real printers.
-    pub is_busy_off_line: bool,
-    /// Whether after paper end and an open cover the feed button must be pressed.
-    pub needs_feed_button: bool,
-    /// Whether it knows process ids (`1D 28 48`), as newer models do.
-    pub has_process_id: bool,
-    /// Whether its cutter can cut through.
-    pub has_full_cut: bool,
-    /// Whether the drawer's switch is high while the drawer is open.
-    pub is_drawer_high_when_open: bool,
-    /// Whether the roll has a near-end sensor.
-    pub has_near_end_sensor: bool,
-    /// International character set after power-on: 0 USA, 2 Germany, 3 United Kingdom.
-    pub international_set: u8,
-    /// Model name in the answer to `1D 49 43`.
-    pub model: String,
-}
-
-impl Default for PrinterConfig {
-    fn default() -> Self {
-        Self {
-            columns: 48,
-            line_ms: 0,
-            buffer_bytes: 4096,
-            flow: Flow::XonXoff,
-            xoff_free_bytes: 128,
-            xon_free_bytes: 256,
-            is_busy_off_line: true,
-            needs_feed_button: false,
-            has_process_id: true,
-            has_full_cut: false,
-            is_drawer_high_when_open: true,
-            has_near_end_sensor: true,
-            international_set: 0,
-            model: "TM-T88V".into(),
-        }
-    }
-}
 
 /// What happens to the printer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -154,6 +154,7 @@ pub fn printer_health(is_connected: bool, printer: &PrinterMachine) -> PrinterHe
             is_connected,
             is_online: status.online,
             paper: match status.paper {
+                _ if !printer.has_answered() => PaperState::Unknown,
                 PrinterPaper::Ok => PaperState::Ok,
                 PrinterPaper::NearEnd => PaperState::NearEnd,
                 PrinterPaper::Out => PaperState::Out,

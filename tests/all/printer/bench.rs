@@ -43,13 +43,21 @@ pub struct Bench {
     started: Instant,
 }
 
-/// Patience that a loaded machine does not exhaust, and a test does not mind.
+/// Patience that a loaded machine does not exhaust.
 pub fn config() -> PrinterConfig {
+    PrinterConfig {
+        answer_ms: 15_000,
+        poll_ms: 200,
+        ..PrinterConfig::new(48)
+    }
+}
+
+/// Patience that is to be exhausted.
+pub fn quick() -> PrinterConfig {
     PrinterConfig {
         answer_ms: 1_500,
         confirm_ms: 3_000,
-        poll_ms: 200,
-        ..PrinterConfig::new(48)
+        ..config()
     }
 }
 

@@ -3,7 +3,7 @@
 use protocol::printer::Trouble;
 use terminal_agent::machine::printer::{Confirmation, Drawer, HoldReason, JobState, PrinterConfig};
 
-use super::bench::{Bench, config, receipt};
+use super::bench::{Bench, config, quick, receipt};
 
 /// Nothing was lost and nothing came twice: each line of each job once, in order.
 fn assert_whole(bench: &Bench, jobs: &[u128]) {
@@ -66,7 +66,7 @@ fn some_printers_want_their_button_pressed_after_new_paper() {
 
 #[test]
 fn a_power_cut_within_a_job_leaves_it_unknown_and_the_next_one_whole() {
-    let mut bench = Bench::new(config(), &[]);
+    let mut bench = Bench::new(quick(), &[]);
     bench.begin_and_stall(1);
     bench.hands("power-cycle");
     bench.run_until_state(1, JobState::Unknown);
@@ -82,7 +82,7 @@ fn a_power_cut_within_a_job_leaves_it_unknown_and_the_next_one_whole() {
 fn a_power_cut_is_made_good_by_one_duplicate_when_that_is_asked_for() {
     let config = PrinterConfig {
         reprints_interrupted: true,
-        ..config()
+        ..quick()
     };
     let mut bench = Bench::new(config, &[]);
     bench.begin_and_stall(1);
@@ -103,7 +103,7 @@ fn a_power_cut_is_made_good_by_one_duplicate_when_that_is_asked_for() {
 
 #[test]
 fn a_printer_that_stays_off_holds_the_next_job() {
-    let mut bench = Bench::new(config(), &[]);
+    let mut bench = Bench::new(quick(), &[]);
     bench.begin_and_stall(1);
     bench.hands("power-off");
     bench.run_until_state(1, JobState::Unknown);
@@ -146,7 +146,7 @@ fn a_cable_pulled_within_a_job_leaves_it_unknown_and_holds_the_next() {
 
 #[test]
 fn a_long_pause_loses_nothing() {
-    let mut bench = Bench::new(config(), &[]);
+    let mut bench = Bench::new(quick(), &[]);
     bench.begin(1);
     bench.hands("stall");
     bench.run_until_state(1, JobState::Held(HoldReason::Busy));
@@ -177,7 +177,7 @@ fn noise_makes_nobody_believe_in_paper() {
     for confirmation in [Confirmation::PaperStatus, Confirmation::ProcessId] {
         let config = PrinterConfig {
             confirmation,
-            ..config()
+            ..quick()
         };
         let mut bench = Bench::new(config, &[]);
         bench.begin(1);
