@@ -9,7 +9,8 @@
 //!   socket through which a cashier's program speaks to a running agent.
 //! * [`simulator_control`]: faults asked for in test mode, for simulated devices only.
 //! * [`run`]: the loop that ties them together. [`pair`]: makes the key and redeems a code.
-//! * [`cli`], [`config`], [`clock`], [`id_source`]: the edges.
+//! * [`facts`]: what the machine says of itself.
+//! * [`cli`], [`config`], [`log`], [`clock`], [`id_source`]: the edges.
 //!
 //! # Never
 //! Card data is encrypted by the reader and passes through as opaque bytes: nothing here holds a
@@ -20,9 +21,11 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod device;
+pub mod facts;
 pub mod id_source;
 pub mod journal;
 pub mod link;
+pub mod log;
 pub mod machine;
 pub mod pair;
 pub mod run;

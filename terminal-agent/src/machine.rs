@@ -5,4 +5,5 @@ pub mod printer;
 pub mod reader;
 pub mod record;
 pub mod screen;
+pub mod settings;
 pub mod translate;

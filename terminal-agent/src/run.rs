@@ -1,16 +1,18 @@
 //! `terminal-agent run`: opens everything, turns the loop, stops cleanly.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
 use crate::device::serial::{self, PortSettings};
+use crate::facts;
 use crate::id_source;
 use crate::journal::{Found, Journal, JournalError, StateLock};
 use crate::link::{self, AddressError, LinkAddress, LinkIdentity};
@@ -105,6 +107,7 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     let (events_tx, mut events) = mpsc::channel(EVENTS_MAX);
     let (journal_tx, journal_thread) = spawn_journal(journal, events_tx.clone())?;
     let agent_config = AgentConfig::new(env!("CARGO_PKG_VERSION"), config.printer.is_some());
+    let look = Arc::new(Notify::new());
     let mut shell = Shell::new(
         Clock::start(),
         Agent::resume(agent_config, state),
@@ -114,7 +117,9 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
             .as_ref()
             .map(|printer| PrinterMachine::new(PrinterConfig::new(printer.columns))),
         journal_tx,
+        Arc::clone(&look),
     );
+    tokio::spawn(facts::run(look, events_tx.clone(), Event::Facts));
     spawn_ports(config, &events_tx);
     tokio::spawn(control::run(listener, events_tx.clone(), Event::Control));
     let link = tokio::spawn(link::run(address, link_identity, events_tx, Event::Link));

@@ -426,6 +426,13 @@ pub enum WatchEvent {
         /// Whether it is up.
         is_online: bool,
     },
+    /// The merchant's configuration was applied.
+    Configured {
+        /// Its version.
+        version: u64,
+        /// What to show while nothing runs.
+        idle_text: Option<String>,
+    },
 }
 
 /// One line of text, with its end.
