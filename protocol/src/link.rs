@@ -38,7 +38,8 @@ pub use to_agent::{
 };
 pub use to_engine::{
     AttemptEnd, CardReport, ChipOutcome, Completion, PaperState, PrintReport, PrintState,
-    ReaderState, RejectReason, StatusReport, TillBacklog, TillRequest, TillStart, TillStatus, TipChoice, ToEngine,
+    ReaderState, RejectReason, StatusReport, TillBacklog, TillRequest, TillStart, TillStatus,
+    TipChoice, ToEngine,
 };
 
 use serde::{Deserialize, Serialize};

@@ -9,6 +9,7 @@ use crate::domain::merchant::Terminal;
 use crate::domain::pairing::{self, PairingCode};
 use crate::domain::rejection::Rejection;
 use crate::domain::scope::ScopeSet;
+use crate::domain::terminal_settings::Versioned;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ApiKey, Secret};
 
@@ -34,6 +35,8 @@ impl MerchantOwner {
             paired_at: None,
             installations: Installations::default(),
             created_at: work.now,
+            location: None,
+            own: Versioned::default(),
         };
         self.save_terminal(work, "terminal.created", &terminal);
         let resource = terminal.id.to_string();

@@ -16,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::{ApiKey, SecretHash};
 
 use super::Form;
+use super::fleet::VersionedForm;
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::owner) struct PartnerForm {
@@ -115,6 +116,10 @@ pub(in crate::owner) struct TerminalForm {
     #[serde(default)]
     is_duplicate: bool,
     created_at: i64,
+    #[serde(default)]
+    location: Option<String>,
+    #[serde(default)]
+    own: VersionedForm,
 }
 
 impl Form for TerminalForm {
@@ -132,6 +137,8 @@ impl Form for TerminalForm {
             former_journal: terminal.installations.former.map(|(id, at)| (id, at.0)),
             is_duplicate: terminal.installations.is_duplicate,
             created_at: terminal.created_at.0,
+            location: terminal.location.clone(),
+            own: VersionedForm::of(&terminal.own),
         }
     }
 
@@ -149,6 +156,8 @@ impl Form for TerminalForm {
                 is_duplicate: self.is_duplicate,
             },
             created_at: Timestamp(self.created_at),
+            location: self.location,
+            own: self.own.value(),
         })
     }
 }
