@@ -167,9 +167,12 @@ fn bad_members(path: &str) -> Vec<Row> {
         "/v1/terminals" => [texts("label"), texts("serial_number")].concat(),
         "/v1/terminals/{id}" => [
             texts("label"),
-            texts("location"),
             rows(vec![
                 ("label", json!(null)),
+                ("location", json!("")),
+                ("location", json!(" ")),
+                ("location", json!("a\nb")),
+                ("location", json!(5)),
                 ("location", json!("x".repeat(101))),
             ]),
         ]
