@@ -3,6 +3,7 @@
 //! An implementation answers every request exactly once, and says *unknown* whenever it cannot
 //! exclude that the host acted. Only here is card data decrypted, in memory that is cleared.
 
+pub mod base_keys;
 pub mod card_data;
 pub mod host;
 pub mod line;
@@ -17,6 +18,7 @@ use protocol::link::PosKind;
 use protocol::money::Money;
 use zeroize::Zeroize;
 
+use crate::domain::card::EntryMode;
 use crate::domain::reversal::ReversalAnswer;
 use crate::domain::sandbox::HostFault;
 use crate::domain::time::Timestamp;
@@ -90,6 +92,8 @@ pub enum AcquirerAction {
         kind: PosKind,
         /// How much.
         amount: Money,
+        /// How the card was read.
+        entry: EntryMode,
         /// The card.
         card: SealedCard,
     },

@@ -1,7 +1,7 @@
 //! Configuration: a file, the command line over it, and the operator's token beside the data.
 //!
-//! Refuses what would be unsafe: an address that other machines can reach, because the engine
-//! itself speaks plain HTTP, and a token file that others can read.
+//! Refuses what would be unsafe: an address that other machines can reach without TLS, and a token
+//! file that others can read.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -38,7 +38,7 @@ pub struct ConfigArgs {
     /// Directory of the database, created if absent.
     #[arg(long, visible_alias = "data", env = "TILLWAY_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Address to listen on; loopback only.
+    /// Address to listen on; without TLS loopback only.
     #[arg(long, env = "TILLWAY_LISTEN")]
     pub listen: Option<SocketAddr>,
     /// Form of the log on standard error.
@@ -218,6 +218,16 @@ impl AcquirerSection {
     }
 }
 
+/// What the engine shows of itself where it speaks TLS. Both files may be one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    /// The certificate and those that lead to its authority, in PEM.
+    pub certificate: PathBuf,
+    /// The certificate's private key, in PEM.
+    pub key: PathBuf,
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FileForm {
@@ -231,6 +241,7 @@ struct FileForm {
     store: StoreSection,
     history: HistorySection,
     acquirer: AcquirerSection,
+    tls: Option<TlsSection>,
 }
 
 /// The engine's configuration.
@@ -256,6 +267,8 @@ pub struct Config {
     pub history: HistorySection,
     /// What is known of the acquirer's times.
     pub acquirer: AcquirerSection,
+    /// Plain HTTP where absent.
+    pub tls: Option<TlsSection>,
 }
 
 /// Why the engine cannot start with this configuration.
@@ -279,8 +292,9 @@ pub enum ConfigError {
     },
     /// Other machines could reach the address, and there is no TLS.
     #[error(
-        "refusing to listen on {0}: the engine speaks plain HTTP, so that only loopback addresses \
-         are allowed; put a TLS proxy on this machine in front of it"
+        "refusing to listen on {0}: other machines reach this address, and there is no [tls] in the \
+         configuration; `engine init` makes a certificate and a configuration, or put a TLS proxy on \
+         this machine in front of a loopback address (docs/tls.md)"
     )]
     NotLoopback(SocketAddr),
     /// There is nowhere to keep data.
@@ -347,7 +361,7 @@ impl Config {
 
     fn combine(args: &ConfigArgs, form: FileForm) -> Result<Self, ConfigError> {
         let listen = args.listen.or(form.listen).unwrap_or(LISTEN_DEFAULT);
-        if !listen.ip().is_loopback() {
+        if form.tls.is_none() && !listen.ip().is_loopback() {
             return Err(ConfigError::NotLoopback(listen));
         }
         let limits = form.limits;
@@ -396,6 +410,7 @@ impl Config {
             store: form.store,
             history: form.history,
             acquirer: form.acquirer.check()?,
+            tls: form.tls,
         })
     }
 }
@@ -421,7 +436,9 @@ pub fn operator_token(data_dir: &Path, ids: SystemIds) -> Result<Secret, ConfigE
         Err(ConfigError::File { error, path }) if error.kind() == io::ErrorKind::NotFound => {
             let secret = ids.secret()?;
             let token = Secret::new(format!("{OPERATOR_TOKEN_PREFIX}{}", secret.expose()));
-            write_private(data_dir, &path, &token).map_err(ConfigError::file(&path))?;
+            let line = Secret::new(format!("{}\n", token.expose()));
+            write_durably(&path, line.expose().as_bytes(), 0o600)
+                .map_err(ConfigError::file(&path))?;
             Ok(token)
         }
         read => read,
@@ -455,21 +472,29 @@ fn read_operator_token(data_dir: &Path) -> Result<Secret, ConfigError> {
     Ok(Secret::new(token.to_owned()))
 }
 
-/// Written beside and renamed: a crash leaves no half token.
-fn write_private(data_dir: &Path, path: &Path, token: &Secret) -> io::Result<()> {
-    let beside = path.with_extension("new");
+/// Written beside and renamed: a crash leaves the file as it was, or as it is to be.
+///
+/// # Errors
+/// When the disk or its permissions refuse.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
-        .mode(0o600)
+        .mode(mode)
         .open(&beside)?;
     // The mode above counts only for a file that did not exist.
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    writeln!(file, "{}", token.expose())?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    File::open(data_dir)?.sync_all()
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
@@ -500,6 +525,23 @@ mod tests {
                 ),
                 "{listen}"
             );
+        }
+    }
+
+    #[test]
+    fn with_tls_any_address_is_listened_on() {
+        let text = "[tls]\ncertificate = '/a.pem'\nkey = '/a.key'";
+        for listen in ["0.0.0.0:1", "10.0.0.1:1", "[::]:1", "127.0.0.1:1"] {
+            let form = toml::from_str(text).unwrap();
+            let config = Config::combine(&args(listen), form).unwrap();
+            assert_eq!(config.tls.unwrap().key, Path::new("/a.key"), "{listen}");
+        }
+        for text in [
+            "[tls]",
+            "[tls]\ncertificate = '/a.pem'",
+            "[tls]\ncertificate = '/a.pem'\nkey = '/a.key'\nca = '/b'",
+        ] {
+            assert!(toml::from_str::<FileForm>(text).is_err(), "{text}");
         }
     }
 

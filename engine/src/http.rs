@@ -39,6 +39,7 @@ use crate::domain::sandbox::Policy;
 use crate::domain::tip::TipLimits;
 use crate::id_source::SystemIds;
 use crate::query::Query;
+use crate::tls::serving::Serving;
 
 use admission::Admission;
 use limiter::Limiter;
@@ -77,6 +78,8 @@ pub struct Parts {
     pub tips: TipLimits,
     /// Whether faults may be asked for, as the owners apply it.
     pub sandbox: Policy,
+    /// The certificate; absent where plain HTTP is spoken.
+    pub tls: Option<Arc<Serving>>,
 }
 
 impl AppState {
@@ -98,6 +101,16 @@ impl AppState {
             ),
             parts,
         })
+    }
+
+    /// The engine's clock.
+    pub(crate) fn clock(&self) -> SharedClock {
+        self.parts.clock.clone()
+    }
+
+    /// The certificate; absent where plain HTTP is spoken.
+    pub(crate) fn tls(&self) -> Option<Arc<Serving>> {
+        self.parts.tls.clone()
     }
 
     /// Refuses new requests with 503 from now on: the first step of stopping.

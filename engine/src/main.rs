@@ -8,8 +8,9 @@ use engine::clock::{Clock as _, SystemClock};
 use engine::config::{Config, ConfigArgs};
 use engine::domain::time::Timestamp;
 use engine::id_source::SystemIds;
+use engine::init::InitArgs;
 use engine::offline::Archived;
-use engine::{observe, offline, server};
+use engine::{init, observe, offline, server};
 use protocol::id::IncarnationId;
 
 #[global_allocator]
@@ -25,6 +26,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Makes what an engine needs that tills reach over a network: an authority, a certificate, a
+    /// configuration, the operator's token. `--renew` issues another certificate.
+    Init(InitArgs),
     /// Serves the API and the terminals until SIGTERM.
     Run(ConfigArgs),
     /// Copies the database into a directory, while the engine runs or not.
@@ -80,6 +84,11 @@ fn main() -> ExitCode {
 
 fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match arguments.command {
+        Command::Init(arguments) => {
+            let made = init::init(&arguments, SystemClock::start().now(), SystemIds)?;
+            print!("{made}");
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Run(arguments) => {
             let config = Config::load(&arguments)?;
             observe::init(config.log_format, &config.log_filter)?;

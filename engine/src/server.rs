@@ -7,13 +7,18 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::HttpService;
-use actix_server::Server;
-use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol};
+use actix_server::{GracefulShutdownSignal, Server};
+use actix_service::{
+    IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
+};
 use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 use protocol::id::{IncarnationId, MerchantId};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::guard::Guard;
@@ -24,7 +29,7 @@ use crate::actor::Surroundings;
 use crate::actor::directory::{Arbiters, Directory};
 use crate::agent_link::admission::Admission;
 use crate::agent_link::registry::Registry;
-use crate::agent_link::socket::LinkState;
+use crate::agent_link::socket::{LinkState, Stream};
 use crate::agent_link::upgrade;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Config, ConfigError};
@@ -40,6 +45,9 @@ use crate::owner::merchant::Limits;
 use crate::owner::request::{Answer, ArchivedRow, Reply, Request};
 use crate::query::Query;
 use crate::store::{DiskStore, OpenError, ReadFault, SharedStore, StoreConfig, StoreStats};
+use crate::tls::accept::Acceptor;
+use crate::tls::pair::PairFault;
+use crate::tls::serving::{self, Serving};
 
 /// Path of the agents' WebSocket.
 pub const LINK_PATH: &str = "/v1/agent/link";
@@ -64,6 +72,9 @@ pub enum ServerError {
     /// Configuration, data directory or operator token.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] PairFault),
     /// The store does not open.
     #[error("failed to open the database: {0}")]
     Store(#[from] OpenError),
@@ -102,11 +113,12 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
     config::prepare_data_dir(&config.data_dir)?;
     let operator = config::operator_token(&config.data_dir, SystemIds)?;
     let operator = SecretHash::of(operator.expose().as_bytes());
+    let tls = config.tls.clone().map(Serving::start).transpose()?;
     let incarnation = IncarnationId::from_uuid(SystemIds.uuid());
     let store_config = StoreConfig::new(config.data_dir.join("store"), incarnation);
     let store = DiskStore::open(config.store.over(store_config), Box::new(end_at_once))?;
     tracing::warn!(
-        "the acquirer is a simulator and reader keys descend from a published test key: no real card may be read"
+        "the acquirer is a simulator and reader keys descend from published test keys: no real card may be read"
     );
     let hosts_clock = clock.clone();
     let acquirer = Arc::new(SimulatedAcquirer::open(
@@ -118,7 +130,8 @@ pub fn run(config: &Config) -> Result<(), ServerError> {
         move || hosts_clock.now(),
         Box::new(end_at_once),
     )?);
-    let served = serve(config, operator, clock, store.clone(), acquirer.clone());
+    let doors = (operator, tls);
+    let served = serve(config, doors, clock, store.clone(), acquirer.clone());
     acquirer.shutdown();
     store.shutdown().map_err(ServerError::Close)?;
     tell(store.stats());
@@ -166,7 +179,7 @@ fn end_at_once(why: String) {
 
 fn serve(
     config: &Config,
-    operator: SecretHash,
+    (operator, tls): (SecretHash, Option<Arc<Serving>>),
     clock: SharedClock,
     store: Arc<DiskStore>,
     acquirer: Arc<SimulatedAcquirer>,
@@ -230,7 +243,13 @@ fn serve(
             limits: config.limits,
             tips: config.tips,
             sandbox: config.sandbox,
+            tls: tls.clone(),
         });
+        if let Some(tls) = tls {
+            // Without a handler the signal would end the process.
+            let hangup = signal(SignalKind::hangup()).ok();
+            actix::spawn(serving::watch(tls, state.clock(), hangup));
+        }
         // Once the server's threads have joined, which the first poll of `listen` waits for.
         actix::spawn(async move { directory.wake(merchants) });
         listen(config.listen, (threads, arbiters), state, link, upkeep).await
@@ -245,6 +264,7 @@ async fn listen(
     upkeep: Option<Upkeep>,
 ) -> Result<(), ServerError> {
     let (closing, directory) = (state.clone(), link.directory.clone());
+    let tls = state.tls();
     let listening = |error| ServerError::Listen { listen, error };
     let listener = TcpListener::bind(listen).map_err(listening)?;
     // The library's own number of connections that wait to be accepted is 128, which all tills that
@@ -255,30 +275,25 @@ async fn listen(
         .workers(workers)
         .shutdown_timeout(SHUTDOWN_S)
         .disable_signals();
-    let closing_connections = builder.graceful_shutdown_signal();
-    let server = builder.listen("engine", listener, move || {
-        arbiters.join();
-        let (link, closing_connections) = (link.clone(), closing_connections.clone());
-        let app = App::new().configure(configure(state.clone()));
-        let app = app.into_factory().map_err(|error| error.error_response());
-        HttpService::build()
-            .keep_alive(KEEP_ALIVE)
-            // Two messages to a till in a row (its result and its receipts) must not wait 40 ms for
-            // the acknowledgement of the first.
-            .tcp_nodelay(true)
-            .graceful_shutdown_signal(move || {
-                let closing_connections = closing_connections.clone();
-                async move { closing_connections.notified().await }
-            })
-            .upgrade(fn_service(move |(request, connection)| {
-                upgrade::take(request, connection, LINK_PATH, link.clone())
-            }))
-            .finish(map_config(app, |()| AppConfig::default()))
-            .tcp()
-    })?;
+    let door = Door {
+        state,
+        link,
+        arbiters,
+        closing_connections: builder.graceful_shutdown_signal(),
+    };
+    let (server, scheme) = match tls.map(Acceptor::new) {
+        None => (
+            builder.listen("engine", listener, move || door.plain())?,
+            "http",
+        ),
+        Some(acceptor) => {
+            let server = builder.listen("engine", listener, move || door.tls(acceptor.clone()))?;
+            (server, "https")
+        }
+    };
     // Whoever reads the announcement may ask for the end at once.
     let stop = stop_signal();
-    announce(&format!("http://{address}"));
+    announce(&format!("{scheme}://{address}"));
     let server = server.run();
     let handle = server.handle();
     actix::spawn(async move {
@@ -297,6 +312,94 @@ async fn listen(
     server.await?;
     tracing::info!("server has stopped");
     Ok(())
+}
+
+/// What every thread of the server is given, to make its own service of it.
+#[derive(Clone)]
+struct Door {
+    state: web::Data<AppState>,
+    link: LinkState,
+    arbiters: Arbiters,
+    closing_connections: GracefulShutdownSignal,
+}
+
+impl Door {
+    fn plain(
+        &self,
+    ) -> impl ServiceFactory<
+        TcpStream,
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+    > + use<> {
+        let opened = |stream: TcpStream| async move {
+            prepare(&stream);
+            let peer = stream.peer_addr().ok();
+            Ok((stream, Protocol::Http1, peer))
+        };
+        fn_service(opened).and_then(self.http())
+    }
+
+    fn tls(
+        &self,
+        acceptor: Acceptor,
+    ) -> impl ServiceFactory<
+        TcpStream,
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+    > + use<> {
+        let opened = move |stream: TcpStream| {
+            let acceptor = acceptor.clone();
+            async move {
+                prepare(&stream);
+                let peer = stream.peer_addr().ok();
+                match acceptor.accept(stream).await {
+                    Ok(stream) => Ok((stream, Protocol::Http1, peer)),
+                    Err(error) => {
+                        tracing::debug!(?peer, %error, "no TLS connection");
+                        Err(DispatchError::Io(error))
+                    }
+                }
+            }
+        };
+        fn_service(opened).and_then(self.http())
+    }
+
+    /// HTTP and links, over whatever carries bytes.
+    fn http<T: Stream>(
+        &self,
+    ) -> impl ServiceFactory<
+        (T, Protocol, Option<SocketAddr>),
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+    > + use<T> {
+        self.arbiters.join();
+        let (link, closing_connections) = (self.link.clone(), self.closing_connections.clone());
+        let app = App::new().configure(configure(self.state.clone()));
+        let app = app.into_factory().map_err(|error| error.error_response());
+        HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .graceful_shutdown_signal(move || {
+                let closing_connections = closing_connections.clone();
+                async move { closing_connections.notified().await }
+            })
+            .upgrade(fn_service(move |(request, connection)| {
+                upgrade::take::<T>(request, connection, LINK_PATH, link.clone())
+            }))
+            .finish(map_config(app, |()| AppConfig::default()))
+    }
+}
+
+/// Two messages to a till in a row (its result and its receipts) must not wait 40 ms for the
+/// acknowledgement of the first.
+fn prepare(stream: &TcpStream) {
+    // A connection that is broken already says so when it is read.
+    stream.set_nodelay(true).ok();
 }
 
 /// The way of the upkeep to the owners: requests like any other, asked from a thread that actors
@@ -334,7 +437,6 @@ fn removed(reply: Result<Reply, Rejection>) -> Result<usize, String> {
 
 /// Comes when the process is asked to end; asked from the call on, not from the first poll.
 fn stop_signal() -> impl Future<Output = ()> {
-    use tokio::signal::unix::{SignalKind, signal};
     let terminated = signal(SignalKind::terminate());
     let interrupted = signal(SignalKind::interrupt());
     async move {

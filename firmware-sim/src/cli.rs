@@ -11,7 +11,7 @@ use crate::clock::{self, Clock};
 use crate::control;
 use crate::device::{ControlRequest, PrinterDevice, ReaderDevice, read_counter};
 use crate::printer::{PrinterConfig, PrinterMachine};
-use crate::reader::key_register::KeyRegister;
+use crate::reader::key_register::{Encryption, KeyRegister};
 use crate::reader::{Reader, ReaderConfig, Timing};
 use crate::run::{Plugged, control_socket, run};
 use crate::script::{Script, ScriptError};
@@ -41,6 +41,9 @@ enum Command {
         /// A reader without keys, which an agent must refuse.
         #[arg(long)]
         without_keys: bool,
+        /// How the reader encrypts card data: tdes or aes128. Each has a key counter of its own.
+        #[arg(long, default_value = "tdes", value_parser = encryption)]
+        encryption: Encryption,
     },
     /// Presents a card to the reader, or takes it away.
     Card {
@@ -137,7 +140,17 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
             script,
             instant,
             without_keys,
-        } => run_devices(&dir, script.as_deref(), instant, without_keys),
+            encryption,
+        } => {
+            let counter_file = dir.join(counter_file_name(encryption));
+            let mut config = ReaderConfig::demo();
+            config.keys = KeyRegister::demo_of(encryption, read_counter(&counter_file)?);
+            config.encryption_on = !without_keys;
+            if instant {
+                config.timing = Timing::INSTANT;
+            }
+            run_devices(&dir, script.as_deref(), config, counter_file)
+        }
         Command::Card { action } => {
             let (dir, request) = card_request(action);
             ask(&dir, &request, out)
@@ -162,22 +175,15 @@ pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliErro
 fn run_devices(
     dir: &Path,
     script: Option<&Path>,
-    instant: bool,
-    without_keys: bool,
+    mut config: ReaderConfig,
+    counter_file: PathBuf,
 ) -> Result<(), CliError> {
     std::fs::create_dir_all(dir)?;
     let script = match script {
         Some(path) => Script::parse(&std::fs::read_to_string(path)?)?,
         None => Script::default(),
     };
-    let counter_file = dir.join("reader.counter");
-    let mut config = ReaderConfig::demo();
     config.date = clock::today();
-    config.keys = KeyRegister::demo(read_counter(&counter_file)?);
-    config.encryption_on = !without_keys;
-    if instant {
-        config.timing = Timing::INSTANT;
-    }
     let clock = Clock::start();
     let reader = Reader::new(config, clock.now_ms());
     let printer = PrinterMachine::new(PrinterConfig::default());
@@ -196,6 +202,19 @@ fn run_devices(
         .build()?;
     runtime.block_on(run(dir, devices, script, clock))?;
     Ok(())
+}
+
+/// A device that is loaded with another key counts anew.
+const fn counter_file_name(encryption: Encryption) -> &'static str {
+    match encryption {
+        Encryption::TripleDes => "reader.counter",
+        Encryption::Aes128 => "reader-aes128.counter",
+    }
+}
+
+fn encryption(word: &str) -> Result<Encryption, String> {
+    let words = || Encryption::ALL.map(Encryption::word).join(" or ");
+    Encryption::from_word(word).ok_or_else(|| format!("must be {}", words()))
 }
 
 fn card_request(action: CardAction) -> (PathBuf, ControlRequest) {
@@ -251,6 +270,7 @@ mod tests {
         for line in [
             "firmware-sim run --dir /tmp/till",
             "firmware-sim run --dir /tmp/till --script demo.txt --instant --without-keys",
+            "firmware-sim run --dir /tmp/till --encryption aes128",
             "firmware-sim card tap visa --dir /tmp/till",
             "firmware-sim card insert visa --dir /tmp/till",
             "firmware-sim card swipe stripe --dir /tmp/till",
@@ -264,6 +284,13 @@ mod tests {
             let parsed = Arguments::try_parse_from(line.split(' '));
             assert!(parsed.is_ok(), "{line}: {parsed:?}");
         }
+    }
+
+    #[test]
+    fn an_unknown_encryption_is_refused_with_the_choice() {
+        let line = "firmware-sim run --dir /tmp/till --encryption rsa";
+        let refused = Arguments::try_parse_from(line.split(' ')).unwrap_err();
+        assert!(refused.to_string().contains("tdes or aes128"), "{refused}");
     }
 
     #[test]

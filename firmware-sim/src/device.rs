@@ -203,6 +203,7 @@ impl Device for ReaderDevice {
             "phase": self.phase(),
             "inserted": self.reader.inserted().map(|card| card.name),
             "message": self.reader.displayed(),
+            "encryption": self.reader.keys().encryption().word(),
             "ksn": self.reader.keys().used().to_string(),
         })
     }

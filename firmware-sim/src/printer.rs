@@ -23,6 +23,17 @@ pub use text::render_text;
 pub use ticket::{Align, Barcode, Cell, Image, QrSymbol, Row, Ticket};
 use tokenizer::{Parsed, Token, parse};
 
+/// How the printer asks its host to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// By the bytes 13 and 11.
+    XonXoff,
+    /// By a wire of the cable, DTR on most printers.
+    BusyLine,
+    /// Not at all: a host that sends too much loses it.
+    None,
+}
+
 /// How the printer is built and set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrinterConfig {
@@ -32,12 +43,22 @@ pub struct PrinterConfig {
     pub line_ms: u64,
     /// Receive buffer in bytes.
     pub buffer_bytes: usize,
-    /// XOFF when fewer bytes than this are free.
+    /// How the host is asked to wait.
+    pub flow: Flow,
+    /// Busy when fewer bytes than this are free.
     pub xoff_free_bytes: usize,
-    /// XON when at least this many bytes are free again.
+    /// Free when at least this many bytes are free again.
     pub xon_free_bytes: usize,
-    /// Whether XOFF is also sent for being off-line, a setting of real printers.
+    /// Whether it is also busy for being off-line, a setting of real printers.
     pub is_busy_off_line: bool,
+    /// Whether after paper end and an open cover the feed button must be pressed.
+    pub needs_feed_button: bool,
+    /// Whether it knows process ids (`1D 28 48`), as newer models do.
+    pub has_process_id: bool,
+    /// Whether its cutter can cut through.
+    pub has_full_cut: bool,
+    /// Whether the drawer's switch is high while the drawer is open.
+    pub is_drawer_high_when_open: bool,
     /// Whether the roll has a near-end sensor.
     pub has_near_end_sensor: bool,
     /// International character set after power-on: 0 USA, 2 Germany, 3 United Kingdom.
@@ -52,9 +73,14 @@ impl Default for PrinterConfig {
             columns: 48,
             line_ms: 0,
             buffer_bytes: 4096,
+            flow: Flow::XonXoff,
             xoff_free_bytes: 128,
             xon_free_bytes: 256,
             is_busy_off_line: true,
+            needs_feed_button: false,
+            has_process_id: true,
+            has_full_cut: false,
+            is_drawer_high_when_open: true,
             has_near_end_sensor: true,
             international_set: 0,
             model: "TM-T88V".into(),
@@ -81,6 +107,22 @@ pub enum Input<'a> {
     CutterJam,
     /// The cutter is freed; the error stays until `10 05 n` or power-off.
     CutterClear,
+    /// Paper is caught in the feed.
+    PaperJam,
+    /// The caught paper is taken out; the error stays until `10 05 n` or power-off.
+    JamClear,
+    /// Something breaks that only service can mend.
+    Break,
+    /// Service was there.
+    Mend,
+    /// The feed button is pressed.
+    FeedPress,
+    /// The feed button is let go.
+    FeedRelease,
+    /// Somebody opens the drawer with its key.
+    DrawerOpen,
+    /// Somebody closes the drawer.
+    DrawerClose,
     /// The head is too hot to print.
     HeadHot,
     /// The head has cooled down.
@@ -89,6 +131,10 @@ pub enum Input<'a> {
     TearOff,
     /// The printer is switched off and on.
     PowerCycle,
+    /// The printer is switched off.
+    PowerOff,
+    /// The printer is switched on.
+    PowerOn,
     /// The instant of [`PrinterMachine::poll_deadline`] has come.
     Deadline,
 }
@@ -100,8 +146,15 @@ pub enum Output {
     ToHost(Vec<u8>),
     /// A piece of paper came off, by a cut or by hand.
     Paper(Ticket),
-    /// The drawer at this pin (2 or 5) got a pulse.
-    DrawerKick(u8),
+    /// A drawer got a pulse.
+    DrawerKick {
+        /// At which pin of the connector: 2 or 5.
+        pin: u8,
+        /// For how long.
+        on_ms: u16,
+    },
+    /// The busy wire of the cable changed.
+    Busy(bool),
     /// The host broke a rule of the language; says which.
     Violation(String),
 }
@@ -111,7 +164,10 @@ pub enum Output {
 pub struct PrinterMachine {
     config: PrinterConfig,
     sensors: Sensors,
+    is_on: bool,
     is_cutter_jammed: bool,
+    is_feed_jammed: bool,
+    is_drawer_open: bool,
     /// Bytes that are not a whole command yet.
     pending: Vec<u8>,
     /// Commands not yet executed, with their lengths.
@@ -131,9 +187,12 @@ impl PrinterMachine {
         let width_dots = config.columns.saturating_mul(12);
         Self {
             page: Page::new(width_dots, config.international_set),
-            sensors: Sensors::new(config.has_near_end_sensor),
+            sensors: sensors(&config),
             config,
+            is_on: true,
             is_cutter_jammed: false,
+            is_feed_jammed: false,
+            is_drawer_open: false,
             pending: Vec::new(),
             queue: VecDeque::new(),
             queued_bytes: 0,
@@ -164,7 +223,17 @@ impl PrinterMachine {
 
     /// Whether the printer takes commands.
     pub const fn is_online(&self) -> bool {
-        !self.sensors.is_off_line()
+        self.is_on && !self.sensors.is_off_line()
+    }
+
+    /// Whether it asks its host to wait.
+    pub const fn is_busy(&self) -> bool {
+        self.is_paused
+    }
+
+    /// Whether the drawer is open.
+    pub const fn is_drawer_open(&self) -> bool {
+        self.is_drawer_open
     }
 
     /// When the next line is due, on the clock of `now_ms`.
@@ -175,23 +244,54 @@ impl PrinterMachine {
     /// Takes in one input and appends what the printer does.
     pub fn handle(&mut self, now_ms: u64, input: Input<'_>, out: &mut Vec<Output>) {
         match input {
-            Input::HostBytes(bytes) => self.receive(now_ms, bytes, out),
+            Input::HostBytes(bytes) if self.is_on => self.receive(now_ms, bytes, out),
             Input::PaperOut => self.sensors.lose_paper(),
             Input::PaperNearEnd => self.sensors.thin_paper(),
             Input::PaperIn => self.sensors.load_paper(),
-            Input::CoverOpen => self.sensors.is_cover_open = true,
-            Input::CoverClose => self.sensors.is_cover_open = false,
+            Input::CoverOpen => self.sensors.open_cover(),
+            Input::CoverClose => self.sensors.close_cover(),
             Input::CutterJam => self.is_cutter_jammed = true,
             Input::CutterClear => self.is_cutter_jammed = false,
+            Input::PaperJam => {
+                self.is_feed_jammed = true;
+                self.sensors.has_mechanical_error = true;
+            }
+            Input::JamClear => self.is_feed_jammed = false,
+            Input::Break => self.sensors.is_broken = true,
+            Input::Mend => self.sensors.is_broken = false,
+            Input::FeedPress => self.sensors.is_feed_pressed = true,
+            Input::FeedRelease => self.sensors.release_feed(),
+            Input::DrawerOpen => self.move_drawer(true),
+            Input::DrawerClose => self.move_drawer(false),
             Input::HeadHot => self.sensors.is_head_hot = true,
             Input::HeadCool => self.sensors.is_head_hot = false,
             Input::TearOff => self.tear_off(out),
-            Input::PowerCycle => self.power_cycle(out),
-            Input::Deadline => {}
+            Input::PowerCycle => self.power_on(out),
+            Input::PowerOff => self.is_on = false,
+            Input::PowerOn if !self.is_on => self.power_on(out),
+            Input::HostBytes(_) | Input::PowerOn | Input::Deadline => {}
+        }
+        if !self.is_on {
+            return;
         }
         self.print(now_ms, out);
         self.report(out);
         self.control_flow(out);
+    }
+
+    fn move_drawer(&mut self, is_open: bool) {
+        self.is_drawer_open = is_open;
+        self.sensors.is_drawer_pin_high = is_open == self.config.is_drawer_high_when_open;
+    }
+
+    fn kick_drawer(&mut self, pin: u8, on_ms: u16, out: &mut Vec<Output>) {
+        if on_ms == 0 {
+            self.violate("drawer pulse without length", out);
+            return;
+        }
+        self.move_drawer(true);
+        let pin = connector_pin(pin);
+        out.push(Output::DrawerKick { pin, on_ms });
     }
 
     fn violate(&mut self, rule: impl Into<String>, out: &mut Vec<Output>) {
@@ -232,25 +332,19 @@ impl PrinterMachine {
     }
 
     fn accept(&mut self, token: Token, length: usize, out: &mut Vec<Output>) {
-        let within: Vec<u8> = tokenizer::data(&token)
-            .windows(3)
-            .filter_map(|window| match window {
-                [0x10, 0x04, n @ 1..=4] => Some(*n),
-                _ => None,
-            })
-            .collect();
-        for n in within {
-            out.push(Output::ToHost(vec![self.sensors.real_time(n)]));
-            self.violate("real-time request within the data of a command", out);
+        self.scan_data(&token, out);
+        if let Some(rule) = self.lacks(&token) {
+            self.violate(rule, out);
+            return;
         }
         match token {
             Token::RealTimeStatus(n) => {
                 out.push(Output::ToHost(vec![self.sensors.real_time(n)]));
             }
             Token::RealTimeRecover(n) => self.recover(n == 2),
-            Token::RealTimeDrawer { pin } => {
+            Token::RealTimeDrawer { pin, on_100ms } => {
                 if self.is_online() {
-                    out.push(Output::DrawerKick(connector_pin(pin)));
+                    self.kick_drawer(pin, u16::from(on_100ms).saturating_mul(100), out);
                 }
             }
             queued => {
@@ -260,11 +354,45 @@ impl PrinterMachine {
         }
     }
 
+    /// Printers look for requests in real time even within the data of a command.
+    fn scan_data(&mut self, token: &Token, out: &mut Vec<Output>) {
+        let within: Vec<[u8; 2]> = tokenizer::data(token)
+            .windows(3)
+            .filter_map(|window| match window {
+                [0x10, kind @ 0x04, n @ 1..=4]
+                | [0x10, kind @ 0x05, n @ 1..=2]
+                | [0x10, kind @ 0x14, n @ 1] => Some([*kind, *n]),
+                _ => None,
+            })
+            .collect();
+        for [kind, n] in within {
+            if kind == 0x04 {
+                out.push(Output::ToHost(vec![self.sensors.real_time(n)]));
+            }
+            self.violate("real-time request within the data of a command", out);
+        }
+    }
+
+    /// What this model does not have.
+    fn lacks(&self, token: &Token) -> Option<&'static str> {
+        match token {
+            Token::ProcessId(_) if !self.config.has_process_id => {
+                Some("process id sent to a model without")
+            }
+            Token::Cut {
+                is_partial: false, ..
+            } if !self.config.has_full_cut => Some("full cut sent to a model without"),
+            _ => None,
+        }
+    }
+
     fn recover(&mut self, is_clearing: bool) {
-        if !self.sensors.has_cutter_error || self.is_cutter_jammed {
+        let has_error = self.sensors.has_cutter_error || self.sensors.has_mechanical_error;
+        if !has_error || self.is_cutter_jammed || self.is_feed_jammed {
             return;
         }
         self.sensors.has_cutter_error = false;
+        self.sensors.has_mechanical_error = false;
         if is_clearing {
             self.clear_buffers();
         }
@@ -283,17 +411,20 @@ impl PrinterMachine {
         }
     }
 
-    fn power_cycle(&mut self, out: &mut Vec<Output>) {
+    fn power_on(&mut self, out: &mut Vec<Output>) {
+        self.is_on = true;
         self.clear_buffers();
         self.page.initialise();
         self.automatic_status = 0;
         self.busy_until_ms = 0;
         // The cutter is homed at power-on.
         self.sensors.has_cutter_error = self.is_cutter_jammed;
+        self.sensors.has_mechanical_error = self.is_feed_jammed;
+        self.sensors.forget_feed();
         // A printer that comes on-line after power-on says XON.
         self.is_paused = !self.is_online();
         if !self.is_paused {
-            out.push(Output::ToHost(vec![status::XON]));
+            self.say_busy(false, out);
         }
     }
 
@@ -333,7 +464,9 @@ impl PrinterMachine {
             Token::TransmitPaper => {
                 out.push(Output::ToHost(vec![self.sensors.paper_reply()]));
             }
-            Token::TransmitDrawer => out.push(Output::ToHost(vec![0])),
+            Token::TransmitDrawer => {
+                out.push(Output::ToHost(vec![self.sensors.drawer_reply()]));
+            }
             Token::Identify(n) => {
                 out.push(Output::ToHost(status::identification(
                     n,
@@ -345,7 +478,9 @@ impl PrinterMachine {
                     [&[0x37, 0x22], id.as_slice(), &[0]].concat(),
                 ));
             }
-            Token::Drawer { pin } => out.push(Output::DrawerKick(connector_pin(pin))),
+            Token::Drawer { pin, on_2ms } => {
+                self.kick_drawer(pin, u16::from(on_2ms).saturating_mul(2), out);
+            }
             Token::Cut { feed_dots, .. } => {
                 if self.page.is_at_line_start() {
                     out.push(Output::Paper(self.page.cut(feed_dots)));
@@ -377,12 +512,27 @@ impl PrinterMachine {
         let is_held = self.config.is_busy_off_line && !self.is_online();
         if !self.is_paused && (free < self.config.xoff_free_bytes || is_held) {
             self.is_paused = true;
-            out.push(Output::ToHost(vec![status::XOFF]));
+            self.say_busy(true, out);
         } else if self.is_paused && free >= self.config.xon_free_bytes && !is_held {
             self.is_paused = false;
-            out.push(Output::ToHost(vec![status::XON]));
+            self.say_busy(false, out);
         }
     }
+
+    fn say_busy(&self, is_busy: bool, out: &mut Vec<Output>) {
+        match self.config.flow {
+            Flow::XonXoff if is_busy => out.push(Output::ToHost(vec![status::XOFF])),
+            Flow::XonXoff => out.push(Output::ToHost(vec![status::XON])),
+            Flow::BusyLine => out.push(Output::Busy(is_busy)),
+            Flow::None => {}
+        }
+    }
+}
+
+fn sensors(config: &PrinterConfig) -> Sensors {
+    let mut sensors = Sensors::new(config.has_near_end_sensor, config.needs_feed_button);
+    sensors.is_drawer_pin_high = !config.is_drawer_high_when_open;
+    sensors
 }
 
 const fn connector_pin(pin: u8) -> u8 {

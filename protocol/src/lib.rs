@@ -9,9 +9,11 @@
 //! * [`reader`]: agent ↔ card reader, ID TECH NEO2 ("ViVOtech2").
 //! * [`printer`]: agent ↔ receipt printer, ESC/POS.
 //! * [`receipt`]: the one document that paper, HTML and JSON are rendered from.
+//! * [`certificate`]: what a TLS certificate says of itself, for people.
 //! * [`dukpt`]: derivation of card data keys; used by the simulated reader and by the acquirer
 //!   boundary of the engine, never by the agent.
 
+pub mod certificate;
 pub mod dukpt;
 pub mod id;
 pub mod link;

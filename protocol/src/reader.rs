@@ -5,6 +5,7 @@
 //!
 //! # Layout
 //! * [`frame`]: header, length, CRC; streaming decoders for both ends.
+//! * [`hid`]: frames as USB-HID reports.
 //! * [`tlv`]: tag, length, value with the vendor's masked and encrypted length flags.
 //! * [`command`]: the commands that the agent sends.
 //! * [`outcome`]: status bytes, result codes, the error block, the data of a final response.
@@ -12,6 +13,7 @@
 
 pub mod command;
 pub mod frame;
+pub mod hid;
 pub mod outcome;
 pub mod swipe;
 pub mod tlv;

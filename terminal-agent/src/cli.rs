@@ -17,12 +17,14 @@
 mod client;
 mod command;
 mod output;
+mod ports;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use protocol::certificate::Fingerprint;
 use protocol::id::{PosTransactionId, TransactionId};
 use protocol::money::{Currency, Money};
 
@@ -30,6 +32,8 @@ use crate::config::{Config, ConfigError};
 use crate::journal::{JournalError, StateLock};
 use crate::pair::{self, PairError};
 use crate::run::{self, RunError, Stopped};
+use crate::till_screen::{self, Left, TillError, TillOptions};
+use crate::tls::{self, PinChoice, TlsFault, Trust};
 use output::Output;
 
 /// How a command ended, as its exit code says it.
@@ -98,6 +102,18 @@ struct Arguments {
     command: Command,
 }
 
+/// How the technician knows the engine, where it speaks TLS.
+#[derive(Debug, clap::Args)]
+struct PinArguments {
+    /// Fingerprint of the engine's CA, as `engine init` and the pairing code's answer show it:
+    /// whole, or at least its first 20 digits.
+    #[arg(long, visible_alias = "accept-ca")]
+    ca_fingerprint: Option<Fingerprint>,
+    /// The engine's CA certificate (PEM), brought here by hand.
+    #[arg(long)]
+    ca_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Pair this till with the engine by a code from the console.
@@ -108,6 +124,8 @@ enum Command {
         /// Serial number of the till; the machine's id if absent.
         #[arg(long)]
         serial_number: Option<String>,
+        #[command(flatten)]
+        pin: PinArguments,
     },
     /// Run the agent in the foreground.
     Run,
@@ -182,6 +200,25 @@ enum Command {
     },
     /// Show how this till is.
     Status,
+    /// List the ports of this machine: what is behind them, who may use them, who does, and which
+    /// of them the configuration means. Opens none; needs no configuration.
+    Ports {
+        /// Whether this user may use them; the agent's user, if absent.
+        #[arg(long)]
+        user: Option<String>,
+    },
+    /// Open the cashier's screen. It speaks to a running agent and can be closed at any time.
+    Till {
+        /// ISO 4217 code of the amounts that are typed; learned or asked for if absent.
+        #[arg(long, env = "TILLWAY_TILL_CURRENCY")]
+        currency: Option<Currency>,
+        /// Ask payers for a tip, until it is switched off at the screen.
+        #[arg(long)]
+        tip_prompt: bool,
+        /// Line by line, for screen readers and scripts.
+        #[arg(long)]
+        plain: bool,
+    },
 }
 
 /// Runs the command line of this process.
@@ -207,6 +244,9 @@ pub fn main() -> ExitCode {
 
 fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
     let mut output = Output::new(stdout, arguments.json);
+    if let Command::Ports { user } = &arguments.command {
+        return ports::ports(&arguments.config, user.as_deref(), &mut output);
+    }
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
         Err(error) => return output.fail(Exit::Usage, "CONFIG", &explain_config(&error)),
@@ -215,7 +255,8 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
         Command::Pair {
             code,
             serial_number,
-        } => perform_pair(&config, code, serial_number.as_deref(), &mut output),
+            pin,
+        } => perform_pair(&config, code, serial_number.as_deref(), pin, &mut output),
         Command::Run => {
             crate::log::start();
             perform_run(&config, &mut output)
@@ -237,6 +278,19 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
                 waits: !*no_wait,
             };
             command::sale(&config.state_dir, sale, &mut output)
+        }
+        Command::Till {
+            currency,
+            tip_prompt,
+            plain,
+        } => {
+            let options = TillOptions {
+                state_dir: config.state_dir,
+                currency: *currency,
+                tip_prompt: *tip_prompt,
+                is_plain: *plain,
+            };
+            perform_till(&options, &mut output)
         }
         other => match simple_line(other) {
             Some(line) => command::simple(&config.state_dir, &line, &mut output),
@@ -285,7 +339,13 @@ fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
             request_id: None,
         },
         Command::Status => Line::Status { id: 1 },
-        Command::Pair { .. } | Command::Run | Command::Sale { .. } => return None,
+        Command::Pair { .. }
+        | Command::Run
+        | Command::Sale { .. }
+        | Command::Ports { .. }
+        | Command::Till { .. } => {
+            return None;
+        }
     })
 }
 
@@ -309,6 +369,7 @@ fn perform_pair(
     config: &Config,
     code: &str,
     serial_number: Option<&str>,
+    pin: &PinArguments,
     output: &mut Output<'_>,
 ) -> Exit {
     let serial_number = serial_number.map_or_else(machine_id, str::to_owned);
@@ -326,25 +387,64 @@ fn perform_pair(
             return output.fail(exit, "STATE_DIR", &explain(&error));
         }
     };
-    let paired = pair::pair(&config.state_dir, &config.engine.url, code, &serial_number);
+    let paired = trust_engine(config, pin).and_then(|trust| {
+        let url = &config.engine.url;
+        pair::pair(&config.state_dir, url, &trust, code, &serial_number)
+    });
     drop(lock);
     match paired {
         Ok(identity) => {
-            let text = format!(
+            let mut text = format!(
                 "paired as {} ({})\nlink: {}\n",
                 identity.label, identity.terminal_id, identity.link_url
             );
+            if let Some(authority) = &identity.engine_ca {
+                text.push_str(&format!("trusted CA: {}\n", authority.fingerprint()));
+            }
             output.result(&identity, &text);
             Exit::Ok
         }
         Err(error) => {
             let code = match &error {
                 PairError::Refused { code, .. } => code.as_str(),
+                PairError::Tls(fault) => fault.code(),
+                PairError::PlainText(_) => "PLAIN_TEXT",
                 _ => "PAIRING",
             };
             output.fail(exit_of_pair(&error), code, &explain(&error))
         }
     }
+}
+
+/// Whom to believe: what the technician says, what was pinned before, or what a person agrees to.
+fn trust_engine(config: &Config, pin: &PinArguments) -> Result<Trust, PairError> {
+    let earlier = pair::load_identity(&config.state_dir);
+    let earlier = earlier.ok().and_then(|identity| identity.engine_ca);
+    let choice = PinChoice {
+        fingerprint: pin.ca_fingerprint,
+        file: pin.ca_file.clone(),
+    };
+    Ok(tls::establish(
+        &config.engine,
+        &choice,
+        earlier.as_ref(),
+        confirm,
+    )?)
+}
+
+/// Asks a person, if there is one.
+fn confirm(shown: Fingerprint) -> bool {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return false;
+    }
+    let question = format!(
+        "The engine shows a CA with this fingerprint:\n  {shown}\nCompare it with what the engine \
+         itself shows. Is it the same? Type yes: "
+    );
+    let mut answer = String::new();
+    let asked = std::io::stderr().write_all(question.as_bytes());
+    let heard = asked.and_then(|()| std::io::stdin().read_line(&mut answer));
+    heard.is_ok() && answer.trim() == "yes"
 }
 
 /// What tells this machine from others; made by the system at installation.
@@ -362,11 +462,27 @@ fn perform_run(config: &Config, output: &mut Output<'_>) -> Exit {
         Ok(Stopped::Interrupted) => Exit::Interrupted,
         Err(error) => {
             let (exit, code) = match &error {
+                RunError::Config(_) => (Exit::Usage, "CONFIG"),
                 RunError::Pair(error) => (exit_of_pair(error), "IDENTITY"),
                 RunError::Journal(error) => (exit_of_journal(error), "STATE_DIR"),
                 RunError::Address(_) => (Exit::Usage, "LINK_ADDRESS"),
+                RunError::Tls(fault) => (Exit::NotPaired, fault.code()),
                 RunError::System { .. } => (Exit::Failed, "SYSTEM"),
                 RunError::JournalFault => (Exit::Failed, "JOURNAL_FAULT"),
+            };
+            output.fail(exit, code, &explain(&error))
+        }
+    }
+}
+
+fn perform_till(options: &TillOptions, output: &mut Output<'_>) -> Exit {
+    match till_screen::run(options) {
+        Ok(Left::Quit) => Exit::Ok,
+        Ok(Left::Interrupted) => Exit::Interrupted,
+        Err(error) => {
+            let (exit, code) = match &error {
+                TillError::NoTerminal => (Exit::Usage, "NO_TERMINAL"),
+                TillError::System { .. } => (Exit::Failed, "SYSTEM"),
             };
             output.fail(exit, code, &explain(&error))
         }
@@ -378,6 +494,10 @@ const fn exit_of_pair(error: &PairError) -> Exit {
         PairError::NotPaired => Exit::NotPaired,
         PairError::Unreachable { .. } => Exit::EngineUnreachable,
         PairError::PlainText(_) => Exit::Usage,
+        PairError::Tls(
+            TlsFault::Address(_) | TlsFault::NoAuthority(_) | TlsFault::NotPinned { .. },
+        ) => Exit::Usage,
+        PairError::Tls(_) => Exit::EngineUnreachable,
         PairError::Refused { .. } => Exit::Refused,
         PairError::Io { .. } | PairError::Damaged(_) | PairError::NoRandomness => Exit::Failed,
     }
@@ -431,5 +551,19 @@ mod tests {
         assert_eq!(exit, Exit::Failed);
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["error"]["code"], "AGENT_NOT_RUNNING");
+    }
+
+    #[test]
+    fn ports_are_listed_without_a_configuration() {
+        let missing = ["--config", "/nonexistent/agent.toml", "--json", "ports"];
+        let (exit, json) = run(&missing);
+        assert_eq!(exit, Exit::Ok);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["data"]["schema"], "tillway.ports/v1");
+        let problem = json["data"]["configuration_problem"].as_str().unwrap();
+        assert!(problem.contains("/nonexistent/agent.toml"), "{problem}");
+        let (exit, json) = run(&[&missing[..], &["--user", "no such user"]].concat());
+        assert_eq!(exit, Exit::Usage);
+        assert!(json.contains("NO_SUCH_USER"), "{json}");
     }
 }

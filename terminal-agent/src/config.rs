@@ -1,8 +1,17 @@
 //! The configuration file: TOML, every key known, everything but the reader's port with a default.
+//!
+//! `port` is how the devices' ports are named.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use crate::device::endpoint::{Endpoint, FlowControl, PortKind, UsbSelector};
+
+mod port;
+mod printer;
+
+pub use printer::{CodePageName, ConfirmationName, CutterName, DrawerConfig, FontName, Level};
 
 /// The largest configuration file.
 const FILE_BYTES_MAX: usize = 64 * 1024;
@@ -34,6 +43,14 @@ pub enum ConfigError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A section does not say where its device is.
+    #[error("configuration section [{section}]: {problem}")]
+    Port {
+        /// The section.
+        section: &'static str,
+        /// What is wrong and what to write.
+        problem: String,
+    },
 }
 
 /// Everything that can be set.
@@ -53,16 +70,32 @@ pub struct Config {
     /// The simulator of reader and printer. Never on a till in a shop: it lets the engine play
     /// with the devices.
     pub simulator: Option<SimulatorConfig>,
+    /// The directory that has the system's `dev`, `sys` and `etc`; for tests and containers.
+    #[serde(default = "default_device_root")]
+    pub device_root: PathBuf,
 }
 
 /// Where the engine is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
-    /// Base URL of its HTTP API, for pairing.
+    /// Base URL of its HTTP API, for pairing. `http` on this machine only.
     pub url: String,
-    /// URL of the link; the one that pairing gave, if not set.
+    /// URL of the link; the one that pairing gave, if not set. `ws` on this machine only.
     pub link_url: Option<String>,
+    /// Whose certificates are believed.
+    pub trust: EngineTrust,
+}
+
+/// Whose certificates are believed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineTrust {
+    /// Those of the authority that was pinned at pairing, and no other.
+    #[default]
+    Pinned,
+    /// Those of the authorities that this machine trusts: for engines with a public certificate.
+    System,
 }
 
 impl Default for EngineConfig {
@@ -70,33 +103,70 @@ impl Default for EngineConfig {
         Self {
             url: "http://127.0.0.1:7437".to_owned(),
             link_url: None,
+            trust: EngineTrust::default(),
         }
     }
 }
 
-/// The card reader's port.
+/// The card reader's port: exactly one of `path` and `usb`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReaderConfig {
     /// Device path, such as `/dev/ttyACM0`; a symbolic link is followed at each opening.
-    pub path: PathBuf,
-    /// Bits per second. ID TECH NEO2 readers leave the factory with 115,200.
+    pub path: Option<PathBuf>,
+    /// The USB device, wherever the system puts it.
+    pub usb: Option<UsbSelector>,
+    /// How the system presents it; found out, if absent.
+    pub kind: Option<PortKind>,
+    /// Bits per second. ID TECH NEO2 readers leave the factory with 115,200. USB ignores it.
     #[serde(default = "default_reader_baud")]
     pub baud: u32,
 }
 
-/// The receipt printer's port and paper.
+/// The receipt printer's port, exactly one of `path`, `usb` and `tcp`, and its paper.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrinterConfig {
     /// Device path.
-    pub path: PathBuf,
-    /// Bits per second. Common serial receipt printers leave the factory with 38,400.
+    pub path: Option<PathBuf>,
+    /// The USB device, wherever the system puts it.
+    pub usb: Option<UsbSelector>,
+    /// Host and port on the network; 9100, if no port is given.
+    pub tcp: Option<String>,
+    /// How the system presents it; found out, if absent.
+    pub kind: Option<PortKind>,
+    /// Bits per second. Common serial receipt printers leave the factory with 38,400. USB and the
+    /// network ignore it.
     #[serde(default = "default_printer_baud")]
     pub baud: u32,
+    /// How a serial printer makes the till wait.
+    #[serde(default)]
+    pub flow: FlowControl,
     /// Characters a line.
     #[serde(default = "default_columns")]
     pub columns: usize,
+    /// The font; found from the columns, if not set.
+    pub font: Option<FontName>,
+    /// The page of the characters above ASCII.
+    #[serde(default)]
+    pub code_page: CodePageName,
+    /// A monochrome PNG to print above each receipt.
+    pub logo: Option<PathBuf>,
+    /// How receipts are parted.
+    #[serde(default)]
+    pub cutter: CutterName,
+    /// Feed between the last line and the cutter, in dots; 24, or 120 without a cutter.
+    pub feed_dots: Option<u8>,
+    /// How the printer says that a receipt is out.
+    #[serde(default)]
+    pub confirmation: ConfirmationName,
+    /// Whether a receipt that a power cut or a pulled cable has interrupted is printed once more,
+    /// marked DUPLICATE, without anybody asking.
+    #[serde(default)]
+    pub reprint_interrupted: bool,
+    /// The drawer.
+    #[serde(default)]
+    pub drawer: DrawerConfig,
 }
 
 /// Where simulated devices take commands.
@@ -109,6 +179,10 @@ pub struct SimulatorConfig {
 
 fn default_state_dir() -> PathBuf {
     PathBuf::from("/var/lib/tillway-agent")
+}
+
+fn default_device_root() -> PathBuf {
+    PathBuf::from("/")
 }
 
 const fn default_reader_baud() -> u32 {
@@ -154,7 +228,19 @@ impl Config {
         Ok(config)
     }
 
+    /// The port of the reader, then the printer's if there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError::Port`]; not for a configuration that was parsed.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, ConfigError> {
+        let reader = self.reader.endpoint(&self.device_root)?;
+        let printer = self.printer.as_ref();
+        let printer = printer.map(|printer| printer.endpoint(&self.device_root));
+        Ok([reader].into_iter().chain(printer.transpose()?).collect())
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
+        self.endpoints()?;
         let bauds = [
             ("reader.baud", Some(self.reader.baud)),
             (
@@ -170,15 +256,7 @@ impl Config {
                 });
             }
         }
-        let columns = self.printer.as_ref().map(|printer| printer.columns);
-        let paper = protocol::receipt::COLUMNS_MIN..=protocol::receipt::COLUMNS_MAX;
-        if columns.is_some_and(|columns| !paper.contains(&columns)) {
-            return Err(ConfigError::OutOfRange {
-                key: "printer.columns",
-                expected: "from 24 to 64",
-            });
-        }
-        Ok(())
+        self.printer.as_ref().map_or(Ok(()), PrinterConfig::check)
     }
 }
 
@@ -206,6 +284,7 @@ mod tests {
             [engine]
             url = "http://127.0.0.1:9000"
             link_url = "ws://127.0.0.1:9000/v1/agent/link"
+            trust = "system"
             [reader]
             path = "/dev/ttyACM0"
             baud = 9600
@@ -219,6 +298,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.state_dir, PathBuf::from("/tmp/till"));
+        assert_eq!(config.engine.trust, EngineTrust::System);
         assert_eq!(config.printer.unwrap().columns, 42);
         let control = Path::new("/tmp/devices/control.sock");
         assert_eq!(config.simulator.unwrap().control, control);
@@ -239,6 +319,7 @@ mod tests {
             ),
             ("[reader]\npath = \"x\"\n[simulator]", "control"),
             ("[engine]\nurl = 5\n[reader]\npath = \"x\"", "url"),
+            ("[engine]\ntrust = \"all\"\n[reader]\npath = \"x\"", "trust"),
             ("[reader\n", "TOML"),
         ] {
             let message = parse(text).unwrap_err().to_string();

@@ -5,10 +5,13 @@
 //! # Layout
 //! * [`machine`]: PURE: the agent's rules, the reader's and the printer's conversations.
 //! * [`journal`]: writes and syncs what the agent machine says; decides nothing.
-//! * [`link`]: the WebSocket to the engine. [`device`]: serial ports. [`control`]: the local
+//! * [`link`]: the WebSocket to the engine. [`device`]: the ports. [`control`]: the local
 //!   socket through which a cashier's program speaks to a running agent.
+//! * [`till_screen`]: the cashier's screen, a client of the control socket in a process of its own.
+//! * [`tls`]: whom the till believes that it is the engine.
 //! * [`simulator_control`]: faults asked for in test mode, for simulated devices only.
-//! * [`run`]: the loop that ties them together. [`pair`]: makes the key and redeems a code.
+//! * [`run`]: the loop that ties them together. [`service`]: what it tells systemd. [`pair`]:
+//!   makes the key and redeems a code. [`logo`]: reads the picture above receipts, once.
 //! * [`facts`]: what the machine says of itself.
 //! * [`cli`], [`config`], [`log`], [`clock`], [`id_source`]: the edges.
 //!
@@ -26,8 +29,12 @@ pub mod id_source;
 pub mod journal;
 pub mod link;
 pub mod log;
+pub mod logo;
 pub mod machine;
 pub mod pair;
 pub mod run;
+pub mod service;
 pub mod shell;
 pub mod simulator_control;
+pub mod till_screen;
+pub mod tls;

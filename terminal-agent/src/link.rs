@@ -16,7 +16,6 @@ use protocol::link::{
     RefusedReason, SILENCE_MS_MAX, ToAgent, ToEngine, VERSION, VERSION_MIN, Welcome, decode,
     encode, signed_bytes,
 };
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -25,7 +24,10 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::id_source;
 use crate::simulator_control::{Simulator, simulate};
-pub use address::{AddressError, LinkAddress, is_loopback_url};
+use crate::tls::TlsFault;
+use address::Carrier;
+pub use address::{AddressError, LinkAddress, is_loopback_url, is_tls_url};
+pub(crate) use address::{host_of, port_of};
 
 /// First delay before another connection.
 const RETRY_DELAY_MS_MIN: u64 = 250;
@@ -47,6 +49,9 @@ pub enum LinkError {
     /// No connection.
     #[error("failed to connect")]
     Connect(#[source] std::io::Error),
+    /// The engine is not the one that this till trusts, or cannot be told to be.
+    #[error("{0} ({code})", code = .0.code())]
+    Tls(#[from] TlsFault),
     /// The WebSocket failed.
     #[error("link failed: {0}")]
     Socket(String),
@@ -113,7 +118,7 @@ pub struct LinkIdentity {
     pub simulator: Option<Simulator>,
 }
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket = WebSocketStream<Box<dyn Carrier>>;
 
 /// Keeps a link open until nobody listens to `events` any more.
 pub async fn run<E>(
@@ -137,8 +142,7 @@ pub async fn run<E>(
         if was_up {
             delay_ms = RETRY_DELAY_MS_MIN;
         }
-        // Everything but "busy" needs a person: asking often would not help.
-        if matches!(&error, LinkError::Refused(reason) if *reason != RefusedReason::Busy) {
+        if needs_a_person(&error) {
             delay_ms = RETRY_DELAY_MS_MAX;
         }
         if events.send(wrap(LinkEvent::Down(error))).await.is_err() {
@@ -146,6 +150,15 @@ pub async fn run<E>(
         }
         sleep(Duration::from_millis(id_source::jittered(delay_ms))).await;
         delay_ms = delay_ms.saturating_mul(2).min(RETRY_DELAY_MS_MAX);
+    }
+}
+
+/// Asking often would not help.
+const fn needs_a_person(error: &LinkError) -> bool {
+    match error {
+        LinkError::Refused(reason) => !matches!(reason, RefusedReason::Busy),
+        LinkError::Tls(fault) => !matches!(fault, TlsFault::Unreachable { .. }),
+        _ => false,
     }
 }
 
@@ -271,7 +284,6 @@ impl<E> Session<'_, E> {
 
 async fn connect(address: &LinkAddress) -> Result<Socket, LinkError> {
     let stream = address.open().await?;
-    stream.set_nodelay(true).map_err(LinkError::Connect)?;
     let config = WebSocketConfig::default()
         .read_buffer_size(8 * 1024)
         .write_buffer_size(0)
@@ -332,6 +344,8 @@ mod tests {
 
     use super::*;
 
+    type EngineSocket = WebSocketStream<tokio::net::TcpStream>;
+
     const NONCE: [u8; 16] = [7; 16];
 
     fn incarnation() -> IncarnationId {
@@ -349,17 +363,17 @@ mod tests {
         }
     }
 
-    async fn engine_says(socket: &mut Socket, bytes: Vec<u8>) {
+    async fn engine_says(socket: &mut EngineSocket, bytes: Vec<u8>) {
         socket.send(Message::binary(bytes)).await.unwrap();
     }
 
-    async fn engine_hears<T: serde::de::DeserializeOwned>(socket: &mut Socket) -> T {
+    async fn engine_hears<T: serde::de::DeserializeOwned>(socket: &mut EngineSocket) -> T {
         let message = socket.next().await.unwrap().unwrap();
         decode(&message.into_data()).unwrap()
     }
 
     /// The engine's side up to the hello, whose signature it checks.
-    async fn greet(listener: &TcpListener) -> (Socket, Hello) {
+    async fn greet(listener: &TcpListener) -> (EngineSocket, Hello) {
         let (stream, _) = listener.accept().await.unwrap();
         let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
         let challenge = HandshakeReply::Challenge(Challenge {

@@ -6,4 +6,5 @@ pub mod reader;
 pub mod record;
 pub mod screen;
 pub mod settings;
+pub mod till;
 pub mod translate;

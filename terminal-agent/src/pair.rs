@@ -15,6 +15,9 @@ use protocol::id::{IncarnationId, MerchantId, TerminalId};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::config::{EngineConfig, EngineTrust};
+use crate::tls::{Authority, TlsFault, Trust};
+
 /// How long the engine may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer of the engine that is read.
@@ -51,8 +54,14 @@ pub enum PairError {
         message: String,
     },
     /// Plain text to another machine.
-    #[error("{0} is not a loopback address; TLS is not available in this version")]
+    #[error(
+        "{0} is plain text to another machine, where anybody could listen in: use https:// \
+         (docs/tls.md)"
+    )]
     PlainText(String),
+    /// The engine is not one that this till may believe.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
     /// The engine refuses.
     #[error("the engine refuses: {message} ({code})")]
     Refused {
@@ -76,6 +85,21 @@ pub struct Identity {
     pub engine_incarnation: IncarnationId,
     /// Where the link goes.
     pub link_url: String,
+    /// The authority whose certificates are believed, where the engine speaks TLS. Never what an
+    /// answer of the engine says: what was verified before it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_ca: Option<Authority>,
+}
+
+impl Identity {
+    /// Whom this till believes that it is its engine.
+    pub fn trust(&self, engine: &EngineConfig) -> Trust {
+        match (engine.trust, &self.engine_ca) {
+            (EngineTrust::System, _) => Trust::System,
+            (EngineTrust::Pinned, Some(authority)) => Trust::Pinned(authority.clone()),
+            (EngineTrust::Pinned, None) => Trust::Nobody,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -99,17 +123,19 @@ struct EnvelopeError {
     message: String,
 }
 
-/// Redeems `code` and stores what the engine answers.
+/// Redeems `code` and stores what the engine answers, with what was pinned of it
+/// ([`crate::tls::establish`]).
 ///
 /// # Errors
 /// [`PairError`]; after [`PairError::Unreachable`] the same code can be tried again.
 pub fn pair(
     state_dir: &Path,
     engine_url: &str,
+    trust: &Trust,
     code: &str,
     serial_number: &str,
 ) -> Result<Identity, PairError> {
-    if !crate::link::is_loopback_url(engine_url) {
+    if !crate::link::is_loopback_url(engine_url) && !crate::link::is_tls_url(engine_url) {
         return Err(PairError::PlainText(engine_url.to_owned()));
     }
     make_state_dir(state_dir).map_err(at("create", state_dir))?;
@@ -120,7 +146,8 @@ pub fn pair(
         serial_number,
         agent_version: env!("CARGO_PKG_VERSION"),
     };
-    let mut identity = redeem(engine_url, &request)?;
+    let mut identity = redeem(engine_url, trust, &request)?;
+    identity.engine_ca = trust.pinned().cloned();
     identity.link_url = absolute(engine_url, &identity.link_url);
     set_foreign_journal_aside(state_dir, &identity)?;
     let json = serde_json::to_vec_pretty(&identity)
@@ -173,20 +200,17 @@ fn absolute(engine_url: &str, link_url: &str) -> String {
     }
 }
 
-fn redeem(engine_url: &str, request: &RedeemRequest<'_>) -> Result<Identity, PairError> {
+fn redeem(
+    engine_url: &str,
+    trust: &Trust,
+    request: &RedeemRequest<'_>,
+) -> Result<Identity, PairError> {
     let url = format!("{}/v1/pairing/redeem", engine_url.trim_end_matches('/'));
     let unreachable = |message: String| PairError::Unreachable {
         url: engine_url.to_owned(),
         message,
     };
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(ANSWER_TIMEOUT))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        // A proxy of the environment must not see the code.
-        .proxy(None)
-        .build()
-        .into();
+    let agent = trust.http_client(ANSWER_TIMEOUT)?;
     let mut response = agent
         .post(&url)
         .send_json(request)
@@ -350,7 +374,7 @@ mod tests {
             "details":{}}}"#;
         let (url, thread) = engine(vec![None, Some(bad.to_owned()), Some(good.to_owned())]);
         let state_dir = directory.path().join("state");
-        let attempt = || pair(&state_dir, &url, "ABCD-1234", "SN-1");
+        let attempt = || pair(&state_dir, &url, &Trust::Nobody, "ABCD-1234", "SN-1");
 
         assert!(matches!(attempt(), Err(PairError::Unreachable { .. })));
         assert!(matches!(
@@ -384,6 +408,7 @@ mod tests {
             label: "Till".to_owned(),
             engine_incarnation: IncarnationId::from_uuid(uuid::Uuid::from_u128(1)),
             link_url: "ws://127.0.0.1:1".to_owned(),
+            engine_ca: None,
         };
         let first = identity(1);
         let json = serde_json::to_vec(&first).unwrap();
@@ -418,9 +443,16 @@ mod tests {
     fn nothing_is_sent_in_plain_text_to_another_machine() {
         let directory = tempfile::tempdir().unwrap();
         for url in ["http://192.0.2.1:80", "http://engine.example", "nonsense"] {
-            let result = pair(directory.path(), url, "code", "SN");
+            let result = pair(directory.path(), url, &Trust::Nobody, "code", "SN");
             assert!(matches!(result, Err(PairError::PlainText(_))), "{url}");
         }
+        // TLS without anybody to trust is no way around it.
+        let url = "https://127.0.0.1:1";
+        let result = pair(directory.path(), url, &Trust::Nobody, "code", "SN");
+        assert!(matches!(
+            result,
+            Err(PairError::Tls(_) | PairError::Unreachable { .. })
+        ));
     }
 
     #[test]

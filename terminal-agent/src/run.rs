@@ -6,23 +6,28 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::sleep;
+use tokio::task::JoinHandle;
+use tokio::time::{Interval, MissedTickBehavior, sleep};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ConfigError, PrinterConfig};
 use crate::control;
-use crate::device::serial::{self, PortSettings};
+use crate::device;
+use crate::device::endpoint::{Endpoint, Role};
 use crate::facts;
 use crate::id_source;
 use crate::journal::{Found, Journal, JournalError, StateLock};
 use crate::link::{self, AddressError, LinkAddress, LinkIdentity};
+use crate::logo;
 use crate::machine::agent::{Agent, AgentConfig};
-use crate::machine::printer::{PrinterConfig, PrinterMachine};
+use crate::machine::printer::PrinterMachine;
 use crate::machine::reader::{ReaderConversation, ReaderConversationConfig};
 use crate::machine::record::JournalEntry;
 use crate::pair::{self, PairError};
+use crate::service::ServiceManager;
 use crate::shell::{Event, Shell};
 use crate::simulator_control::Simulator;
+use crate::tls::TlsFault;
 
 /// Events that wait for the loop. Sources wait when it is full.
 const EVENTS_MAX: usize = 256;
@@ -36,6 +41,9 @@ const FAULT_DRAIN: Duration = Duration::from_millis(300);
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Key or identity.
     #[error(transparent)]
     Pair(#[from] PairError),
@@ -45,6 +53,9 @@ pub enum RunError {
     /// The link's address.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// Whom to believe that it is the engine.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
     /// The system refuses something the agent cannot do without.
     #[error("failed to {action}")]
     System {
@@ -85,12 +96,16 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     let state_dir = config.state_dir.as_path();
     let identity = pair::load_identity(state_dir)?;
     let key = pair::load_key(state_dir)?;
+    let endpoints = config.endpoints()?;
     let link_url = config.engine.link_url.as_ref();
     let address = LinkAddress::parse(link_url.unwrap_or(&identity.link_url))?;
+    let address = address.trusting(&identity.trust(&config.engine))?;
     let journal = open_journal(state_dir)?;
     let listener = control::bind(state_dir).map_err(system("open the control socket"))?;
     let mut terminated = signal(SignalKind::terminate()).map_err(system("listen for signals"))?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(system("listen for signals"))?;
+
+    let printer = config.printer.as_ref().map(printer_machine);
 
     let state = journal.state().clone();
     let link_identity = LinkIdentity {
@@ -112,24 +127,31 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
         Clock::start(),
         Agent::resume(agent_config, state),
         ReaderConversation::new(ReaderConversationConfig::standard()),
-        config
-            .printer
-            .as_ref()
-            .map(|printer| PrinterMachine::new(PrinterConfig::new(printer.columns))),
+        printer,
         journal_tx,
         Arc::clone(&look),
     );
     tokio::spawn(facts::run(look, events_tx.clone(), Event::Facts));
-    spawn_ports(config, &events_tx);
-    tokio::spawn(control::run(listener, events_tx.clone(), Event::Control));
+    let ports = endpoints
+        .into_iter()
+        .map(|endpoint| (endpoint.role.name(), spawn_port(endpoint, &events_tx)));
+    let mut tasks: Vec<_> = ports.collect();
+    let listening = control::run(listener, events_tx.clone(), Event::Control);
+    tasks.push(("control socket", tokio::spawn(listening)));
     let link = tokio::spawn(link::run(address, link_identity, events_tx, Event::Link));
     tracing::info!(terminal = %identity.terminal_id, label = identity.label, "agent running");
+    let mut watch = Watch::new(ServiceManager::of_this_process(), tasks);
+    watch.service.ready(&format!(
+        "terminal {} ({})",
+        identity.terminal_id, identity.label
+    ));
 
     let stopped = tokio::select! {
-        fault = turn(&mut shell, &mut events) => Err(fault),
+        fault = turn(&mut shell, &mut events, &mut watch) => Err(fault),
         _ = terminated.recv() => Ok(Stopped::Terminated),
         _ = interrupted.recv() => Ok(Stopped::Interrupted),
     };
+    watch.service.stopping();
     if stopped.is_ok() {
         stop(&mut shell, &mut events, &link).await;
     } else {
@@ -142,6 +164,19 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     }
     drop(std::fs::remove_file(control::socket_path(state_dir)));
     stopped
+}
+
+/// A logo that cannot be read stops no payment: receipts are printed without it.
+fn printer_machine(config: &PrinterConfig) -> PrinterMachine {
+    let logo = config.logo.as_deref().and_then(|path| {
+        let logo = logo::read(path, &config.plain_paper());
+        logo.inspect_err(|error| {
+            let source = std::error::Error::source(error).map(ToString::to_string);
+            tracing::error!(%error, source, "receipts are printed without the logo");
+        })
+        .ok()
+    });
+    PrinterMachine::new(config.machine(logo))
 }
 
 fn open_journal(state_dir: &Path) -> Result<Journal, RunError> {
@@ -192,25 +227,68 @@ fn spawn_journal(
     Ok((entries_tx, thread))
 }
 
-fn spawn_ports(config: &Config, events: &mpsc::Sender<Event>) {
-    let reader = PortSettings {
-        path: config.reader.path.clone(),
-        baud: config.reader.baud,
+fn spawn_port(endpoint: Endpoint, events: &mpsc::Sender<Event>) -> JoinHandle<()> {
+    let wrap = match endpoint.role {
+        Role::Reader => Event::Reader,
+        Role::Printer => Event::Printer,
     };
-    tokio::spawn(serial::run(reader, events.clone(), Event::Reader));
-    if let Some(printer) = &config.printer {
-        let printer = PortSettings {
-            path: printer.path.clone(),
-            baud: printer.baud,
-        };
-        tokio::spawn(serial::run(printer, events.clone(), Event::Printer));
+    tokio::spawn(device::run(endpoint, events.clone(), wrap))
+}
+
+/// Tells the service manager that the agent is alive, from within the loop: a loop that hangs says
+/// nothing.
+struct Watch {
+    service: ServiceManager,
+    interval: Option<Interval>,
+    /// What must be running for the agent to be of use, by name.
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl Watch {
+    fn new(service: ServiceManager, tasks: Vec<(&'static str, JoinHandle<()>)>) -> Self {
+        let interval = service.alive_interval().map(|period| {
+            let mut interval = tokio::time::interval(period);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        });
+        Self {
+            service,
+            interval,
+            tasks,
+        }
+    }
+
+    async fn tick(&mut self) {
+        match &mut self.interval {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A task that has ended did so by a fault of ours: the service manager is left to notice.
+    fn tell(&self) {
+        match self.tasks.iter().find(|(_, task)| task.is_finished()) {
+            None => self.service.alive(),
+            Some((name, _)) => tracing::error!(name, "a part of the agent has ended"),
+        }
     }
 }
 
 /// Turns the loop until the journal fails.
-async fn turn(shell: &mut Shell, events: &mut mpsc::Receiver<Event>) -> RunError {
+async fn turn(
+    shell: &mut Shell,
+    events: &mut mpsc::Receiver<Event>,
+    watch: &mut Watch,
+) -> RunError {
     while !shell.has_fault() {
-        if !step(shell, events).await {
+        let goes_on = tokio::select! {
+            goes_on = step(shell, events) => goes_on,
+            () = watch.tick() => {
+                watch.tell();
+                true
+            }
+        };
+        if !goes_on {
             break;
         }
     }
@@ -236,11 +314,7 @@ async fn step(shell: &mut Shell, events: &mut mpsc::Receiver<Event>) -> bool {
 }
 
 /// Lets a payment finish whose card data was sent, then lets go of link and reader.
-async fn stop(
-    shell: &mut Shell,
-    events: &mut mpsc::Receiver<Event>,
-    link: &tokio::task::JoinHandle<()>,
-) {
+async fn stop(shell: &mut Shell, events: &mut mpsc::Receiver<Event>, link: &JoinHandle<()>) {
     tracing::info!("stopping");
     let finished = async {
         while shell.agent().has_card_data_out() && !shell.has_fault() {

@@ -10,9 +10,13 @@ use protocol::link::TillFacts;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock::Clock;
-use crate::control::message::{Answer, AnswerData, Line, Wanted, WatchEvent, encode_line};
+use crate::control::message::{
+    Answer, AnswerData, Line, PortsHealth, Wanted, WatchEvent, encode_line,
+};
 use crate::control::{ConnectionId, ControlEvent};
-use crate::device::serial::PortEvent;
+use crate::device::PortEvent;
+use crate::device::endpoint::Role;
+use crate::device::fault::{PortHealth, PortState};
 use crate::id_source;
 use crate::link::{LinkCommand, LinkEvent};
 use crate::log;
@@ -57,6 +61,7 @@ pub struct Shell {
     look: Arc<Notify>,
     /// The engine's clock when it welcomed this till, and the agent's at that moment.
     welcomed: Option<(u64, u64)>,
+    ports: PortsHealth,
     has_fault: bool,
 }
 
@@ -106,6 +111,7 @@ impl Shell {
         look: Arc<Notify>,
     ) -> Self {
         log::set_level(agent.settings().log_level.as_deref());
+        let has_printer = printer.is_some();
         Self {
             clock,
             agent,
@@ -123,6 +129,10 @@ impl Shell {
             control: ControlSide::default(),
             look,
             welcomed: None,
+            ports: PortsHealth {
+                reader: PortState::Starting,
+                printer: has_printer.then(PortState::default),
+            },
             has_fault: false,
         }
     }
@@ -242,11 +252,12 @@ impl Shell {
                 self.reader_input(reader::Input::PortOpened);
             }
             PortEvent::Bytes(bytes) => self.reader_input(reader::Input::Bytes(&bytes)),
-            PortEvent::Written(_) => {}
+            PortEvent::Written(_) | PortEvent::Busy(_) => {}
             PortEvent::Closed => {
                 self.reader.writes = None;
                 self.reader_input(reader::Input::PortClosed);
             }
+            PortEvent::Health(health) => self.port_health(Role::Reader, &health),
         }
     }
 
@@ -260,11 +271,25 @@ impl Shell {
                 self.printer_input(printer::Input::PortOpened);
             }
             PortEvent::Bytes(bytes) => self.printer_input(printer::Input::Bytes(&bytes)),
+            PortEvent::Busy(is_busy) => self.printer_input(printer::Input::Busy(is_busy)),
             PortEvent::Written(count) => self.printer_input(printer::Input::Written(count)),
             PortEvent::Closed => {
                 printer.writes = None;
                 self.printer_input(printer::Input::PortClosed);
             }
+            PortEvent::Health(health) => self.port_health(Role::Printer, &health),
+        }
+    }
+
+    fn port_health(&mut self, role: Role, health: &PortHealth) {
+        let port = PortState::from(health);
+        self.control.tell_watchers(&WatchEvent::Port {
+            device: role,
+            port: port.clone(),
+        });
+        match role {
+            Role::Reader => self.ports.reader = port,
+            Role::Printer => self.ports.printer = Some(port),
         }
     }
 
@@ -361,7 +386,9 @@ impl Shell {
                 self.control
                     .tell_watchers(&WatchEvent::Screen { data: screen });
             }
-            Output::ControlAnswer(control, reply) => self.control.answer(control, reply),
+            Output::ControlAnswer(control, reply) => {
+                self.control.answer(control, reply, &self.ports);
+            }
             Output::LookAround => self.look.notify_one(),
             Output::Configured { version, settings } => {
                 tracing::info!(version, "configuration applied");
@@ -420,7 +447,7 @@ impl Shell {
             }
         }
         let is_connected = printer.writes.is_some();
-        let health = translate::printer_health(is_connected, printer.machine.status());
+        let health = translate::printer_health(is_connected, &printer.machine);
         if printer.health != health {
             printer.health = health;
             inputs.push_back(Input::Printer(PrinterEvent::Health(health)));
@@ -452,9 +479,9 @@ impl LinkSide {
 }
 
 impl ControlSide {
-    fn answer(&mut self, control: ControlId, reply: ControlReply) {
+    fn answer(&mut self, control: ControlId, reply: ControlReply, ports: &PortsHealth) {
         if let Some((connection, id)) = self.pending.remove(&control) {
-            let line = encode_line(&Answer::from_reply(id, reply));
+            let line = encode_line(&Answer::from_reply(id, reply, ports));
             self.tell(connection, &line);
             self.close_if_done(connection);
         }

@@ -1,16 +1,17 @@
 //! Card numbers and secrets are searched for in everything that is left on disk.
 //!
-//! Every virtual card is presented in every way, sales end in every way, engine and agent log all
-//! they can, both are killed and restarted. Then no file but a secret's own may hold it, in any
+//! Every virtual card is presented in every way, under both encryptions and as a fallback, sales end
+//! in every way, engine and agent log all they can, both are killed and restarted. Then no file but a secret's own may hold it, in any
 //! form: card numbers as text, as packed digits on either nibble, as track 2, in hex and base64.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use firmware_sim::cards::{CARDS, Way};
+use engine::acquirer::base_keys::{TEST_AES_BASE_KEY, TEST_BASE_KEY};
+use firmware_sim::cards::{Behaviour, CARDS, Way};
 use harness::api::fresh_key;
-use harness::shop::Shop;
+use harness::shop::{Devices, Shop};
 use serde_json::{Value, json};
 
 /// What is searched for, by a name that may be shown: bytes with the bits of each that count.
@@ -265,6 +266,17 @@ fn present(shop: &Shop, amount: i64, card: &str, way: Way) -> Value {
     shop.end_of(&id).data().clone()
 }
 
+/// A chip that cannot be read, three times, and then its stripe; gives the end.
+fn fall_back(shop: &Shop) -> Value {
+    shop.devices.wait_until_idle();
+    let started = shop.start_sale(1_300);
+    for way in ["insert", "insert", "insert", "swipe"] {
+        assert!(shop.devices.wait_for_slot(), "{way}");
+        shop.devices.present("bad-chip", way).unwrap();
+    }
+    shop.end_of(started.field("id")).data().clone()
+}
+
 #[test]
 fn no_card_number_and_no_secret_is_left_on_disk() {
     let dir = tempfile::tempdir().unwrap();
@@ -279,6 +291,23 @@ fn no_card_number_and_no_secret_is_left_on_disk() {
         }
     }
     assert!(ends.len() >= 4, "too little has happened: {ends:?}");
+    assert_eq!(fall_back(&shop)["status"], "approved");
+    // Another reader at the same port, which encrypts under AES.
+    assert!(shop.devices.stop());
+    let place = shop.devices.dir.clone();
+    shop.devices = Devices::start_encrypting(&place, true, "aes128").unwrap();
+    assert!(shop.wait_until_ready());
+    let mut paid = 0;
+    for card in CARDS {
+        for way in card.ways {
+            if card.behaviour == Behaviour::Cooperates {
+                let end = present(&shop, 1_234, card.name, *way);
+                paid += usize::from(end["status"] == "approved");
+            }
+        }
+    }
+    assert!(paid >= 9, "only {paid} sales were paid under AES");
+    assert_eq!(fall_back(&shop)["status"], "approved");
     // Voided; tipped; reversed because the engine dies; the agent dies; a line that nobody closes.
     let sale = present(&shop, 2_000, "visa", Way::Insert);
     let path = format!(
@@ -345,6 +374,12 @@ fn no_card_number_and_no_secret_is_left_on_disk() {
         }
     }
     forms_of_secret("device key", &device_key, &mut needles);
+    for (name, key) in [
+        ("base key", TEST_BASE_KEY),
+        ("AES base key", TEST_AES_BASE_KEY),
+    ] {
+        forms_of_secret(name, &hex::decode(key).unwrap(), &mut needles);
+    }
     let (findings, looked_at) = search(dir.path(), &needles);
     assert!(
         looked_at > 1_000_000,

@@ -1,12 +1,15 @@
 //! Whole sales: real engine, real agent, simulated reader and printer on pseudo-terminals.
 
 mod cards;
+mod encryption;
+mod fleet;
 mod money;
 mod outages;
 mod paper;
 mod restart;
 mod sockets;
 mod till;
+mod till_screen;
 
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

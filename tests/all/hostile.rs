@@ -15,6 +15,8 @@ mod order;
 mod pairing;
 #[path = "hostile/request.rs"]
 mod request;
+#[path = "hostile/sealed.rs"]
+mod sealed;
 
 use engine::acquirer::simulator::read_book;
 use firmware_sim::cards::Way;
@@ -32,6 +34,8 @@ struct Scene {
     till: HandTill,
     honest: HandTill,
     sold: Vec<i64>,
+    /// Authorizations that the acquirer has declined.
+    declined: usize,
     _dir: TempDir,
 }
 
@@ -47,6 +51,7 @@ impl Scene {
             till,
             honest,
             sold: Vec::new(),
+            declined: 0,
             _dir: dir,
         }
     }
@@ -108,7 +113,7 @@ impl Scene {
         assert_eq!(standing, self.sold);
         assert_eq!(
             book.len(),
-            self.sold.len(),
+            self.sold.len() + self.declined,
             "something else has reached the acquirer"
         );
     }

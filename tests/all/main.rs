@@ -15,4 +15,6 @@ mod power;
 mod sandbox;
 mod simulation;
 mod tidy;
+mod tls;
+mod usb;
 mod wire;

@@ -1,8 +1,11 @@
 //! The engine's HTTP API as a POS system calls it.
 
 use serde_json::Value;
+use terminal_agent::tls::{Authority, Trust};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
+
+use crate::wait::PATIENCE;
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -58,6 +61,16 @@ impl Api {
             base: base.to_owned(),
             token: token.to_owned(),
             agent: config.into(),
+        }
+    }
+
+    /// A client of an engine that speaks TLS, which believes only this authority.
+    pub fn trusting(base: &str, token: &str, authority: Authority) -> Self {
+        let agent = Trust::Pinned(authority).http_client(2 * PATIENCE);
+        Self {
+            base: base.to_owned(),
+            token: token.to_owned(),
+            agent: agent.expect("an authority can be trusted"),
         }
     }
 

@@ -55,6 +55,7 @@ pub static TARGETS: &[Target] = targets! {
     "link_handshake" link::handshake handshake_seeds WORDS;
     "reader_responses" reader::responses response_seeds WORDS;
     "reader_commands" reader::commands command_seeds WORDS;
+    "reader_hid" reader::hid_reports hid_seeds WORDS;
     "reader_tlv" reader::tlvs tlv_seeds WORDS;
     "reader_swipe" reader::swipe swipe_seeds WORDS;
     "reader_outcome" reader::outcome tlv_seeds WORDS;

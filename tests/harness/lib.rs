@@ -11,4 +11,5 @@ pub mod raw;
 pub mod reaper;
 pub mod shop;
 pub mod simulation;
+pub mod usb;
 pub mod wait;

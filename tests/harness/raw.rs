@@ -16,7 +16,7 @@ pub struct Raw(TcpStream);
 impl Raw {
     /// Connects to the engine at `base` (`http://127.0.0.1:7437`).
     pub fn connect(base: &str) -> Self {
-        let stream = TcpStream::connect(base.trim_start_matches("http://"));
+        let stream = TcpStream::connect(base.rsplit('/').next().unwrap_or_default());
         let stream = stream.expect("the engine listens");
         stream
             .set_read_timeout(Some(PATIENCE))

@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use firmware_sim::control;
 use firmware_sim::device::ControlRequest;
 use serde_json::{Value, json};
+use terminal_agent::tls::Authority;
 
 use crate::api::{Answer, Api};
 use crate::programs::{Program, bin_dir};
@@ -88,6 +89,29 @@ impl Engine {
         }
     }
 
+    /// Makes an authority and a certificate for `127.0.0.1`: the engine that is started in `dir` next
+    /// speaks TLS. With `--renew` among the arguments: another certificate.
+    ///
+    /// # Errors
+    /// When the program cannot be run.
+    pub fn init(dir: &Path, arguments: &[&str]) -> io::Result<Output> {
+        fs::create_dir_all(dir)?;
+        let data = dir.join("data");
+        let made = Command::new(bin_dir().join("engine"))
+            .args(["init", "--data-dir", &data.display().to_string()])
+            .args(arguments)
+            .output()?;
+        if data.join("engine.toml").exists() {
+            fs::copy(data.join("engine.toml"), dir.join("engine.toml"))?;
+        }
+        Ok(made)
+    }
+
+    /// The certificate of its authority, once there is one.
+    pub fn authority(dir: &Path) -> Option<Authority> {
+        Authority::read(&dir.join("data").join("tls").join("ca.pem")).ok()
+    }
+
     fn start_at(dir: &Path, listen: &str, environment: Environment) -> io::Result<Self> {
         let data = dir.join("data").display().to_string();
         let config = dir.join("engine.toml");
@@ -102,8 +126,11 @@ impl Engine {
         let line = program.first_line()?;
         let base = line.rsplit(' ').next().unwrap_or_default().to_owned();
         let token = fs::read_to_string(dir.join("data").join("operator-token"))?;
-        let operator = Api::new(&base, token.trim());
-        let listen = base.trim_start_matches("http://").to_owned();
+        let operator = match Self::authority(dir) {
+            Some(authority) => Api::trusting(&base, token.trim(), authority),
+            None => Api::new(&base, token.trim()),
+        };
+        let listen = base.rsplit('/').next().unwrap_or_default().to_owned();
         Ok(Self {
             dir: dir.to_path_buf(),
             operator,
@@ -111,6 +138,24 @@ impl Engine {
             program,
             listen,
         })
+    }
+
+    /// Boards a partner and a merchant with a key for its POS system.
+    pub fn board(&self) -> Boarded {
+        let operator = &self.operator;
+        let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
+        let partner_id = partner.field("id").to_owned();
+        let merchant = operator.post("/v1/merchants", &merchant_body(&partner_id));
+        let merchant_id = merchant.field("id").to_owned();
+        let key = operator.post(
+            &format!("/v1/merchants/{merchant_id}/api-keys"),
+            &json!({"label": "POS", "scopes": POS_SCOPES}),
+        );
+        Boarded {
+            pos: operator.with_token(key.field("secret")),
+            partner_id,
+            merchant_id,
+        }
     }
 
     /// Kills it, as a power cut would.
@@ -157,6 +202,22 @@ impl Engine {
     pub fn id(&self) -> u32 {
         self.program.id()
     }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("engine.log")).unwrap_or_default()
+    }
+}
+
+/// A merchant and who boarded it.
+#[derive(Debug)]
+pub struct Boarded {
+    /// The POS system's client.
+    pub pos: Api,
+    /// The partner.
+    pub partner_id: String,
+    /// The merchant.
+    pub merchant_id: String,
 }
 
 /// Reader and printer as a process.
@@ -173,9 +234,17 @@ impl Devices {
     /// # Errors
     /// When they do not start.
     pub fn start(dir: &Path, is_instant: bool) -> io::Result<Self> {
+        Self::start_encrypting(dir, is_instant, "tdes")
+    }
+
+    /// Plugs devices in whose reader encrypts in this way, a word of `firmware-sim --encryption`.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn start_encrypting(dir: &Path, is_instant: bool, encryption: &str) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let path = dir.display().to_string();
-        let mut arguments = vec!["run", "--dir", &path];
+        let mut arguments = vec!["run", "--dir", &path, "--encryption", encryption];
         if is_instant {
             arguments.push("--instant");
         }
@@ -346,6 +415,18 @@ impl Till {
         self.spawnable(arguments).output()
     }
 
+    /// Pairs as a technician does who was told this: with the fingerprint, where there is one.
+    ///
+    /// # Errors
+    /// When the program cannot be run.
+    pub fn pair(&self, told: &Answer) -> io::Result<Output> {
+        let mut arguments = vec!["--json", "pair", "--code", told.field("code")];
+        if !told.field("ca_fingerprint").is_empty() {
+            arguments.extend(["--ca-fingerprint", told.field("ca_fingerprint")]);
+        }
+        self.command(&arguments)
+    }
+
     /// A command of the agent, not started.
     pub fn spawnable(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(bin_dir().join("terminal-agent"));
@@ -377,6 +458,28 @@ impl Till {
             environment,
         )?);
         Ok(())
+    }
+
+    /// Makes a terminal, pairs the agent with it, starts it and waits until it is ready; gives the
+    /// terminal's id.
+    ///
+    /// # Errors
+    /// When the agent does not start.
+    pub fn open(&mut self, pos: &Api, label: &str) -> io::Result<String> {
+        let terminal = pos.post("/v1/terminals", &json!({"label": label}));
+        let terminal_id = terminal.field("id").to_owned();
+        let paired = self.pair(&pairing_code(pos, &terminal_id))?;
+        if !paired.status.success() {
+            return Err(io::Error::other(
+                String::from_utf8_lossy(&paired.stdout).into_owned(),
+            ));
+        }
+        self.run()?;
+        if is_ready(pos, &terminal_id) {
+            Ok(terminal_id)
+        } else {
+            Err(io::Error::other("the till does not become ready"))
+        }
     }
 
     /// Kills the agent, as a power cut would.
@@ -435,36 +538,22 @@ impl Lane {
     /// # Errors
     /// When the agent does not start.
     pub fn equip(devices: Devices, mut till: Till, pos: &Api, label: &str) -> io::Result<Self> {
-        let terminal = pos.post("/v1/terminals", &json!({"label": label}));
-        let terminal_id = terminal.field("id").to_owned();
-        let code = pairing_code(pos, &terminal_id);
-        let paired = till.command(&["pair", "--code", &code])?;
-        if !paired.status.success() {
-            return Err(io::Error::other(
-                String::from_utf8_lossy(&paired.stderr).into_owned(),
-            ));
-        }
-        till.run()?;
-        let lane = Self {
+        let terminal_id = till.open(pos, label)?;
+        Ok(Self {
             devices,
             till,
             terminal_id,
-        };
-        if is_ready(pos, &lane.terminal_id) {
-            Ok(lane)
-        } else {
-            Err(io::Error::other("the till does not become ready"))
-        }
+        })
     }
 }
 
-fn pairing_code(pos: &Api, terminal_id: &str) -> String {
+fn pairing_code(pos: &Api, terminal_id: &str) -> Answer {
     let path = format!("/v1/terminals/{terminal_id}/pairing-codes");
-    pos.post(&path, &json!({})).field("code").to_owned()
+    pos.post(&path, &json!({}))
 }
 
 /// Waits until the engine sees a till with a ready reader.
-fn is_ready(pos: &Api, terminal_id: &str) -> bool {
+pub fn is_ready(pos: &Api, terminal_id: &str) -> bool {
     let path = format!("/v1/terminals/{terminal_id}/status");
     until("the till to be ready", || {
         let status = pos.get(&path);
@@ -510,30 +599,26 @@ impl Shop {
     /// When a part does not start.
     pub fn open_logging(dir: &Path, log_filter: Option<&str>) -> io::Result<Self> {
         let engine = Engine::start_logging(&dir.join("engine"), log_filter)?;
-        let operator = &engine.operator;
-        let partner = operator.post("/v1/partners", &json!({"name": "North Payments"}));
-        let partner_id = partner.field("id").to_owned();
-        let merchant = operator.post("/v1/merchants", &merchant_body(&partner_id));
-        let merchant_id = merchant.field("id").to_owned();
-        let key = operator.post(
-            &format!("/v1/merchants/{merchant_id}/api-keys"),
-            &json!({"label": "POS", "scopes": POS_SCOPES}),
-        );
-        let pos = operator.with_token(key.field("secret"));
-        let lane = Lane::open(dir, &pos, "Lane 1", log_filter)?;
+        let boarded = engine.board();
+        let lane = Lane::open(dir, &boarded.pos, "Lane 1", log_filter)?;
         Ok(Self {
             engine,
             devices: lane.devices,
             till: lane.till,
-            pos,
-            partner_id,
-            merchant_id,
+            pos: boarded.pos,
+            partner_id: boarded.partner_id,
+            merchant_id: boarded.merchant_id,
             terminal_id: lane.terminal_id,
         })
     }
 
     /// A fresh pairing code for the till.
     pub fn pairing_code(&self) -> String {
+        self.pairing_answer().field("code").to_owned()
+    }
+
+    /// What a technician is told who asks for a pairing code.
+    pub fn pairing_answer(&self) -> Answer {
         pairing_code(&self.pos, &self.terminal_id)
     }
 

@@ -3,16 +3,24 @@
 //! Owns the only path from sealed card data to an account number. What it gives out is cleared when
 //! dropped, cannot be cloned and is absent from `Debug`; its errors carry no data. It never keeps,
 //! logs or forwards anything.
+//!
+//! # Layout
+//! * `stripe`: tracks in the block of tag DFEE23.
+//! * `digits`: packed digits, masks, check digits.
+
+mod digits;
+mod stripe;
 
 use std::fmt;
 
-use protocol::dukpt::{BLOCK_LENGTH, BaseDerivationKey, DataKey, Ksn};
-use protocol::reader::outcome::{CardRead, TAG_SWIPE};
-use protocol::reader::swipe::Swipe;
+use protocol::dukpt::{DataKey, Scheme};
+use protocol::reader::outcome::CardRead;
 use protocol::reader::tlv::Form;
 use zeroize::Zeroizing;
 
+use self::digits::{digit_value, is_year_and_month, masked_nibble, nibbles, passes_luhn, unpack};
 use super::SealedCard;
+use super::base_keys::BaseKeys;
 
 /// Track 2 equivalent data (EMV book 3, annex A).
 const TAG_TRACK_TWO: u8 = 0x57;
@@ -28,8 +36,6 @@ const ACCOUNT_NUMBER_BYTES_MAX: usize = 10;
 /// Lengths of account numbers on payment cards (ISO/IEC 7812-1; shorter ones are not issued).
 const DIGITS_MIN: usize = 12;
 const DIGITS_MAX: usize = 19;
-/// Attribution bits that are not zero when values are not encrypted under triple DES.
-const OTHER_SCHEME: u8 = 0x06;
 
 /// Why sealed card data cannot be used. None of them says anything about the card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,12 +46,15 @@ pub enum CardDataError {
     /// Card data is not encrypted.
     #[error("card data is not encrypted")]
     NotEncrypted,
-    /// Encrypted, but not with triple DES under the data key.
+    /// Encrypted, but neither with triple DES nor with AES under DUKPT.
     #[error("card data is encrypted in an unsupported way")]
     UnsupportedEncryption,
     /// No key serial number, or one of a wrong length.
     #[error("card data has no usable key serial number")]
     KeySerialNumber,
+    /// The key serial number names a base key that is not here.
+    #[error("card data is encrypted under an unknown base key")]
+    UnknownKey,
     /// Neither track 2 nor an account number is there.
     #[error("card data has no account number")]
     NoAccountNumber,
@@ -55,6 +64,9 @@ pub enum CardDataError {
     /// The value is not an account number or a track.
     #[error("card data is not an account number or a track")]
     NotACard,
+    /// The check character at the end of the track is wrong: not read well, or changed.
+    #[error("track has a wrong check character")]
+    TrackCheck,
     /// The check digit of the account number is wrong.
     #[error("account number has a wrong check digit")]
     CheckDigit,
@@ -75,25 +87,25 @@ pub struct ClearCard {
 }
 
 impl ClearCard {
-    /// Decrypts a card with the key that its reader's key descends from.
+    /// Decrypts a card, under the scheme that it says, with the key that its reader's key descends
+    /// from.
     ///
     /// # Errors
     /// [`CardDataError`] when it cannot be decrypted, is no card, or contradicts itself.
-    pub fn open(card: &SealedCard, key: &BaseDerivationKey) -> Result<Self, CardDataError> {
+    pub fn open(card: &SealedCard, keys: &BaseKeys) -> Result<Self, CardDataError> {
         let read = CardRead::parse(card.bytes()).map_err(|_| CardDataError::Malformed)?;
         if !read.attribution.is_encrypted() {
             return Err(CardDataError::NotEncrypted);
         }
-        if read.attribution.0 & OTHER_SCHEME != 0 {
-            return Err(CardDataError::UnsupportedEncryption);
-        }
+        let scheme = read.attribution.scheme();
+        let scheme = scheme.ok_or(CardDataError::UnsupportedEncryption)?;
         let has_chip_data = [TAG_TRACK_TWO, TAG_ACCOUNT_NUMBER]
             .iter()
             .any(|tag| read.find(u32::from(*tag), Form::Encrypted).is_some());
         let opened = if has_chip_data {
-            Self::open_chip(&read, key)?
+            Self::open_chip(&read, scheme, keys)?
         } else {
-            Self::open_stripe(&read, key)?
+            stripe::open(&read, keys)?
         };
         if passes_luhn(&opened.account_number) {
             Ok(opened)
@@ -123,16 +135,31 @@ impl ClearCard {
         rest.get(4..7)
     }
 
+    /// Whether the card says that it has a chip: a service code that begins with 2 or 6 (ISO/IEC
+    /// 7813).
+    pub fn has_chip(&self) -> bool {
+        self.service_code()
+            .is_some_and(|code| code.starts_with(['2', '6']))
+    }
+
     /// Track 2 without sentinels, `=` between number and expiry.
     pub fn track_two(&self) -> Option<&str> {
         self.track_two.as_ref().map(|track| track.as_str())
     }
 
-    fn open_chip(read: &CardRead<'_>, key: &BaseDerivationKey) -> Result<Self, CardDataError> {
-        let key = data_key(read.ksn, key)?;
+    fn open_chip(
+        read: &CardRead<'_>,
+        scheme: Scheme,
+        keys: &BaseKeys,
+    ) -> Result<Self, CardDataError> {
+        let ksn = read.ksn.ok_or(CardDataError::KeySerialNumber)?;
+        let key = keys.data_key(scheme, ksn)?;
         let open = |tag, length_max| -> Result<Option<Zeroizing<Vec<u8>>>, CardDataError> {
             read.find(u32::from(tag), Form::Encrypted)
-                .map(|sealed| whole_value(&decrypt(&key, sealed)?, tag, length_max))
+                .map(|sealed| {
+                    let plain = decrypt(&key, sealed)?;
+                    whole_value(&plain, tag, length_max, scheme.block_length())
+                })
                 .transpose()
         };
         let track = open(TAG_TRACK_TWO, TRACK_TWO_BYTES_MAX)?;
@@ -153,40 +180,6 @@ impl ClearCard {
             if let Some(masked) = read.find(u32::from(tag), Form::Masked) {
                 card.check_mask(nibbles(masked).map_while(masked_nibble))?;
             }
-        }
-        Ok(card)
-    }
-
-    fn open_stripe(read: &CardRead<'_>, key: &BaseDerivationKey) -> Result<Self, CardDataError> {
-        let block = read
-            .find(TAG_SWIPE, Form::Clear)
-            .ok_or(CardDataError::NoAccountNumber)?;
-        let swipe = Swipe::parse(block).map_err(|_| CardDataError::Malformed)?;
-        if swipe.is_aes || swipe.is_pin_variant {
-            return Err(CardDataError::UnsupportedEncryption);
-        }
-        let [_, track, _] = swipe.tracks;
-        let sealed = track.encrypted.ok_or(CardDataError::NoAccountNumber)?;
-        let key = data_key(swipe.ksn.or(read.ksn), key)?;
-        let plain = decrypt(&key, sealed)?;
-        let (text, padding) = plain
-            .split_at_checked(track.clear_length)
-            .ok_or(CardDataError::NotWhole)?;
-        check_padding(padding)?;
-        // Start sentinel, track, end sentinel, check character.
-        let [b';', text @ .., b'?', _] = text else {
-            return Err(CardDataError::NotWhole);
-        };
-        let text = std::str::from_utf8(text).map_err(|_| CardDataError::NotACard)?;
-        let card = Self::from_track(Zeroizing::new(text.to_owned()))?;
-        if let Some(masked) = track.masked {
-            card.check_mask(
-                masked
-                    .iter()
-                    .skip(1)
-                    .take_while(|byte| **byte != b'=')
-                    .map(|byte| digit_value(*byte)),
-            )?;
         }
         Ok(card)
     }
@@ -234,12 +227,6 @@ impl fmt::Debug for ClearCard {
     }
 }
 
-fn data_key(ksn: Option<&[u8]>, key: &BaseDerivationKey) -> Result<DataKey, CardDataError> {
-    let ksn = ksn.ok_or(CardDataError::KeySerialNumber)?;
-    let ksn = Ksn::try_from(ksn).map_err(|_| CardDataError::KeySerialNumber)?;
-    Ok(key.initial_key(ksn).data_key(ksn))
-}
-
 fn decrypt(key: &DataKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CardDataError> {
     key.decrypt(sealed).map_err(|_| CardDataError::NotWhole)
 }
@@ -249,6 +236,7 @@ fn whole_value(
     plain: &[u8],
     tag: u8,
     length_max: usize,
+    block_length: usize,
 ) -> Result<Zeroizing<Vec<u8>>, CardDataError> {
     let [found, length, rest @ ..] = plain else {
         return Err(CardDataError::NotWhole);
@@ -260,53 +248,16 @@ fn whole_value(
     let (value, padding) = rest
         .split_at_checked(length)
         .ok_or(CardDataError::NotWhole)?;
-    check_padding(padding)?;
+    check_padding(padding, block_length)?;
     Ok(Zeroizing::new(value.to_vec()))
 }
 
-fn check_padding(padding: &[u8]) -> Result<(), CardDataError> {
-    if padding.len() < BLOCK_LENGTH && padding.iter().all(|byte| *byte == 0) {
+fn check_padding(padding: &[u8], block_length: usize) -> Result<(), CardDataError> {
+    if padding.len() < block_length && padding.iter().all(|byte| *byte == 0) {
         Ok(())
     } else {
         Err(CardDataError::NotWhole)
     }
-}
-
-/// Digits and the separator (nibble D) as text; F fills the end.
-fn unpack(packed: &[u8]) -> Result<Zeroizing<String>, CardDataError> {
-    // The capacity is exact: growing would leave card data behind in freed memory.
-    let mut text = Zeroizing::new(String::with_capacity(packed.len().saturating_mul(2)));
-    let mut rest = nibbles(packed);
-    for nibble in rest.by_ref() {
-        match nibble {
-            0..=9 => text.push(char::from(b'0'.saturating_add(nibble))),
-            0x0D => text.push('='),
-            0x0F => break,
-            _ => return Err(CardDataError::NotACard),
-        }
-    }
-    if rest.all(|nibble| nibble == 0x0F) {
-        Ok(text)
-    } else {
-        Err(CardDataError::NotACard)
-    }
-}
-
-fn nibbles(bytes: &[u8]) -> impl Iterator<Item = u8> {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F])
-}
-
-/// A shown or hidden (nibble C) digit; nothing at the number's end.
-fn masked_nibble(nibble: u8) -> Option<Option<u8>> {
-    match nibble {
-        0..=9 => Some(Some(nibble)),
-        0x0C => Some(None),
-        _ => None,
-    }
-}
-
-fn digit_value(byte: u8) -> Option<u8> {
-    byte.is_ascii_digit().then(|| byte.wrapping_sub(b'0'))
 }
 
 fn checked_number(text: &str) -> Result<Zeroizing<String>, CardDataError> {
@@ -319,33 +270,10 @@ fn checked_number(text: &str) -> Result<Zeroizing<String>, CardDataError> {
     }
 }
 
-fn is_year_and_month(text: &str) -> bool {
-    let is_month = |month: u8| (1..=12).contains(&month);
-    text.bytes().all(|byte| byte.is_ascii_digit())
-        && text
-            .get(2..4)
-            .and_then(|month| month.parse().ok())
-            .is_some_and(is_month)
-}
-
 fn chip_expiry(packed: &[u8]) -> Option<Zeroizing<String>> {
     let mut text = unpack(packed).ok()?;
     text.truncate(4);
     (text.len() == 4 && is_year_and_month(&text)).then_some(text)
-}
-
-/// The check digit formula of ISO/IEC 7812-1 annex B.
-fn passes_luhn(digits: &str) -> bool {
-    let sum: u32 = digits
-        .bytes()
-        .rev()
-        .zip([1, 2].into_iter().cycle())
-        .map(|(byte, weight)| {
-            let product = digit_value(byte).map_or(0, u32::from) * weight;
-            product / 10 + product % 10
-        })
-        .sum();
-    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]

@@ -9,28 +9,24 @@ mod sandbox;
 use std::fmt;
 
 use chrono::{DateTime, Datelike};
-use protocol::dukpt::BaseDerivationKey;
 use protocol::money::Money;
 use protocol::reader::outcome::{Attribution, Entry};
 use protocol::reader::tlv::TlvWriter;
-use zeroize::Zeroizing;
 
 pub use book::{Book, BookEntry, BookKey, BookState, ResponseCode};
 pub use sandbox::{
     Outcome, SANDBOX_AMOUNTS, SANDBOX_CARDS, SandboxAmount, SandboxCard, by_amount, by_card,
 };
 
+use super::base_keys::BaseKeys;
 use super::card_data::{CardDataError, ClearCard};
 use super::{
     AcquirerAction, AcquirerAnswer, AcquirerRequest, AuthorizationAnswer, IntentAnswer, SealedCard,
 };
+use crate::domain::card::EntryMode;
 use crate::domain::reversal::ReversalAnswer;
 use crate::domain::time::Timestamp;
-use crate::domain::transaction::HostResult;
-
-/// The base key that the vendor publishes for demonstration readers. FOR TESTS ONLY: everybody has
-/// it. A reader whose key descends from it protects nothing.
-pub const TEST_BASE_KEY: &str = "0123456789ABCDEFFEDCBA9876543210";
+use crate::domain::transaction::{HostResult, USE_CHIP};
 
 /// Unable to locate record (ISO 8583:1987, data element 39).
 const NO_SUCH_RECORD: &str = "25";
@@ -48,21 +44,6 @@ const TAG_ISSUER_AUTHENTICATION: u32 = 0x91;
 
 /// Reversals that get no answer under [`Outcome::LoseAnswers`].
 const LOST_REVERSALS: u32 = 2;
-
-/// Why a text is not a base key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("base derivation key is not 32 hexadecimal digits")]
-pub struct InvalidBaseKey;
-
-/// Reads a base derivation key from 32 hexadecimal digits.
-///
-/// # Errors
-/// [`InvalidBaseKey`] when the text is anything else.
-pub fn parse_base_key(text: &str) -> Result<BaseDerivationKey, InvalidBaseKey> {
-    let mut bytes = Zeroizing::new([0; 16]);
-    hex::decode_to_slice(text, bytes.as_mut_slice()).map_err(|_| InvalidBaseKey)?;
-    Ok(BaseDerivationKey::new(*bytes))
-}
 
 /// How a request came to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +80,7 @@ pub struct Violations {
 
 /// A card host with its book.
 pub struct Host {
-    key: BaseDerivationKey,
+    keys: BaseKeys,
     latency_ms: u64,
     book: Book,
     violations: Violations,
@@ -108,15 +89,15 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host that decrypts with `key` and takes `latency_ms` for every answer.
-    pub fn new(key: BaseDerivationKey, latency_ms: u64) -> Self {
-        Self::with_book(key, latency_ms, Book::default())
+    /// A host that decrypts with `keys` and takes `latency_ms` for every answer.
+    pub fn new(keys: BaseKeys, latency_ms: u64) -> Self {
+        Self::with_book(keys, latency_ms, Book::default())
     }
 
     /// A host that continues a book.
-    pub fn with_book(key: BaseDerivationKey, latency_ms: u64, book: Book) -> Self {
+    pub fn with_book(keys: BaseKeys, latency_ms: u64, book: Book) -> Self {
         Self {
-            key,
+            keys,
             latency_ms,
             book,
             violations: Violations::default(),
@@ -142,8 +123,17 @@ impl Host {
         arrival: Arrival,
     ) -> Reaction {
         match &request.action {
-            AcquirerAction::Authorize { amount, card, .. } => {
-                self.authorize(now, request, *amount, card, arrival)
+            AcquirerAction::Authorize {
+                amount,
+                entry,
+                card,
+                ..
+            } => {
+                let read = Presented {
+                    entry: *entry,
+                    card,
+                };
+                self.authorize(now, request, *amount, read, arrival)
             }
             AcquirerAction::Reverse { amount } => self.reverse(now, request, *amount),
             AcquirerAction::Void { amount } => self.void(now, request, *amount),
@@ -170,7 +160,7 @@ impl Host {
         now: Timestamp,
         request: &AcquirerRequest,
         amount: Money,
-        card: &SealedCard,
+        presented: Presented<'_>,
         arrival: Arrival,
     ) -> Reaction {
         match self.book.find(&key_of(request)) {
@@ -198,7 +188,7 @@ impl Host {
         if self.book.find_transaction(request.transaction_id).is_some() {
             self.violations.second_traces += 1;
         }
-        let entry = self.decide(now, request, amount, card);
+        let entry = self.decide(now, request, amount, presented);
         self.book.put(entry);
         let answer = AcquirerAnswer::Authorization(authorization_answer(&entry));
         let mut reaction = self.answer(answer, Some(entry));
@@ -215,13 +205,18 @@ impl Host {
         now: Timestamp,
         request: &AcquirerRequest,
         amount: Money,
-        card: &SealedCard,
+        presented: Presented<'_>,
     ) -> BookEntry {
-        let opened = ClearCard::open(card, &self.key);
+        let Presented { entry, card } = presented;
+        let opened = ClearCard::open(card, &self.keys);
+        if let Err(error) = &opened {
+            let terminal = request.terminal_id;
+            tracing::warn!(%terminal, %error, "card data is refused");
+        }
         let last_four = opened.as_ref().ok().and_then(ClearCard::last_four);
         let verdict = opened
             .map_err(refusal)
-            .and_then(|card| verdict(now, amount, &card));
+            .and_then(|card| verdict(now, amount, entry, &card));
         let (approved, response_code) = match verdict {
             Ok(_) if let Some(code) = self.declines => (None, code),
             Ok(approved) if approved == amount => (Some(approved), ResponseCode::APPROVED),
@@ -378,6 +373,13 @@ impl fmt::Debug for Host {
     }
 }
 
+/// A card as it came, and how.
+#[derive(Clone, Copy)]
+struct Presented<'a> {
+    entry: EntryMode,
+    card: &'a SealedCard,
+}
+
 fn key_of(request: &AcquirerRequest) -> BookKey {
     BookKey {
         terminal_id: request.terminal_id,
@@ -387,7 +389,16 @@ fn key_of(request: &AcquirerRequest) -> BookKey {
 }
 
 /// The approved amount, or the code of the decline. The card's own trouble comes before the amount's.
-fn verdict(now: Timestamp, amount: Money, card: &ClearCard) -> Result<Money, &'static str> {
+fn verdict(
+    now: Timestamp,
+    amount: Money,
+    entry: EntryMode,
+    card: &ClearCard,
+) -> Result<Money, &'static str> {
+    // Its stripe can be copied: it counts only after the chip has failed.
+    if entry == EntryMode::Swipe && card.has_chip() {
+        return Err(USE_CHIP);
+    }
     if let Some(Outcome::Decline(code)) = by_card(card.account_number()) {
         return Err(code);
     }
@@ -410,12 +421,14 @@ const fn refusal(error: CardDataError) -> &'static str {
         // Format error.
         CardDataError::Malformed
         | CardDataError::NoAccountNumber
+        | CardDataError::TrackCheck
         | CardDataError::UnsupportedEncryption => "30",
         // Invalid card number.
         CardDataError::NotACard | CardDataError::CheckDigit => "14",
         // Security violation.
         CardDataError::NotEncrypted
         | CardDataError::KeySerialNumber
+        | CardDataError::UnknownKey
         | CardDataError::NotWhole
         | CardDataError::Contradiction
         | CardDataError::MaskDiffers => "63",

@@ -15,15 +15,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use protocol::dukpt::BaseDerivationKey;
-
 pub use book_file::{BookFileError, read_book};
 #[doc(hidden)]
 pub use book_file::{decode_book, encode_group};
 
 use book_file::{AppendError, BookFile};
 
-use super::host::{BookEntry, Host, ResponseCode, TEST_BASE_KEY, parse_base_key};
+use super::base_keys::BaseKeys;
+use super::host::{BookEntry, Host, ResponseCode};
 use super::line::{Fault, FaultPlan, HELD_MS, Line, Ticket};
 use super::{Acquirer, AcquirerAnswer, AcquirerRequest, Answered};
 use crate::domain::sandbox::HostFault;
@@ -44,7 +43,7 @@ const GROUP_REQUESTS_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub struct SimulatorConfig {
     /// What the readers' keys descend from.
-    pub base_key: BaseDerivationKey,
+    pub base_keys: BaseKeys,
     /// After this long without an answer, *unknown* is answered.
     pub answer_timeout_ms: u64,
     /// How long the host takes for every answer.
@@ -54,10 +53,10 @@ pub struct SimulatorConfig {
 }
 
 impl Default for SimulatorConfig {
-    /// Durable, no latency, and the published test key.
+    /// Durable, no latency, and the published test keys.
     fn default() -> Self {
         Self {
-            base_key: parse_base_key(TEST_BASE_KEY).expect("the test key is 32 hexadecimal digits"),
+            base_keys: BaseKeys::published_for_tests(),
             answer_timeout_ms: ANSWER_TIMEOUT_MS_DEFAULT,
             latency_ms: 0,
             durable: true,
@@ -96,7 +95,7 @@ impl SimulatedAcquirer {
         fatal: Fatal,
     ) -> Result<Self, BookFileError> {
         let (file, book) = BookFile::open(path, config.durable)?;
-        let host = Host::with_book(config.base_key, config.latency_ms, book);
+        let host = Host::with_book(config.base_keys, config.latency_ms, book);
         let line = Line::new(host, config.answer_timeout_ms);
         let (orders, received) = channel();
         let worker = Worker {

@@ -1,6 +1,6 @@
 //! Cards, requests and keys for the tests of this module.
 
-use protocol::dukpt::{BaseDerivationKey, Ksn};
+use protocol::dukpt::tdes::{BaseDerivationKey, Ksn};
 use protocol::id::{MerchantId, TerminalId, TransactionId};
 use protocol::link::PosKind;
 use protocol::money::Money;
@@ -8,8 +8,9 @@ use protocol::reader::outcome::TAG_KSN;
 use protocol::reader::tlv::TlvWriter;
 use uuid::Uuid;
 
-use super::host::{TEST_BASE_KEY, parse_base_key};
+use super::base_keys::{BaseKeys, TEST_BASE_KEY, parse_base_key};
 use super::{AcquirerAction, AcquirerRequest, SealedCard, Sending};
+use crate::domain::card::EntryMode;
 use crate::domain::time::Timestamp;
 use crate::domain::transaction::Trace;
 
@@ -21,6 +22,10 @@ pub(super) const NOW: Timestamp = Timestamp(1_795_167_015_000);
 
 pub(super) fn base_key() -> BaseDerivationKey {
     parse_base_key(TEST_BASE_KEY).unwrap()
+}
+
+pub(super) fn base_keys() -> BaseKeys {
+    BaseKeys::published_for_tests()
 }
 
 /// The documented tap.
@@ -77,6 +82,7 @@ pub(super) fn authorize_with(number: u32, minor: i64, card: SealedCard) -> Acqui
     let action = AcquirerAction::Authorize {
         kind: PosKind::Sale,
         amount: euros(minor),
+        entry: EntryMode::Contactless,
         card,
     };
     request(number, action)

@@ -340,6 +340,8 @@ mod tests {
             printer_online: true,
             paper: PaperState::Out,
             cover_open: false,
+            printer_trouble: String::new(),
+            drawer_open: None,
             agent_version: String::new(),
             current: None,
             facts: None,

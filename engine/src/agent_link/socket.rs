@@ -12,7 +12,7 @@ use protocol::link::{
     Challenge, Handshake, HandshakeReply, Hello, Refused, RefusedReason, ToEngine, VERSION,
     VERSION_MIN, decode, encode, signed_bytes,
 };
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -52,7 +52,13 @@ pub struct LinkState {
     pub admission: Admission,
 }
 
-type Socket = WebSocketStream<TcpStream>;
+/// What a link goes over: plain TCP, or TLS over it. Each has its own code, so that the plain way
+/// pays nothing for the other.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Stream for T {}
+
+type Socket<T> = WebSocketStream<T>;
 
 impl LinkState {
     /// Waits until it is this till's turn; false when there are too many before it.
@@ -69,7 +75,7 @@ impl LinkState {
 }
 
 /// Lives for as long as the socket does.
-pub(crate) async fn run(mut socket: Socket, state: LinkState) {
+pub(crate) async fn run<T: Stream>(mut socket: Socket<T>, state: LinkState) {
     // In a box of its own, so that what only the handshake needs is not kept while a link idles.
     match Box::pin(handshake(&mut socket, &state)).await {
         Ok((terminal, hello)) => serve(socket, &state, &terminal, hello).await,
@@ -82,8 +88,8 @@ pub(crate) async fn run(mut socket: Socket, state: LinkState) {
 }
 
 /// Challenges the agent and verifies its answer.
-async fn handshake(
-    socket: &mut Socket,
+async fn handshake<T: Stream>(
+    socket: &mut Socket<T>,
     state: &LinkState,
 ) -> Result<(std::sync::Arc<Terminal>, Hello), RefusedReason> {
     let mut nonce = vec![0; 32];
@@ -138,7 +144,12 @@ fn is_signed(terminal: &Terminal, hello: &Hello, nonce: &[u8], incarnation: Inca
 }
 
 /// Carries messages both ways until either side ends.
-async fn serve(mut socket: Socket, state: &LinkState, terminal: &Terminal, hello: Hello) {
+async fn serve<T: Stream>(
+    mut socket: Socket<T>,
+    state: &LinkState,
+    terminal: &Terminal,
+    hello: Hello,
+) {
     let number = SOCKETS.fetch_add(1, Ordering::Relaxed);
     let (outbound, mut queue) = mpsc::channel(OUTBOUND_MAX);
     let directory = &state.directory;
@@ -191,7 +202,7 @@ fn said(actor: &Addr<TerminalActor>, socket: u64, frame: &[u8]) -> bool {
 }
 
 /// The next binary frame; `None` when the socket has ended or breaks the protocol.
-async fn next_frame(socket: &mut Socket) -> Option<bytes::Bytes> {
+async fn next_frame<T: Stream>(socket: &mut Socket<T>) -> Option<bytes::Bytes> {
     loop {
         match socket.next().await? {
             Ok(Message::Binary(frame)) => return Some(frame),
@@ -203,8 +214,8 @@ async fn next_frame(socket: &mut Socket) -> Option<bytes::Bytes> {
 }
 
 /// Sends what is ready together with one write.
-async fn send_all(
-    socket: &mut Socket,
+async fn send_all<T: Stream>(
+    socket: &mut Socket<T>,
     first: Outbound,
     queue: &mut mpsc::Receiver<Outbound>,
 ) -> bool {
@@ -222,12 +233,12 @@ async fn send_all(
     flush(socket).await
 }
 
-async fn send<T: serde::Serialize>(socket: &mut Socket, message: &T) -> bool {
+async fn send<T: Stream>(socket: &mut Socket<T>, message: &impl serde::Serialize) -> bool {
     put(socket, message).await && flush(socket).await
 }
 
 /// Puts a message with those that leave at the next flush.
-async fn put<T: serde::Serialize>(socket: &mut Socket, message: &T) -> bool {
+async fn put<T: Stream>(socket: &mut Socket<T>, message: &impl serde::Serialize) -> bool {
     match encode(message) {
         Ok(frame) => is_done(timeout(SEND_TIMEOUT, socket.feed(Message::binary(frame))).await),
         Err(error) => {
@@ -237,11 +248,11 @@ async fn put<T: serde::Serialize>(socket: &mut Socket, message: &T) -> bool {
     }
 }
 
-async fn flush(socket: &mut Socket) -> bool {
+async fn flush<T: Stream>(socket: &mut Socket<T>) -> bool {
     is_done(timeout(SEND_TIMEOUT, socket.flush()).await)
 }
 
-async fn close(mut socket: Socket) {
+async fn close<T: Stream>(mut socket: Socket<T>) {
     timeout(CLOSE_TIMEOUT, socket.close(None)).await.ok();
 }
 

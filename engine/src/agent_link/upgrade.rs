@@ -9,14 +9,13 @@ use actix_codec::Framed;
 use actix_http::{HttpMessage as _, Request, h1};
 use actix_web::http::header::{self, HeaderMap};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use protocol::link::FRAME_BYTES_MAX;
 
-use super::socket::{self, LinkState};
+use super::socket::{self, LinkState, Stream};
 
 /// What is read at once, and kept while nothing is: a heartbeat takes tens of bytes, card data
 /// hundreds.
@@ -31,9 +30,9 @@ const REFUSAL: &[u8] =
 ///
 /// # Errors
 /// When the connection has broken.
-pub async fn take(
+pub async fn take<T: Stream>(
     request: Request,
-    connection: Framed<TcpStream, h1::Codec>,
+    connection: Framed<T, h1::Codec>,
     path: &'static str,
     state: LinkState,
 ) -> Result<(), actix_web::Error> {
@@ -53,8 +52,8 @@ pub async fn take(
     Ok(())
 }
 
-async fn open(
-    mut stream: TcpStream,
+async fn open<T: Stream>(
+    mut stream: T,
     received: Vec<u8>,
     key: String,
     state: LinkState,
@@ -68,6 +67,8 @@ async fn open(
          sec-websocket-accept: {key}\r\n\r\n"
     );
     stream.write_all(answer.as_bytes()).await?;
+    // TLS may hold back what was written until it is told.
+    stream.flush().await?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(WRITE_BYTES)

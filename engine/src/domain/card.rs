@@ -3,13 +3,17 @@
 //! Reads the clear and masked TLVs of the reader's answer. Never sees, and has no field for, a full
 //! number, a track, an expiry date or a PIN block.
 
+mod entry;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::money::{Currency, Money};
-use protocol::reader::outcome::{CardRead, Entry, TAG_SWIPE};
-use protocol::reader::swipe::Swipe;
+use protocol::reader::outcome::{CardRead, TAG_SWIPE};
+use protocol::reader::swipe::{Swipe, SwipeError};
 use protocol::reader::tlv::{Form, Tlvs};
+
+pub use entry::EntryMode;
 
 /// EMV tags that a receipt or a dispute needs, and that hold nothing secret.
 const KEPT: &[u32] = &[
@@ -31,48 +35,6 @@ const BRANDS_BY_PROVIDER: &[(&[u8], &str)] = &[
     (&[0xA0, 0x00, 0x00, 0x03, 0x33], "unionpay"),
 ];
 
-/// How the card was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EntryMode {
-    /// Chip, inserted.
-    Contact,
-    /// Chip, tapped.
-    Contactless,
-    /// Stripe data over the contactless interface.
-    ContactlessStripe,
-    /// Stripe.
-    Swipe,
-    /// Stripe, after the chip failed.
-    Fallback,
-}
-
-impl EntryMode {
-    /// Every entry mode there is.
-    pub const ALL: [Self; 5] = [
-        Self::Contact,
-        Self::Contactless,
-        Self::ContactlessStripe,
-        Self::Swipe,
-        Self::Fallback,
-    ];
-
-    /// The stable code.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Contact => "contact",
-            Self::Contactless => "contactless",
-            Self::ContactlessStripe => "contactless_stripe",
-            Self::Swipe => "swipe",
-            Self::Fallback => "fallback_swipe",
-        }
-    }
-
-    /// Reads a code back.
-    pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.code() == code)
-    }
-}
-
 /// Why a card read cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CardError {
@@ -82,6 +44,9 @@ pub enum CardError {
     /// Card data is not encrypted: the reader is not to be used.
     #[error("card data is not encrypted")]
     NotEncrypted,
+    /// The reader encrypts under a scheme that the engine cannot open, or names no usable key.
+    #[error("card data is encrypted in an unsupported way")]
+    UnsupportedEncryption,
     /// The card signed another amount or currency.
     #[error("card data is for another amount")]
     AmountMismatch,
@@ -104,17 +69,15 @@ impl CardSummary {
     /// Reads the reader's answer and holds it against the amount that was granted.
     ///
     /// # Errors
-    /// [`CardError`] when the data is malformed, in clear, or for another amount.
+    /// [`CardError`] when the data is malformed, in clear, encrypted in a way that cannot be opened,
+    /// or for another amount.
     pub fn read(data: &[u8], amount: Money) -> Result<Self, CardError> {
         let read = CardRead::parse(data).map_err(|_| CardError::Malformed)?;
-        let is_keyed = read.ksn.is_some() || swipe(&read).is_some_and(|swipe| swipe.ksn.is_some());
-        if !read.attribution.is_encrypted() || !is_keyed {
-            return Err(CardError::NotEncrypted);
-        }
+        check_encryption(&read)?;
         let mut summary = Self {
             brand: String::new(),
             masked_number: masked_number(&read),
-            entry: entry_mode(&read),
+            entry: EntryMode::of(&read)?,
             emv: Arc::default(),
         };
         summary.keep(read.tlvs);
@@ -217,17 +180,6 @@ fn brand_of_number(number: &str) -> &'static str {
     }
 }
 
-fn entry_mode(read: &CardRead<'_>) -> EntryMode {
-    let is_fallback = read.find(0x9F39, Form::Clear) == Some(&[0x80]);
-    match read.attribution.entry() {
-        Entry::Contact => EntryMode::Contact,
-        Entry::ContactlessChip => EntryMode::Contactless,
-        Entry::ContactlessStripe => EntryMode::ContactlessStripe,
-        Entry::Swipe if is_fallback => EntryMode::Fallback,
-        Entry::Swipe => EntryMode::Swipe,
-    }
-}
-
 /// The number as the reader masks it: hidden digits are nibble C in chip data, `*` on the stripe.
 fn masked_number(read: &CardRead<'_>) -> Option<String> {
     if let Some(digits) = read.find(0x5A, Form::Masked) {
@@ -257,6 +209,36 @@ fn swipe<'a>(read: &CardRead<'a>) -> Option<Swipe<'a>> {
     Swipe::parse(read.find(TAG_SWIPE, Form::Clear)?).ok()
 }
 
+/// Whether card data is encrypted, and in a way that can be opened at all: known before anybody is
+/// asked for money. Whether the key is there, and fits, is seen at the acquirer boundary.
+fn check_encryption(read: &CardRead<'_>) -> Result<(), CardError> {
+    if !read.attribution.is_encrypted() {
+        return Err(CardError::NotEncrypted);
+    }
+    let mut scheme = read.attribution.scheme();
+    let mut ksns = [read.ksn, None];
+    match read.find(TAG_SWIPE, Form::Clear).map(Swipe::parse) {
+        Some(Ok(swipe)) => {
+            // The block says how its tracks are encrypted.
+            scheme = scheme.and(Some(swipe.scheme));
+            ksns = [read.ksn, swipe.ksn];
+        }
+        Some(Err(SwipeError::UnknownCipher)) => return Err(CardError::UnsupportedEncryption),
+        Some(Err(_)) => return Err(CardError::Malformed),
+        None => {}
+    }
+    let scheme = scheme.ok_or(CardError::UnsupportedEncryption)?;
+    let mut ksns = ksns.into_iter().flatten().peekable();
+    if ksns.peek().is_none() {
+        return Err(CardError::NotEncrypted);
+    }
+    if ksns.any(|ksn| ksn.len() == scheme.ksn_length()) {
+        Ok(())
+    } else {
+        Err(CardError::UnsupportedEncryption)
+    }
+}
+
 fn masked_nibbles(bytes: &[u8]) -> String {
     let digits = bytes
         .iter()
@@ -283,6 +265,8 @@ fn packed_decimal(bytes: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::reader::swipe;
+    use protocol::reader::tlv::TlvWriter;
 
     /// A contactless read as the reader's documentation lays it out (12.34 EUR).
     const TAP: &str = "E1DFEE120A62994901300000000014500956495341205445535457A1114761CCCCCCCC0010D2812201CCCCCCCCCC57C118F73EB3EEBE9E9143BED5BD2BFF47FCC1B071EBF9C67BE1555AA1084761CCCCCCCC00105AC1101C7E951134A1F06170442D066EE94AE65F340101820220008407A0000000031010950500000000009A032611209C01005F2A0209789F02060000000012349F03060000000000009F100706011203A000009F1A0202769F260801020304050607089F2701809F3303E0F8C89F360200019F3704A1B2C3D49F6604360040009F6E04207000009F390107FFEE0105DFEE300100DFEE2602E100";
@@ -318,6 +302,60 @@ mod tests {
         ] {
             let number = number.trim_start_matches(';');
             assert_eq!(masked(number.chars()), expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_refused_before_anybody_is_asked() {
+        let tap = hex::decode(TAP).unwrap();
+        let with = |attribution: u8, ksn: &[u8]| {
+            let mut data = vec![attribution, 0xDF, 0xEE, 0x12];
+            data.push(u8::try_from(ksn.len()).unwrap());
+            data.extend(ksn);
+            // After attribution and key serial number.
+            data.extend(&tap[15..]);
+            data
+        };
+        let (ten, twelve) = ([1; 10], [1; 12]);
+        assert_eq!(with(tap[0], &tap[5..15]), tap);
+        for (attribution, ksn, expected) in [
+            (0xE1, &ten[..], Ok(EntryMode::Contactless)),
+            (0xE3, &twelve, Ok(EntryMode::Contactless)),
+            (0xE1, &twelve, Err(CardError::UnsupportedEncryption)),
+            (0xE3, &ten, Err(CardError::UnsupportedEncryption)),
+            (0xE5, &ten, Err(CardError::UnsupportedEncryption)),
+            (0xE7, &twelve, Err(CardError::UnsupportedEncryption)),
+            (0xE1, &ten[1..], Err(CardError::Malformed)),
+        ] {
+            let read = CardSummary::read(&with(attribution, ksn), euros(1234));
+            let found = read.map(|card| card.entry);
+            assert_eq!(found, expected, "{attribution:02X} {}", ksn.len());
+        }
+    }
+
+    #[test]
+    fn stripes_are_refused_by_what_their_block_says() {
+        let block = |cipher: u8, ksn_length: usize| {
+            let mut data = vec![0x80, 0x02, 0, 5, 0, cipher, 0x82];
+            data.extend(vec![9; if cipher == 0 { 8 } else { 16 }]);
+            data.extend(vec![1; ksn_length]);
+            swipe::seal(&data).unwrap()
+        };
+        let mut broken = block(0x00, 10);
+        broken[5] ^= 1;
+        for (attribution, block, expected) in [
+            (0xE8, block(0x00, 10), Ok(EntryMode::Swipe)),
+            (0xEA, block(0x10, 12), Ok(EntryMode::Swipe)),
+            (0xEA, block(0x10, 10), Err(CardError::UnsupportedEncryption)),
+            (0xE8, block(0x20, 10), Err(CardError::UnsupportedEncryption)),
+            (0xEC, block(0x00, 10), Err(CardError::UnsupportedEncryption)),
+            (0xE8, broken, Err(CardError::Malformed)),
+            (0x68, block(0x00, 10), Err(CardError::NotEncrypted)),
+        ] {
+            let data = TlvWriter::after(&[attribution]).clear(TAG_SWIPE, &block);
+            let read = CardSummary::read(&data.finish(), euros(1234));
+            let found = read.map(|card| card.entry);
+            assert_eq!(found, expected, "{attribution:02X}");
         }
     }
 

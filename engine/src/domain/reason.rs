@@ -32,6 +32,8 @@ reasons! {
     Approved = "approved";
     /// The acquirer declined the last card.
     HostDeclined = "host_declined";
+    /// The stripe of a card with a chip was swiped though the chip had not failed.
+    UseChip = "use_chip";
     /// The chip refused after the acquirer's approval.
     ChipDeclined = "chip_declined";
     /// The card was taken away too early.
@@ -56,6 +58,8 @@ reasons! {
     TerminalFault = "terminal_fault";
     /// The reader is missing or does not answer.
     ReaderFault = "reader_fault";
+    /// The reader encrypts in a way that the engine cannot open, or does not say under which key.
+    UnsupportedEncryption = "unsupported_encryption";
     /// The reader approved by itself; that is not a payment.
     OfflineNotAllowed = "offline_not_allowed";
     /// The card was read for another amount than was asked.

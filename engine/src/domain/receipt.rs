@@ -386,3 +386,6 @@ fn local_time(at: Timestamp, offset_minutes: i16) -> DateTime<FixedOffset> {
     let offset = FixedOffset::east_opt(seconds).or_else(|| FixedOffset::east_opt(0));
     offset.map_or_else(|| utc.fixed_offset(), |offset| utc.with_timezone(&offset))
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,10 @@ pub struct Trace {
     pub sent_at: Timestamp,
 }
 
+/// The response code by which an acquirer asks for the chip instead: as European hosts answer when
+/// a card has to be inserted.
+pub const USE_CHIP: &str = "1A";
+
 /// What the acquirer said to an authorization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostResult {

@@ -68,6 +68,19 @@ impl Success {
         }
     }
 
+    /// The same with one more field in `data`.
+    pub(super) fn with(mut self, name: &str, value: &impl std::fmt::Display) -> Self {
+        let body = serde_json::from_slice(&self.body).ok();
+        if let Some(Value::Object(mut form)) = body
+            && let Some(data) = form.get_mut("data").and_then(Value::as_object_mut)
+        {
+            data.insert(name.to_owned(), json!(value.to_string()));
+            // As in `body_of`: there is no way to fail.
+            self.body = serde_json::to_vec(&form).unwrap_or_default();
+        }
+        self
+    }
+
     /// A plain text, as it would be printed.
     pub(super) fn text(text: String) -> Self {
         Self {

@@ -50,10 +50,12 @@ impl PrinterDevice {
                         tracing::error!(%error, "paper could not be kept");
                     }
                 }
-                Output::DrawerKick(pin) => {
-                    tracing::info!(pin, "drawer opens");
+                Output::DrawerKick { pin, on_ms } => {
+                    tracing::info!(pin, on_ms, "drawer opens");
                     self.drawer_kicks += 1;
                 }
+                // A pseudo-terminal has no such wire; the status shows it.
+                Output::Busy(_) => {}
                 Output::Violation(what) => {
                     tracing::error!(what, "host broke a rule of the printer's language");
                     self.last_violation = Some(what);
@@ -105,7 +107,17 @@ impl Device for PrinterDevice {
             "cutter-clear" => Input::CutterClear,
             "head-hot" => Input::HeadHot,
             "head-cool" => Input::HeadCool,
+            "paper-jam" => Input::PaperJam,
+            "jam-clear" => Input::JamClear,
+            "break" => Input::Break,
+            "mend" => Input::Mend,
+            "feed-press" => Input::FeedPress,
+            "feed-release" => Input::FeedRelease,
+            "drawer-open" => Input::DrawerOpen,
+            "drawer-close" => Input::DrawerClose,
             "power-cycle" => Input::PowerCycle,
+            "power-off" => Input::PowerOff,
+            "power-on" => Input::PowerOn,
             "tear-off" => Input::TearOff,
             name => {
                 return Err(ControlError::UnknownCommand {
@@ -131,6 +143,8 @@ impl Device for PrinterDevice {
             "violations": self.printer.violations(),
             "last_violation": self.last_violation,
             "drawer_kicks": self.drawer_kicks,
+            "drawer_open": self.printer.is_drawer_open(),
+            "busy": self.printer.is_busy(),
             "buffered_bytes": self.printer.buffered_bytes(),
         })
     }

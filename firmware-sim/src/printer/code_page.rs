@@ -22,7 +22,9 @@ pub(super) fn character(byte: u8, page: u8, set: u8) -> char {
     let offset = usize::from(byte.saturating_sub(0x80));
     let found = match page {
         0 => PC437.chars().nth(offset),
-        19 => PC858.chars().nth(offset),
+        // The page before the euro: one place differs.
+        2 if byte == 0xd5 => Some('ı'),
+        2 | 19 => PC858.chars().nth(offset),
         _ if byte >= 0xa0 => Some(char::from(byte)),
         _ => WPC1252.chars().nth(offset),
     };

@@ -275,8 +275,20 @@ impl Page {
         };
         let across = usize::from(image.row_bytes).saturating_mul(8);
         self.require_width(across, image.width, "image wider than paper")?;
-        self.rows.push(Row::Image(image));
+        self.push_image(image);
         Ok(Effect::Fed)
+    }
+
+    /// A picture right below one of the same width is the same picture.
+    fn push_image(&mut self, image: Image) {
+        if let Some(Row::Image(above)) = self.rows.last_mut()
+            && (above.row_bytes, above.width, above.height, above.align)
+                == (image.row_bytes, image.width, image.height, image.align)
+        {
+            above.dots.extend(image.dots);
+        } else {
+            self.rows.push(Row::Image(image));
+        }
     }
 
     fn require_line_start(&self, broken_rule: &'static str) -> Result<(), &'static str> {

@@ -94,14 +94,52 @@ fn python_escpos_is_understood() {
 fn status_bytes_are_those_of_the_tables() {
     let file: serde_json::Value =
         serde_json::from_str(include_str!("../../../protocol/vectors/escpos.json")).unwrap();
-    for (state, automatic_state, inputs) in [
-        ("normal", "normal", &[][..]),
-        ("near_end", "paper_near_end", &[Input::PaperNearEnd]),
-        ("paper_out", "paper_out", &[Input::PaperOut]),
-        ("cover_open", "offline_cover_open", &[Input::CoverOpen]),
-        ("cutter_error", "cutter_error", &[Input::CutterJam]),
-    ] {
-        let mut bench = Bench::new(PrinterConfig::default());
+    let cases: [(&str, Option<&str>, PrinterConfig, &[Input<'_>]); 9] = [
+        ("normal", Some("normal"), full(), &[]),
+        (
+            "near_end",
+            Some("paper_near_end"),
+            full(),
+            &[Input::PaperNearEnd],
+        ),
+        ("paper_out", Some("paper_out"), full(), &[Input::PaperOut]),
+        (
+            "paper_out_no_near_sensor",
+            None,
+            PrinterConfig {
+                has_near_end_sensor: false,
+                ..full()
+            },
+            &[Input::PaperOut],
+        ),
+        (
+            "cover_open",
+            Some("offline_cover_open"),
+            full(),
+            &[Input::CoverOpen],
+        ),
+        (
+            "cover_open_paper_out_shown",
+            None,
+            full(),
+            &[Input::CoverOpen, Input::PaperOut],
+        ),
+        (
+            "cutter_error",
+            Some("cutter_error"),
+            full(),
+            &[Input::CutterJam],
+        ),
+        ("unrecoverable", None, full(), &[Input::Break]),
+        (
+            "drawer_pin3_high",
+            Some("drawer_pin3_high"),
+            full(),
+            &[Input::DrawerOpen],
+        ),
+    ];
+    for (state, automatic_state, config, inputs) in cases {
+        let mut bench = Bench::new(config);
         for input in inputs {
             bench.input(*input);
         }
@@ -112,15 +150,152 @@ fn status_bytes_are_those_of_the_tables() {
             let out = bench.send(&[0x10, 4, n.parse().unwrap()]);
             assert_eq!(out, [Output::ToHost(answer)], "{state}, n = {n}");
         }
-        let block = file["asb_bytes"]["states"][automatic_state]
-            .as_str()
-            .unwrap();
-        assert_eq!(
-            hex::encode_upper(bench.printer.sensors.automatic()),
-            block,
-            "{state}"
-        );
+        if let Some(automatic_state) = automatic_state {
+            let block = &file["asb_bytes"]["states"][automatic_state];
+            let seen = hex::encode_upper(bench.printer.sensors.automatic());
+            assert_eq!(json(block), seen, "{state}");
+        }
     }
+    let mut bench = Bench::new(PrinterConfig {
+        needs_feed_button: true,
+        ..full()
+    });
+    bench.input(Input::CoverOpen);
+    bench.input(Input::CoverClose);
+    let block = &file["asb_bytes"]["states"]["recoverable_waiting"];
+    let seen = hex::encode_upper(bench.printer.sensors.automatic());
+    assert_eq!(json(block), seen);
+}
+
+fn full() -> PrinterConfig {
+    PrinterConfig::default()
+}
+
+fn json(value: &serde_json::Value) -> &str {
+    value.as_str().unwrap()
+}
+
+#[test]
+fn a_printer_that_wants_its_button_pressed_waits_for_it() {
+    let mut bench = Bench::new(PrinterConfig {
+        needs_feed_button: true,
+        ..narrow()
+    });
+    bench.send(ASB_ON);
+    assert_eq!(
+        bench.input(Input::PaperOut),
+        [host(&[0x18, 0, 0x0f, 0]), host(&[0x13])]
+    );
+    bench.send(b"kept\n\x1dVB\x00");
+    assert_eq!(bench.input(Input::PaperIn), [host(&[0x18, 1, 0, 0])]);
+    assert_eq!(bench.send(b"\x10\x04\x01"), [host(&[0x3a])]);
+    assert_eq!(bench.input(Input::FeedPress), [host(&[0x58, 3, 0, 0])]);
+    assert_eq!(bench.send(b"\x10\x04\x01"), [host(&[0x7a])]);
+    assert_eq!(bench.send(b"\x10\x04\x02"), [host(&[0x1a])]);
+    let out = bench.input(Input::FeedRelease);
+    assert!(texts(&out)[0].contains("kept"), "what was buffered prints");
+    assert!(bench.printer.is_online());
+    bench.input(Input::FeedPress);
+    assert!(!bench.printer.is_online(), "while somebody feeds");
+    bench.input(Input::FeedRelease);
+    assert!(bench.printer.is_online());
+}
+
+#[test]
+fn caught_paper_waits_for_recovery_and_a_broken_printer_for_service() {
+    let mut bench = Bench::new(narrow());
+    bench.send(ASB_ON);
+    assert_eq!(
+        bench.input(Input::PaperJam),
+        [host(&[0x18, 4, 0, 0]), host(&[0x13])]
+    );
+    bench.send(b"text\n\x10\x05\x01");
+    assert!(!bench.printer.is_online(), "still caught");
+    bench.input(Input::JamClear);
+    assert!(!bench.printer.is_online(), "not recovered");
+    bench.send(b"\x10\x05\x01\x1dVB\x00");
+    assert!(bench.printer.is_online());
+    assert_eq!(
+        bench.input(Input::Break),
+        [host(&[0x18, 0x20, 0, 0]), host(&[0x13])]
+    );
+    bench.input(Input::PowerCycle);
+    assert!(!bench.printer.is_online(), "power mends nothing");
+    bench.input(Input::Mend);
+    assert!(bench.printer.is_online());
+}
+
+#[test]
+fn the_drawer_opens_by_pulse_or_key_and_says_so() {
+    let mut bench = Bench::new(narrow());
+    bench.send(ASB_ON);
+    assert_eq!(
+        bench.send(b"\x1bp\x00\x19\xfa\x1dr\x02"),
+        [
+            Output::DrawerKick { pin: 2, on_ms: 50 },
+            host(&[1]),
+            host(&[0x14, 0, 0, 0])
+        ]
+    );
+    assert_eq!(bench.input(Input::DrawerClose), [host(&[0x10, 0, 0, 0])]);
+    assert_eq!(
+        bench.send(b"\x10\x14\x01\x01\x02"),
+        [
+            Output::DrawerKick { pin: 5, on_ms: 200 },
+            host(&[0x14, 0, 0, 0])
+        ]
+    );
+    bench.input(Input::DrawerClose);
+    assert_eq!(bench.input(Input::DrawerOpen), [host(&[0x14, 0, 0, 0])]);
+    let low = PrinterConfig {
+        is_drawer_high_when_open: false,
+        ..narrow()
+    };
+    let mut bench = Bench::new(low);
+    assert_eq!(bench.send(b"\x10\x04\x01"), [host(&[0x16])]);
+    bench.input(Input::DrawerOpen);
+    assert_eq!(bench.send(b"\x10\x04\x01"), [host(&[0x12])]);
+}
+
+#[test]
+fn the_busy_wire_and_no_flow_control_send_no_bytes() {
+    let small = |flow| PrinterConfig {
+        line_ms: 10,
+        buffer_bytes: 64,
+        xoff_free_bytes: 16,
+        xon_free_bytes: 32,
+        flow,
+        ..narrow()
+    };
+    let mut bench = Bench::new(small(Flow::BusyLine));
+    bench.send(b"\n");
+    assert_eq!(
+        bench.send(&b"123456\n".repeat(7)),
+        [Output::Busy(true)],
+        "as XOFF"
+    );
+    bench.wait();
+    bench.wait();
+    assert_eq!(bench.wait(), [Output::Busy(false)]);
+    let mut bench = Bench::new(small(Flow::None));
+    bench.send(b"\n");
+    assert_eq!(bench.send(&b"123456\n".repeat(7)), []);
+    assert!(bench.printer.is_busy());
+}
+
+#[test]
+fn a_printer_without_power_neither_hears_nor_says_anything() {
+    let mut bench = Bench::new(narrow());
+    bench.send(ASB_ON);
+    assert_eq!(bench.input(Input::PowerOff), []);
+    assert_eq!(bench.send(b"lost\n\x10\x04\x01"), []);
+    assert_eq!(bench.input(Input::CoverOpen), []);
+    assert!(!bench.printer.is_online());
+    bench.input(Input::CoverClose);
+    assert_eq!(bench.input(Input::PowerOn), [host(&[0x11])]);
+    assert_eq!(bench.input(Input::PowerOn), [], "it is on");
+    assert_eq!(bench.send(b"\x10\x04\x01"), [host(&[0x12])]);
+    assert_eq!(bench.printer.violations(), 0);
 }
 
 #[test]
@@ -156,7 +331,7 @@ fn an_open_cover_holds_everything() {
         bench.input(Input::CoverOpen),
         [host(&[0x38, 0, 0, 0]), host(&[0x13])]
     );
-    assert_eq!(bench.send(b"text\n\x1bp\x00\x32\x32"), []);
+    assert_eq!(bench.send(b"text\n\x1bp\x01\x32\x32"), []);
     assert_eq!(
         bench.send(b"\x10\x14\x01\x00\x01"),
         [],
@@ -164,7 +339,11 @@ fn an_open_cover_holds_everything() {
     );
     assert_eq!(
         bench.input(Input::CoverClose),
-        [Output::DrawerKick(2), host(&[0x10, 0, 0, 0]), host(&[0x11])]
+        [
+            Output::DrawerKick { pin: 5, on_ms: 100 },
+            host(&[0x14, 0, 0, 0]),
+            host(&[0x11])
+        ]
     );
 }
 
@@ -244,6 +423,12 @@ fn broken_rules_are_named() {
             "barcode wider",
         ),
         (b"\x1b\x07", "unknown bytes 1b07"),
+        (b"\x1dVA\x00", "full cut"),
+        (b"\x1bp\x00\x00\x00", "drawer pulse without length"),
+        (
+            b"\x1dv0\x00\x01\x00\x03\x00\x10\x05\x01",
+            "real-time request within",
+        ),
         (
             b"\x1dv0\x00\x01\x00\x03\x00\x10\x04\x01",
             "real-time request within",
@@ -271,6 +456,12 @@ fn identification_and_queued_replies() {
             host(b"\x37\x22abcd\0")
         ]
     );
+    let mut bench = Bench::new(PrinterConfig {
+        has_process_id: false,
+        ..narrow()
+    });
+    bench.send(b"\x1d(H\x06\x0000abcd");
+    assert_eq!(bench.printer.violations(), 1);
 }
 
 fn grey_pixels(png: &[u8]) -> (usize, usize, Vec<u8>) {
@@ -326,6 +517,11 @@ fn an_image_is_painted_dot_by_dot() {
         .map(|(place, _)| (place % width - 32, place / width - 40))
         .collect();
     assert_eq!(inked, [(0, 0), (7, 0), (8, 1), (15, 2)]);
+    // In two bands it is the same picture.
+    let mut bench = Bench::new(narrow());
+    let bands =
+        b"\x1dv0\x00\x02\x00\x02\x00\x81\x00\x00\x80\x1dv0\x00\x02\x00\x01\x00\x00\x01\x1dVB\x00";
+    assert_eq!(bench.send(bands), out);
 }
 
 proptest! {

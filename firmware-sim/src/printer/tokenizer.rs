@@ -22,7 +22,7 @@ pub(super) enum Token {
     FeedLines(u8),
     FeedDots(u8),
     Cut { is_partial: bool, feed_dots: u8 },
-    Drawer { pin: u8 },
+    Drawer { pin: u8, on_2ms: u8 },
     BarcodeHeight(u8),
     BarcodeModule(u8),
     BarcodeTextPlace(u8),
@@ -41,7 +41,7 @@ pub(super) enum Token {
     ProcessId([u8; 4]),
     RealTimeStatus(u8),
     RealTimeRecover(u8),
-    RealTimeDrawer { pin: u8 },
+    RealTimeDrawer { pin: u8, on_100ms: u8 },
 }
 
 /// An image as it came.
@@ -86,7 +86,10 @@ fn parse_real_time(rest: &[u8]) -> Parsed {
         [] | [0x04 | 0x05] | [0x14] | [0x14, _] | [0x14, _, _] => Parsed::Incomplete,
         [0x04, n @ 1..=4, ..] => token(Token::RealTimeStatus(*n), 3),
         [0x05, n @ 1..=2, ..] => token(Token::RealTimeRecover(*n), 3),
-        [0x14, 1, pin @ 0..=1, 1..=8, ..] => token(Token::RealTimeDrawer { pin: *pin }, 5),
+        [0x14, 1, pin @ 0..=1, on_100ms @ 1..=8, ..] => {
+            let (pin, on_100ms) = (*pin, *on_100ms);
+            token(Token::RealTimeDrawer { pin, on_100ms }, 5)
+        }
         [0x04 | 0x05, _, ..] => Parsed::Unknown(3),
         [0x14, _, _, _, ..] => Parsed::Unknown(5),
         [_, ..] => Parsed::Unknown(2),
@@ -100,15 +103,15 @@ fn parse_escape(rest: &[u8]) -> Parsed {
         [b'2', ..] => token(Token::LineSpacing(None), 2),
         [b'v', ..] => token(Token::TransmitPaper, 2),
         [b'p', parameters @ ..] => match parameters {
-            [pin, _on, _off, ..] => match pin {
-                0 | 48 => token(Token::Drawer { pin: 0 }, 5),
-                1 | 49 => token(Token::Drawer { pin: 1 }, 5),
-                _ => Parsed::Unknown(5),
-            },
+            [pin @ (0 | 1 | 48 | 49), on_2ms, _off, ..] => {
+                let (pin, on_2ms) = (pin & 1, *on_2ms);
+                token(Token::Drawer { pin, on_2ms }, 5)
+            }
+            [_, _, _, ..] => Parsed::Unknown(5),
             _ => Parsed::Incomplete,
         },
         [b't' | b'R' | b'E' | b'-' | b'M' | b'!' | b'a' | b'3' | b'd' | b'J'] => Parsed::Incomplete,
-        [b't', n @ (0 | 16 | 19), ..] => token(Token::CodePage(*n), 3),
+        [b't', n @ (0 | 2 | 16 | 19), ..] => token(Token::CodePage(*n), 3),
         [b'R', n @ (0 | 2 | 3), ..] => token(Token::InternationalSet(*n), 3),
         [b'E', n, ..] => token(Token::Emphasis(n & 1 == 1), 3),
         [b'-', n @ (0..=2 | 48..=50), ..] => token(Token::Underline(n & 3), 3),
@@ -153,7 +156,8 @@ fn parse_group(rest: &[u8]) -> Parsed {
     }
 }
 
-/// A TM-T88 takes 1 (as 49) without feed and 66 with; it has no full cut.
+/// A TM-T88 takes 1 (as 49) without feed and 66 with; full cuts (65) are for other models, which
+/// the machine looks after.
 fn parse_cut(parameters: &[u8]) -> Parsed {
     match parameters {
         [] | [65 | 66] => Parsed::Incomplete,
@@ -171,7 +175,13 @@ fn parse_cut(parameters: &[u8]) -> Parsed {
             },
             4,
         ),
-        [65, _, ..] => Parsed::Unknown(4),
+        [65, feed_dots, ..] => token(
+            Token::Cut {
+                is_partial: false,
+                feed_dots: *feed_dots,
+            },
+            4,
+        ),
         [_, ..] => Parsed::Unknown(3),
     }
 }
@@ -302,14 +312,28 @@ mod tests {
                     feed_dots: 5,
                 },
             ),
-            ("1b70003232", Token::Drawer { pin: 0 }),
+            ("1b70003219", Token::Drawer { pin: 0, on_2ms: 50 }),
+            ("1b74 02", Token::CodePage(2)),
+            (
+                "1d564101",
+                Token::Cut {
+                    is_partial: false,
+                    feed_dots: 1,
+                },
+            ),
             ("1d6b49077b423132333435", Token::Code128(b"12345".to_vec())),
             ("1d6b49067b42617b7b62", Token::Code128(b"a{b".to_vec())),
             ("1d286b0400314132 00", Token::QrModel(0x32)),
             ("1d286b0500315030 6869", Token::QrStore(b"hi".to_vec())),
             ("1d7201", Token::TransmitPaper),
             ("100404", Token::RealTimeStatus(4)),
-            ("1014010001", Token::RealTimeDrawer { pin: 0 }),
+            (
+                "1014010001",
+                Token::RealTimeDrawer {
+                    pin: 0,
+                    on_100ms: 1,
+                },
+            ),
             ("1d284806003030 61626364", Token::ProcessId(*b"abcd")),
         ] {
             let bytes = hex::decode(hex.replace(' ', "")).unwrap();
@@ -332,7 +356,6 @@ mod tests {
             ("7f", 1),
             ("1b7405", 3),
             ("1d5600", 3),
-            ("1d564101", 4),
             ("1b42", 2),
             ("1d7707", 3),
             ("1d284c1000", 5),

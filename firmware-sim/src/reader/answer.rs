@@ -4,7 +4,7 @@
 //! Values of the card's kernel are scripted: cryptograms are a checksum of the transaction, no
 //! card key is involved.
 
-use protocol::dukpt::{DataKey, Ksn};
+use protocol::dukpt::{DataKey, Ksn, Scheme};
 use protocol::reader::outcome::{
     ContactlessError, TAG_CRYPTOGRAM_INFORMATION, TAG_ENTRY_MODE, TAG_ERROR, TAG_KSN,
     TAG_RESPONSE_CODE, TAG_RESULT, TAG_SWIPE, TransactionResult,
@@ -15,10 +15,14 @@ use protocol::reader::tlv::TlvWriter;
 use super::transaction::Transaction;
 use crate::cards::{Card, mask};
 
-/// Attribution bytes of a NEO2 reader with all encryption on and triple DES.
+/// Attribution bytes of a NEO2 reader with all encryption on; triple DES unless marked.
 const CONTACT: u8 = 0xE0;
 const CONTACTLESS: u8 = 0xE1;
 const SWIPE: u8 = 0xE8;
+/// Marks an attribution byte: encrypted under AES.
+const UNDER_AES: u8 = 0x02;
+/// Marks the clear status of a stripe block: encrypted under AES.
+const STRIPE_UNDER_AES: u8 = 0x10;
 
 const TAG_TRACK2: u32 = 0x57;
 const TAG_ACCOUNT: u32 = 0x5A;
@@ -67,7 +71,7 @@ pub(super) struct Read<'a> {
 impl Read<'_> {
     /// A contactless card's data, status 23 or 00.
     pub(super) fn contactless(&self, cryptogram: Cryptogram) -> Vec<u8> {
-        let writer = TlvWriter::after(&[CONTACTLESS])
+        let writer = TlvWriter::after(&[self.attribution(CONTACTLESS)])
             .clear(TAG_KSN, self.ksn.bytes())
             .clear(0x50, self.card.brand.label().as_bytes());
         let writer = self
@@ -88,14 +92,15 @@ impl Read<'_> {
             .clear(0x9F6E, &[0x20, 0x70, 0x00, 0x00])
             .clear(TAG_ENTRY_MODE, &[0x07])
             .clear(TAG_GROUP, &source(0x00))
-            .clear(TAG_ENCRYPTION, &[CONTACTLESS, 0])
+            .clear(TAG_ENCRYPTION, &[self.attribution(CONTACTLESS), 0])
             .finish()
     }
 
     /// A chip card is powered: result 0010.
     pub(super) fn contact_started(&self) -> Vec<u8> {
-        let writer =
-            result_writer(TransactionResult::StartSucceeded).clear(TAG_KSN, self.ksn.bytes());
+        let writer = self
+            .result_writer(TransactionResult::StartSucceeded)
+            .clear(TAG_KSN, self.ksn.bytes());
         let expiry = hex::decode(format!("{}31", self.card.expiry)).unwrap_or_default();
         self.account(writer)
             .clear(0x5F34, &[0x01])
@@ -104,7 +109,7 @@ impl Read<'_> {
             .clear(0x84, self.card.brand.application_id())
             .clear(TAG_ENTRY_MODE, &[0x05])
             .clear(TAG_GROUP, &source(0x01))
-            .clear(TAG_ENCRYPTION, &[CONTACT, 0])
+            .clear(TAG_ENCRYPTION, &[self.attribution(CONTACT), 0])
             .finish()
     }
 
@@ -114,7 +119,7 @@ impl Read<'_> {
         result: TransactionResult,
         cryptogram: Cryptogram,
     ) -> Vec<u8> {
-        let writer = result_writer(result).clear(TAG_KSN, self.ksn.bytes());
+        let writer = self.result_writer(result).clear(TAG_KSN, self.ksn.bytes());
         let writer = self
             .account(writer)
             .clear(0x82, &[0x1C, 0x00])
@@ -139,7 +144,7 @@ impl Read<'_> {
             .clear(0x9F35, &[0x22])
             .clear(0x9F36, &self.card_counter.to_be_bytes())
             .clear(0x9F37, &self.unpredictable())
-            .clear(TAG_ENCRYPTION, &[CONTACT, 0])
+            .clear(TAG_ENCRYPTION, &[self.attribution(CONTACT), 0])
             .finish()
     }
 
@@ -150,12 +155,12 @@ impl Read<'_> {
         } else {
             (TransactionResult::Swiped, 0x90)
         };
-        TlvWriter::after(&[SWIPE])
+        TlvWriter::after(&[self.attribution(SWIPE)])
             .clear(TAG_RESULT, &result.code().to_be_bytes())
             .clear(TAG_SWIPE, &self.stripe_block())
             .clear(TAG_ENTRY_MODE, &[entry_mode])
             .clear(TAG_GROUP, &source(0x0C))
-            .clear(TAG_ENCRYPTION, &[SWIPE, 0])
+            .clear(TAG_ENCRYPTION, &[self.attribution(SWIPE), 0])
             .clear(0x9F02, &self.transaction.amount)
             .clear(0x9F03, &self.transaction.other)
             .finish()
@@ -196,6 +201,14 @@ impl Read<'_> {
         self.key.encrypt(&plain)
     }
 
+    fn attribution(&self, entry: u8) -> u8 {
+        attribution(entry, self.ksn.scheme())
+    }
+
+    fn result_writer(&self, result: TransactionResult) -> TlvWriter {
+        result_writer(result, self.ksn.scheme())
+    }
+
     fn amounts(&self, writer: TlvWriter) -> TlvWriter {
         writer
             .clear(0x9C, &[self.transaction.kind])
@@ -230,7 +243,11 @@ impl Read<'_> {
         let [one, two] = lengths;
         // Encoding ISO, both tracks decoded and sampled; both masked, serial; both encrypted,
         // both hashed, key serial number.
-        let mut data = vec![0x80, 0x1F, one, two, 0, 0x83, 0x9B];
+        let cipher = match self.ksn.scheme() {
+            Scheme::TripleDes => 0,
+            Scheme::Aes => STRIPE_UNDER_AES,
+        };
+        let mut data = vec![0x80, 0x1F, one, two, 0, 0x83 | cipher, 0x9B];
         for track in &tracks {
             data.extend_from_slice(track.masked.as_bytes());
         }
@@ -247,6 +264,7 @@ impl Read<'_> {
 
 /// The chip's last word.
 pub(super) fn completed(
+    scheme: Scheme,
     result: TransactionResult,
     response_code: [u8; 2],
     card: &Card,
@@ -258,7 +276,7 @@ pub(super) fn completed(
         _ => Cryptogram::Declined,
     };
     let information = cryptogram as u8;
-    result_writer(result)
+    result_writer(result, scheme)
         .clear(0x95, &[0x00, 0x80, 0x00, 0x80, 0x00])
         .clear(0x9B, &[0xF8, 0x00])
         .clear(
@@ -268,41 +286,49 @@ pub(super) fn completed(
         .clear(TAG_CRYPTOGRAM_INFORMATION, &[information])
         .clear(0x9F36, &card_counter.to_be_bytes())
         .clear(TAG_RESPONSE_CODE, &response_code)
-        .clear(TAG_ENCRYPTION, &[CONTACT, 0])
+        .clear(TAG_ENCRYPTION, &[attribution(CONTACT, scheme), 0])
         .finish()
 }
 
 /// The chip was told that the issuer could not be reached.
-pub(super) fn unreachable() -> Vec<u8> {
-    result_writer(TransactionResult::Declined)
+pub(super) fn unreachable(scheme: Scheme) -> Vec<u8> {
+    result_writer(TransactionResult::Declined, scheme)
         .clear(TAG_RESPONSE_CODE, b"Z3")
         .clear(TAG_CRYPTOGRAM_INFORMATION, &[Cryptogram::Declined as u8])
-        .clear(TAG_ENCRYPTION, &[CONTACT, 0])
+        .clear(TAG_ENCRYPTION, &[attribution(CONTACT, scheme), 0])
         .finish()
 }
 
 /// A contact result without card data.
-pub(super) fn contact_result(result: TransactionResult) -> Vec<u8> {
-    result_writer(result)
-        .clear(TAG_ENCRYPTION, &[CONTACT, 0])
+pub(super) fn contact_result(result: TransactionResult, scheme: Scheme) -> Vec<u8> {
+    result_writer(result, scheme)
+        .clear(TAG_ENCRYPTION, &[attribution(CONTACT, scheme), 0])
         .finish()
 }
 
 /// The contactless error block.
-pub(super) fn contactless_error(error: ContactlessError) -> Vec<u8> {
+pub(super) fn contactless_error(error: ContactlessError, scheme: Scheme) -> Vec<u8> {
     const STEP_SELECT: u8 = 0x02;
     const STEP_READ_RECORD: u8 = 0x04;
     let step = match error {
         ContactlessError::UseOtherInterface | ContactlessError::UseContact => STEP_SELECT,
         _ => STEP_READ_RECORD,
     };
-    TlvWriter::after(&[CONTACTLESS])
+    TlvWriter::after(&[attribution(CONTACTLESS, scheme)])
         .clear(TAG_ERROR, &[error.code(), 0, 0, step])
         .finish()
 }
 
-fn result_writer(result: TransactionResult) -> TlvWriter {
-    TlvWriter::after(&[CONTACT]).clear(TAG_RESULT, &result.code().to_be_bytes())
+fn result_writer(result: TransactionResult, scheme: Scheme) -> TlvWriter {
+    TlvWriter::after(&[attribution(CONTACT, scheme)])
+        .clear(TAG_RESULT, &result.code().to_be_bytes())
+}
+
+const fn attribution(entry: u8, scheme: Scheme) -> u8 {
+    match scheme {
+        Scheme::TripleDes => entry,
+        Scheme::Aes => entry | UNDER_AES,
+    }
 }
 
 fn source(code: u8) -> Vec<u8> {

@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::cards::{self, Way};
-use protocol::dukpt::Ksn;
+use protocol::dukpt::tdes::Ksn;
 use protocol::money::Money;
 use protocol::reader::command::{Activate, HostAnswer, Interfaces, Online};
 use protocol::reader::frame::{Command, ResponseDecoder};
 use protocol::reader::outcome::{CardRead, ContactlessError, TransactionResult as R};
 use protocol::reader::swipe::Swipe;
 use protocol::reader::tlv::{Form, Tlvs};
+
+mod aes;
 
 /// A reader with a hand on its cable and its clock.
 struct Bench {
@@ -210,7 +212,7 @@ fn documented_conversations_come_out_value_for_value() {
 #[test]
 fn every_encrypted_account_decrypts_and_every_key_is_used_once() {
     let mut bench = Bench::new();
-    let mut last = bench.reader.keys().used();
+    let mut last = bench.reader.keys().used().bytes().to_vec();
     for card in cards::CARDS {
         if card.behaviour != cards::Behaviour::Cooperates || !card.ways.contains(&Way::Tap) {
             continue;
@@ -228,9 +230,9 @@ fn every_encrypted_account_decrypts_and_every_key_is_used_once() {
             };
             assert_eq!(response.status(), status);
             let read = CardRead::parse(response.data()).unwrap();
-            let ksn = Ksn::try_from(read.ksn.unwrap()).unwrap();
-            assert!(ksn > last);
-            last = ksn;
+            let ksn = read.ksn.unwrap();
+            assert!(ksn > last.as_slice());
+            last = ksn.to_vec();
             let account = hex::encode(decrypted(&read, 0x5A));
             assert_eq!(account.trim_end_matches('f'), card.account());
             let track2 = hex::encode(decrypted(&read, 0x57));

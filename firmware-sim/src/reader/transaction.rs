@@ -201,7 +201,8 @@ impl Reader {
         };
         self.enter_idle();
         let stray = group.map(|group| {
-            let data = answer::contact_result(TransactionResult::Canceled);
+            let scheme = self.config.keys.scheme();
+            let data = answer::contact_result(TransactionResult::Canceled, scheme);
             response(group, Status::Ok, data)
         });
         let stray_first = self.config.stray_answer == StrayAnswer::Before;
@@ -362,7 +363,7 @@ impl Reader {
     }
 
     fn finish_contactless_error(&mut self, now_ms: u64, error: ContactlessError) {
-        let data = answer::contactless_error(error);
+        let data = answer::contactless_error(error, self.config.keys.scheme());
         self.finish(now_ms, &response(command::ACTIVATE, Status::Failed, data));
     }
 
@@ -461,8 +462,9 @@ impl Reader {
             return;
         }
         let counter = self.card_counter(card);
+        let scheme = self.config.keys.scheme();
         let data = match host {
-            HostAnswer::Unreachable => answer::unreachable(),
+            HostAnswer::Unreachable => answer::unreachable(scheme),
             HostAnswer::Answered { response_code } => {
                 let known = self.response_codes.contains(&response_code);
                 let is_approval = self.response_codes.first() == Some(&response_code);
@@ -473,7 +475,7 @@ impl Reader {
                 };
                 // The kernel replaces a code that it was not taught.
                 let applied = if known { response_code } else { *b"Z3" };
-                answer::completed(result, applied, card, transaction, counter)
+                answer::completed(scheme, result, applied, card, transaction, counter)
             }
         };
         self.last_result.clone_from(&data);
@@ -481,7 +483,7 @@ impl Reader {
     }
 
     fn finish_contact(&mut self, now_ms: u64, group: u8, result: TransactionResult) {
-        let data = answer::contact_result(result);
+        let data = answer::contact_result(result, self.config.keys.scheme());
         self.last_result.clone_from(&data);
         self.finish(now_ms, &response(group, Status::Ok, data));
     }

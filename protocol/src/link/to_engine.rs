@@ -318,6 +318,13 @@ pub struct TillStatus {
     pub paper: PaperState,
     /// Whether the printer's cover is open.
     pub cover_open: bool,
+    /// Code of what keeps the printer from printing, as in `printer::Trouble`; empty when nothing
+    /// does, or from an older agent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub printer_trouble: String,
+    /// Whether the drawer is open, where the printer sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawer_open: Option<bool>,
     /// Version of the agent's program.
     pub agent_version: String,
     /// The POS transaction that is running, if one is.
@@ -344,6 +351,8 @@ impl TillStatus {
             printer_online,
             paper,
             cover_open,
+            printer_trouble,
+            drawer_open,
             agent_version,
             current,
             facts,
@@ -356,6 +365,8 @@ impl TillStatus {
             || *printer_online != now.printer_online
             || *paper != now.paper
             || *cover_open != now.cover_open
+            || *printer_trouble != now.printer_trouble
+            || *drawer_open != now.drawer_open
             || *agent_version != now.agent_version
             || *current != now.current
             || *configuration != now.configuration

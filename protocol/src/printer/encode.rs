@@ -320,6 +320,12 @@ impl Encoder {
         self.push(&AUTOMATIC_STATUS_ON)
     }
 
+    /// Asks for `id` back once everything before was printed. Only newer models know it; others
+    /// print the bytes. Epson allows 32 to 126 in the id.
+    pub fn process_id(&mut self, id: [u8; 4]) -> &mut Self {
+        self.push(&[GS, b'(', b'H', 6, 0, 0x30, 0x30]).push(&id)
+    }
+
     /// Asks for a confirmation of everything before; see [`BARRIER`].
     pub fn barrier(&mut self) -> &mut Self {
         self.push(&BARRIER)
@@ -363,11 +369,21 @@ mod tests {
 
     #[test]
     fn bytes_are_those_of_python_escpos() {
-        let checks: [(&str, Vec<u8>); 6] = [
+        let checks: [(&str, Vec<u8>); 7] = [
             (
                 "hw INIT (ESC @)",
                 encoded(|e| {
                     e.initialise();
+                }),
+            ),
+            (
+                "set bold center double size",
+                encoded(|e| {
+                    e.print_mode(Font::A, false, false)
+                        .print_mode(Font::A, false, false)
+                        .print_mode(Font::A, false, true)
+                        .emphasis(true)
+                        .justify(Align::Centre);
                 }),
             ),
             (
@@ -432,11 +448,12 @@ mod tests {
                 .cut_full(1)
                 .international_usa()
                 .automatic_status()
-                .barrier();
+                .barrier()
+                .process_id(*b"!~ 0");
         });
         assert_eq!(
             hex::encode(bytes),
-            "1b45011b2d011d42001d21121b4d011b21391b61021b321b64031b4a091d5641011b52001d610f1d7201"
+            "1b45011b2d011d42001d21121b4d011b21391b61021b321b64031b4a091d5641011b52001d610f1d72011d284806003030217e2030"
         );
     }
 

@@ -4,9 +4,11 @@
 //! two blocks a real-time request may be sent without falling into the data of a command, and a
 //! printer that was switched off in between still prints the next line as it is meant.
 
+use super::code_page::CodePage;
 use super::encode::{Encoder, QrCorrection};
-use super::paper::Paper;
-use crate::receipt::{Align, Line, Receipt};
+use super::logo::Logo;
+use super::paper::{Cut, Paper};
+use crate::receipt::{Align, Entry, Line, Receipt};
 
 /// Height of barcodes: 8 mm at 203 dpi.
 const BARCODE_HEIGHT_DOTS: u8 = 64;
@@ -45,8 +47,8 @@ pub fn encode_receipt(receipt: &Receipt, paper: &Paper) -> Vec<u8> {
     bytes
 }
 
-/// The receipt in blocks of whole commands: the set-up, each line, and the cut. Without the
-/// request for confirmation.
+/// The receipt in blocks of whole commands: the set-up, the logo, each line, and the cut. Without
+/// the request for confirmation.
 pub fn receipt_blocks(receipt: &Receipt, paper: &Paper) -> Vec<Vec<u8>> {
     let mut blocks = vec![block(|encoder| {
         // ESC @ also ends automatic status, in most makers' reading.
@@ -56,16 +58,43 @@ pub fn receipt_blocks(receipt: &Receipt, paper: &Paper) -> Vec<Vec<u8>> {
             .international_usa()
             .code_page(paper.code_page());
     })];
+    blocks.extend(paper.logo().into_iter().flat_map(Logo::blocks));
     blocks.extend(
-        receipt
+        spelled(receipt, paper.code_page())
             .lay_out(paper.columns())
             .iter()
             .map(|line| encode_line(line, paper)),
     );
+    let feed_dots = paper.feed_before_cut_dots();
     blocks.push(block(|encoder| {
-        encoder.cut_partial(paper.feed_before_cut_dots());
+        match paper.cut() {
+            Cut::Partial => encoder.cut_partial(feed_dots),
+            Cut::Full => encoder.cut_full(feed_dots),
+            Cut::None => encoder.feed_dots(feed_dots),
+        };
     }));
     blocks
+}
+
+/// The receipt in characters that the printer has, before its lines are measured. Symbols keep
+/// their contents.
+fn spelled(receipt: &Receipt, page: CodePage) -> Receipt {
+    let mut receipt = receipt.clone();
+    for entry in &mut receipt.entries {
+        match entry {
+            Entry::Heading { text } | Entry::Text { text, .. } => *text = page.readable(text),
+            Entry::Field { label, value, .. } => {
+                *label = page.readable(label);
+                *value = page.readable(value);
+            }
+            Entry::Rule
+            | Entry::Blank
+            | Entry::Signature
+            | Entry::Qr { .. }
+            | Entry::Barcode { .. } => {}
+        }
+    }
+    receipt
 }
 
 fn block(build: impl FnOnce(&mut Encoder)) -> Vec<u8> {
@@ -231,6 +260,54 @@ mod tests {
                 bytes.windows(8).any(|window| window == wanted),
                 "{columns} columns, {length} bytes"
             );
+        }
+    }
+
+    #[test]
+    fn a_page_without_euro_still_fills_the_line() {
+        let receipt = receipt(vec![Entry::Field {
+            name: "total".into(),
+            label: "Übergröße".into(),
+            value: "3,50 €".into(),
+            emphasis: false,
+        }]);
+        for (page, line) in [
+            (CodePage::Cp437, &b"\x9abergr\x94\xe1e       3,50 EUR\n"[..]),
+            (CodePage::Cp850, b"\x9abergr\x94\xe1e       3,50 EUR\n"),
+            (CodePage::Cp858, b"\x9abergr\x94\xe1e         3,50 \xd5\n"),
+            (CodePage::Wpc1252, b"\xdcbergr\xf6\xdfe         3,50 \x80\n"),
+        ] {
+            let paper = Paper::new(24).with_code_page(page);
+            let blocks = receipt_blocks(&receipt, &paper);
+            assert!(
+                blocks[1].ends_with(line),
+                "{page:?}: {}",
+                hex::encode(&blocks[1])
+            );
+            let selected = [0x1b, b't', page.number()];
+            assert!(blocks[0].ends_with(&selected));
+        }
+    }
+
+    #[test]
+    fn the_logo_comes_first_and_the_cutter_is_chosen() {
+        let logo = Logo::new(16, 2, &[true; 32]).unwrap();
+        let plain = Paper::new(48).with_feed_before_cut(7);
+        let receipt = receipt(vec![Entry::Rule]);
+        let with_logo = receipt_blocks(&receipt, &plain.clone().with_logo(logo));
+        assert_eq!(
+            with_logo[1],
+            b"\x1ba\x01\x1dv0\x00\x02\x00\x02\x00\xff\xff\xff\xff"
+        );
+        let without = receipt_blocks(&receipt, &plain);
+        assert_eq!(with_logo[2..], without[1..]);
+        for (cut, end) in [
+            (Cut::Partial, &b"\x1dVB\x07"[..]),
+            (Cut::Full, b"\x1dVA\x07"),
+            (Cut::None, b"\x1bJ\x07"),
+        ] {
+            let blocks = receipt_blocks(&receipt, &plain.clone().with_cut(cut));
+            assert_eq!(blocks.last().unwrap(), end);
         }
     }
 

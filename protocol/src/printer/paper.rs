@@ -1,8 +1,10 @@
 //! What the encoder must know of the paper and the printer behind it.
 
-use crate::receipt::{COLUMNS_MAX, COLUMNS_MIN};
+use std::sync::Arc;
 
 use super::code_page::CodePage;
+use super::logo::Logo;
+use crate::receipt::{COLUMNS_MAX, COLUMNS_MIN};
 
 /// A character font.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,17 @@ impl Font {
     }
 }
 
+/// How a receipt is parted from the roll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// All but one point: the usual receipt cut, which every cutter makes.
+    Partial,
+    /// Through. Not every printer can.
+    Full,
+    /// No cutter: a person tears.
+    None,
+}
+
 /// The paper that a receipt is laid out for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paper {
@@ -38,6 +51,8 @@ pub struct Paper {
     font: Font,
     code_page: CodePage,
     feed_before_cut_dots: u8,
+    cut: Cut,
+    logo: Option<Arc<Logo>>,
 }
 
 /// Most columns in font A: 576 dots, 80 mm paper at 203 dpi.
@@ -59,6 +74,8 @@ impl Paper {
             },
             code_page: CodePage::Cp858,
             feed_before_cut_dots: FEED_BEFORE_CUT_DOTS,
+            cut: Cut::Partial,
+            logo: None,
         }
     }
 
@@ -73,6 +90,22 @@ impl Paper {
             feed_before_cut_dots,
             ..self
         }
+    }
+
+    /// The same paper printed in another font: 42 columns of font B are 58 mm paper.
+    pub fn with_font(self, font: Font) -> Self {
+        Self { font, ..self }
+    }
+
+    /// The same paper in a printer with another cutter.
+    pub fn with_cut(self, cut: Cut) -> Self {
+        Self { cut, ..self }
+    }
+
+    /// The same paper with a picture above each receipt.
+    pub fn with_logo(self, logo: Logo) -> Self {
+        let logo = Some(Arc::new(logo));
+        Self { logo, ..self }
     }
 
     /// Characters a line.
@@ -93,6 +126,16 @@ impl Paper {
     /// Feed between the last line and the cutter, in dots.
     pub const fn feed_before_cut_dots(&self) -> u8 {
         self.feed_before_cut_dots
+    }
+
+    /// How receipts are parted.
+    pub const fn cut(&self) -> Cut {
+        self.cut
+    }
+
+    /// The picture above each receipt.
+    pub fn logo(&self) -> Option<&Logo> {
+        self.logo.as_deref()
     }
 
     /// Dots across that surely are printable.

@@ -68,6 +68,11 @@ pub struct PrinterStatus {
     pub unrecoverable: bool,
     /// The head is hot; printing goes on by itself.
     pub overheated: bool,
+    /// The cause of being off-line is gone, and the printer waits to be put on-line by its feed
+    /// button.
+    pub waiting_for_recovery: bool,
+    /// Somebody feeds paper with the button.
+    pub feeding: bool,
     /// Level of the drawer's switch; what it means depends on the drawer.
     pub drawer_pin_high: bool,
 }
@@ -82,6 +87,8 @@ impl Default for PrinterStatus {
             mechanical: false,
             unrecoverable: false,
             overheated: false,
+            waiting_for_recovery: false,
+            feeding: false,
             drawer_pin_high: false,
         }
     }
@@ -104,9 +111,12 @@ impl PrinterStatus {
             RealTimeQuery::Printer => {
                 self.drawer_pin_high = has(answer, 0x04);
                 self.online = !has(answer, 0x08);
+                self.waiting_for_recovery = has(answer, 0x20);
+                self.feeding = has(answer, 0x40);
             }
             RealTimeQuery::OffLine => {
                 self.cover_open = has(answer, 0x04);
+                self.feeding |= has(answer, 0x08);
                 if has(answer, 0x20) {
                     self.paper = PaperState::Out;
                 }
@@ -133,6 +143,8 @@ impl PrinterStatus {
             mechanical: has(error, 0x04),
             unrecoverable: has(error, 0x20),
             overheated: has(error, 0x40),
+            waiting_for_recovery: has(error, 0x01),
+            feeding: has(printer, 0x40) || has(error, 0x02),
             drawer_pin_high: has(printer, 0x04),
         };
     }
@@ -383,7 +395,10 @@ mod tests {
                 unrecoverable: true,
                 ..offline
             },
-            "recoverable_waiting" => offline,
+            "recoverable_waiting" => PrinterStatus {
+                waiting_for_recovery: true,
+                ..offline
+            },
             "drawer_pin3_high" => PrinterStatus {
                 drawer_pin_high: true,
                 ..PrinterStatus::default()
@@ -431,6 +446,63 @@ mod tests {
             };
             status.apply_automatic(*block);
             assert_eq!(status, expected_status(state), "{state}");
+        }
+    }
+
+    /// Every bit of the tables in receipt-printer.md 3.1 and 3.2, one at a time.
+    #[test]
+    fn each_bit_has_its_meaning() {
+        type Seen = fn(&PrinterStatus) -> bool;
+        let real_time: [(usize, u8, Seen); 12] = [
+            (0, 0x04, |status| status.drawer_pin_high),
+            (0, 0x08, |status| !status.online),
+            (0, 0x20, |status| status.waiting_for_recovery),
+            (0, 0x40, |status| status.feeding),
+            (1, 0x04, |status| status.cover_open),
+            (1, 0x08, |status| status.feeding),
+            (1, 0x20, |status| status.paper == PaperState::Out),
+            (2, 0x04, |status| status.mechanical),
+            (2, 0x08, |status| status.cutter_error),
+            (2, 0x20, |status| status.unrecoverable),
+            (2, 0x40, |status| status.overheated),
+            (3, 0x0c, |status| status.paper == PaperState::NearEnd),
+        ];
+        for (query, bits, seen) in real_time {
+            let mut status = PrinterStatus::default();
+            assert!(!seen(&status));
+            status.apply_real_time(RealTimeQuery::ALL[query], 0x12 | bits);
+            assert!(seen(&status), "n = {}, bits {bits:02x}", query + 1);
+        }
+        let automatic: [([u8; 4], Seen); 12] = [
+            ([0x14, 0, 0, 0], |status| status.drawer_pin_high),
+            ([0x18, 0, 0, 0], |status| !status.online),
+            ([0x30, 0, 0, 0], |status| status.cover_open),
+            ([0x50, 0, 0, 0], |status| status.feeding),
+            ([0x10, 1, 0, 0], |status| status.waiting_for_recovery),
+            ([0x10, 2, 0, 0], |status| status.feeding),
+            ([0x10, 4, 0, 0], |status| status.mechanical),
+            ([0x10, 8, 0, 0], |status| status.cutter_error),
+            ([0x10, 0x20, 0, 0], |status| status.unrecoverable),
+            ([0x10, 0x40, 0, 0], |status| status.overheated),
+            ([0x10, 0, 3, 0], |status| {
+                status.paper == PaperState::NearEnd
+            }),
+            ([0x10, 0, 0x0f, 0], |status| status.paper == PaperState::Out),
+        ];
+        for (block, seen) in automatic {
+            // Split at every place, with flow control and a real-time answer in between.
+            for split in 0..=4 {
+                let (head, tail) = block.split_at(split);
+                let mut decoder = StatusDecoder::new();
+                let mut events = decoded(&mut decoder, head);
+                decoded(&mut decoder, &[0x13, 0x12, 0x11]);
+                events.extend(decoded(&mut decoder, tail));
+                assert_eq!(events, [StatusEvent::Automatic(block)], "split at {split}");
+            }
+            let mut status = PrinterStatus::default();
+            assert!(!seen(&status));
+            status.apply_automatic(block);
+            assert!(seen(&status), "{block:02x?}");
         }
     }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::tlv::{self, Form, Tlv, TlvError, Tlvs};
+use crate::dukpt::Scheme;
 
 /// Tag of the two-byte transaction result.
 pub const TAG_RESULT: u32 = 0x00DF_EE25;
@@ -317,9 +318,14 @@ impl Attribution {
         }
     }
 
-    /// Whether values are encrypted under AES rather than triple DES.
-    pub const fn is_aes(self) -> bool {
-        self.0 & 0x06 == 0x02
+    /// How values are encrypted; nothing for the vendor's extended schemes, which are not DUKPT
+    /// under one of these ciphers.
+    pub const fn scheme(self) -> Option<Scheme> {
+        match self.0 & 0x06 {
+            0x00 => Some(Scheme::TripleDes),
+            0x02 => Some(Scheme::Aes),
+            _ => None,
+        }
     }
 
     /// Whether card data of this entry is encrypted at all.
@@ -477,9 +483,17 @@ mod tests {
             let attribution = Attribution(byte);
             assert_eq!(attribution.entry(), entry, "{byte:02X}");
             assert_eq!(attribution.is_encrypted(), encrypted, "{byte:02X}");
-            assert!(!attribution.is_aes());
+            assert_eq!(attribution.scheme(), Some(Scheme::TripleDes));
         }
-        assert!(Attribution(0xE3).is_aes());
+        for (byte, scheme) in [
+            (0xE2, Some(Scheme::Aes)),
+            (0xE3, Some(Scheme::Aes)),
+            (0xEA, Some(Scheme::Aes)),
+            (0xE4, None),
+            (0xE7, None),
+        ] {
+            assert_eq!(Attribution(byte).scheme(), scheme, "{byte:02X}");
+        }
     }
 
     #[test]

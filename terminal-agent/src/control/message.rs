@@ -6,7 +6,9 @@ use protocol::money::Money;
 use protocol::receipt::Copy;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::agent::{AgentStatus, ControlCommand, ControlReply, TipKey};
+use crate::device::endpoint::Role;
+use crate::device::fault::PortState;
+use crate::machine::agent::{AgentStatus, ControlCommand, ControlReply, RecentSale, TipKey};
 use crate::machine::screen::Screen;
 
 /// The longest line in either direction.
@@ -104,6 +106,11 @@ pub enum Line {
         /// Repeated in the answer.
         id: u64,
     },
+    /// What ended at this till last.
+    Recent {
+        /// Repeated in the answer.
+        id: u64,
+    },
     /// From now on, events come on this connection.
     Watch {
         /// Repeated in the answer.
@@ -191,6 +198,7 @@ impl Line {
             | Self::Tip { id, .. }
             | Self::Void { id, .. }
             | Self::Status { id }
+            | Self::Recent { id }
             | Self::Watch { id } => *id,
         }
     }
@@ -263,13 +271,14 @@ impl Line {
                 ..
             } => request(request_id, TillRequest::Void { transaction_id }),
             Self::Status { .. } => ControlCommand::Status,
+            Self::Recent { .. } => ControlCommand::Recent,
             Self::Watch { .. } => return Wanted::Watch,
         })
     }
 }
 
 /// The answer to one line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The client's number; absent when the line had none that could be read.
     pub id: Option<u64>,
@@ -284,7 +293,7 @@ pub struct Answer {
 }
 
 /// What came of a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum AnswerData {
     /// A POS transaction runs.
@@ -332,11 +341,28 @@ pub enum AnswerData {
     Status {
         /// It.
         status: Box<AgentStatus>,
+        /// Its ports.
+        ports: Box<PortsHealth>,
+    },
+    /// What ended here since the agent started.
+    Recent {
+        /// Newest first.
+        sales: Vec<RecentSale>,
     },
 }
 
+/// How the ports are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PortsHealth {
+    /// The reader's.
+    pub reader: PortState,
+    /// The printer's, if the till has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub printer: Option<PortState>,
+}
+
 /// Why a line was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerError {
     /// Stable code.
     pub code: String,
@@ -346,10 +372,14 @@ pub struct AnswerError {
 
 impl Answer {
     /// The answer of the agent machine to the line with this number.
-    pub fn from_reply(id: u64, reply: ControlReply) -> Self {
+    pub fn from_reply(id: u64, reply: ControlReply, ports: &PortsHealth) -> Self {
         match reply {
             ControlReply::Done => Self::good(id, AnswerData::Done),
-            ControlReply::Status(status) => Self::good(id, AnswerData::Status { status }),
+            ControlReply::Status(status) => {
+                let ports = Box::new(ports.clone());
+                Self::good(id, AnswerData::Status { status, ports })
+            }
+            ControlReply::Recent(sales) => Self::good(id, AnswerData::Recent { sales }),
             ControlReply::Refused(refusal) => {
                 Self::refused(Some(id), refusal.code(), refusal.to_string())
             }
@@ -413,7 +443,7 @@ impl Answer {
 }
 
 /// What watchers are told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum WatchEvent {
     /// The display changed.
@@ -433,6 +463,30 @@ pub enum WatchEvent {
         /// What to show while nothing runs.
         idle_text: Option<String>,
     },
+    /// A port opened, was lost, or cannot be opened.
+    Port {
+        /// Whose.
+        device: Role,
+        /// How it is now.
+        port: PortState,
+    },
+}
+
+/// A line from the agent, as a client of its socket reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Heard {
+    /// Something happened.
+    Event(WatchEvent),
+    /// The answer to a line.
+    Answer(Answer),
+}
+
+impl Heard {
+    /// Reads one line; none for what a newer agent may say.
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
+    }
 }
 
 /// One line of text, with its end.

@@ -1,222 +1,201 @@
-//! A serial port that is opened again whenever it disappears.
+//! A serial line: RS-232, USB CDC, a pseudo-terminal behind a symbolic link.
 //!
-//! Works with anything that looks like a terminal: RS-232, USB CDC, a pseudo-terminal behind a
-//! symbolic link. An end of file is a disconnect, never a reason to read again at once.
+//! Always raw, 8 data bits, no parity, 1 stop bit, and exclusive.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
-use tokio_serial::{ClearBuffer, SerialPort, SerialPortBuilderExt, SerialStream};
+use rustix::fs::{Mode, OFlags};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_serial::{ClearBuffer, ErrorKind, SerialPort, SerialStream};
 
-/// First delay before the port is tried again.
-const REOPEN_DELAY_MS_MIN: u64 = 100;
-/// Longest delay: how long a technician waits after plugging it in.
-const REOPEN_DELAY_MS_MAX: u64 = 2_000;
-/// How long one write may take. A printer that is busy holds the line for a second or two.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of one read; a reader frame is below 4 KiB.
-const READ_BYTES: usize = 4_096;
-/// Writes that wait for the port.
-const WRITES_MAX: usize = 256;
+use super::endpoint::{Endpoint, FlowControl, Role};
+use super::fault::PortFault;
 
-/// Which port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortSettings {
-    /// Device path.
-    pub path: PathBuf,
-    /// Bits per second.
-    pub baud: u32,
-}
-
-/// What a port reports.
+/// An open line.
 #[derive(Debug)]
-pub enum PortEvent {
-    /// It is open; writes go in here until it closes.
-    Opened(mpsc::Sender<Vec<u8>>),
-    /// Bytes came.
-    Bytes(Vec<u8>),
-    /// So many bytes have gone to the system.
-    Written(usize),
-    /// It is gone.
-    Closed,
-}
-
-/// Keeps a port open until nobody listens to `events` any more.
-pub async fn run<E>(settings: PortSettings, events: mpsc::Sender<E>, wrap: fn(PortEvent) -> E) {
-    let mut delay_ms = REOPEN_DELAY_MS_MIN;
-    let mut is_reported = false;
-    while !events.is_closed() {
-        match open(&settings.path, settings.baud) {
-            Ok(stream) => {
-                tracing::info!(path = %settings.path.display(), "port open");
-                (delay_ms, is_reported) = (REOPEN_DELAY_MS_MIN, false);
-                let error = converse(stream, &events, wrap).await;
-                tracing::warn!(path = %settings.path.display(), %error, "port closed");
-                if events.send(wrap(PortEvent::Closed)).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) if !is_reported => {
-                is_reported = true;
-                tracing::warn!(path = %settings.path.display(), %error, "port does not open");
-            }
-            Err(_) => {}
-        }
-        sleep(Duration::from_millis(delay_ms)).await;
-        delay_ms = delay_ms.saturating_mul(2).min(REOPEN_DELAY_MS_MAX);
-    }
-}
-
-fn open(path: &Path, baud: u32) -> io::Result<SerialStream> {
-    let stream = tokio_serial::new(path.to_string_lossy(), baud).open_native_async()?;
-    // What a device said to nobody belongs to no conversation.
-    stream.clear(ClearBuffer::Input)?;
-    Ok(stream)
-}
-
-async fn converse<E>(
+pub(super) struct SerialLine {
     stream: SerialStream,
-    events: &mpsc::Sender<E>,
-    wrap: fn(PortEvent) -> E,
-) -> io::Error {
-    let (writes_tx, writes) = mpsc::channel(WRITES_MAX);
-    if events
-        .send(wrap(PortEvent::Opened(writes_tx)))
-        .await
-        .is_err()
-    {
-        return io::ErrorKind::BrokenPipe.into();
+}
+
+/// What a serial line shows beside its data.
+pub(super) trait Wire: Send {
+    /// Whether the device makes the host wait.
+    fn is_busy(&mut self) -> io::Result<bool>;
+
+    /// Bytes that the system has taken and not sent; none, where it does not say.
+    fn unsent_bytes(&mut self) -> usize;
+}
+
+struct ModemLines {
+    port: serialport::TTYPort,
+    /// Whether the device's busy wire leads to DSR.
+    has_busy_wire: bool,
+}
+
+impl Wire for ModemLines {
+    fn is_busy(&mut self) -> io::Result<bool> {
+        if !self.has_busy_wire {
+            return Ok(false);
+        }
+        let is_ready = self.port.read_data_set_ready();
+        is_ready.map(|is_ready| !is_ready).map_err(io::Error::from)
     }
-    let (reader, writer) = tokio::io::split(stream);
-    tokio::select! {
-        error = read(reader, events, wrap) => error,
-        error = write(writer, writes, events, wrap) => error,
+
+    fn unsent_bytes(&mut self) -> usize {
+        let count = self.port.bytes_to_write().unwrap_or(0);
+        usize::try_from(count).unwrap_or(usize::MAX)
     }
 }
 
-async fn read<E>(
-    mut port: ReadHalf<SerialStream>,
-    events: &mpsc::Sender<E>,
-    wrap: fn(PortEvent) -> E,
-) -> io::Error {
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        match port.read(&mut buffer).await {
-            Ok(0) => return io::ErrorKind::UnexpectedEof.into(),
-            Ok(count) => {
-                let bytes = buffer.get(..count).unwrap_or_default().to_vec();
-                if events.send(wrap(PortEvent::Bytes(bytes))).await.is_err() {
-                    return io::ErrorKind::BrokenPipe.into();
-                }
-            }
-            Err(error) => return error,
+/// Opens the line at `path`. A printer's wire is watched: it has little room once it is busy.
+pub(super) fn open(
+    path: &Path,
+    endpoint: &Endpoint,
+) -> Result<(SerialLine, Option<Box<dyn Wire>>), PortFault> {
+    let flow = match endpoint.flow {
+        FlowControl::RtsCts => tokio_serial::FlowControl::Hardware,
+        FlowControl::None | FlowControl::XonXoff | FlowControl::DtrDsr => {
+            tokio_serial::FlowControl::None
         }
+    };
+    let builder = tokio_serial::new(path.to_string_lossy(), endpoint.baud).flow_control(flow);
+    let port = serialport::TTYPort::open(&builder)
+        .map_err(|error| refusal(&error, path, &endpoint.root))?;
+    let failed = |error: &dyn std::fmt::Display| PortFault::Failed {
+        port: path.display().to_string(),
+        reason: error.to_string(),
+    };
+    let wire: Option<Box<dyn Wire>> = match endpoint.role {
+        Role::Reader => None,
+        Role::Printer => {
+            let mut lines = ModemLines {
+                port: port.try_clone_native().map_err(|error| failed(&error))?,
+                has_busy_wire: endpoint.flow == FlowControl::DtrDsr,
+            };
+            lines.is_busy().map_err(|_| PortFault::NoModemLines {
+                path: path.to_owned(),
+            })?;
+            Some(Box::new(lines))
+        }
+    };
+    // What a device said to nobody belongs to no conversation.
+    port.clear(ClearBuffer::Input)
+        .map_err(|error| failed(&error))?;
+    let stream = SerialStream::try_from(port).map_err(|error| failed(&error))?;
+    Ok((SerialLine { stream }, wire))
+}
+
+/// The library keeps few of the system's reasons apart; the others are asked for once more.
+fn refusal(error: &tokio_serial::Error, path: &Path, root: &Path) -> PortFault {
+    use rustix::io::Errno;
+    let known = match error.kind() {
+        ErrorKind::NoDevice => Some(Errno::BUSY),
+        ErrorKind::Io(io::ErrorKind::NotFound) => Some(Errno::NOENT),
+        ErrorKind::Io(io::ErrorKind::PermissionDenied) => Some(Errno::ACCESS),
+        ErrorKind::Io(_) | ErrorKind::InvalidInput | ErrorKind::Unknown => {
+            let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            rustix::fs::open(path, flags, Mode::empty()).err()
+        }
+    };
+    match known {
+        Some(errno) => PortFault::of_open(errno, path, root),
+        None => PortFault::Failed {
+            port: path.display().to_string(),
+            reason: error.to_string(),
+        },
     }
 }
 
-async fn write<E>(
-    mut port: WriteHalf<SerialStream>,
-    mut writes: mpsc::Receiver<Vec<u8>>,
-    events: &mpsc::Sender<E>,
-    wrap: fn(PortEvent) -> E,
-) -> io::Error {
-    while let Some(bytes) = writes.recv().await {
-        // No flush: it would block the thread until the line is drained.
-        let written = timeout(WRITE_TIMEOUT, port.write_all(&bytes));
-        match written.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return error,
-            Err(_) => return io::ErrorKind::TimedOut.into(),
-        }
-        if events
-            .send(wrap(PortEvent::Written(bytes.len())))
-            .await
-            .is_err()
-        {
-            break;
-        }
+impl Drop for SerialLine {
+    fn drop(&mut self) {
+        // Closing a line waits up to 30 s for a device that does not take what is left (setserial's
+        // closing_wait), and nothing else would move meanwhile. A device that has gone cannot be
+        // cleared, and need not be.
+        drop(self.stream.clear(ClearBuffer::Output));
     }
-    io::ErrorKind::BrokenPipe.into()
+}
+
+impl AsyncRead for SerialLine {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for SerialLine {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    /// Nothing: waiting until the line is drained would block the thread.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-    use std::io::{Read, Write};
-    use std::os::fd::OwnedFd;
-    use std::os::unix::fs::symlink;
-
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::path::PathBuf;
 
     use super::*;
+    use crate::device::endpoint::Place;
+    use crate::device::tests::PseudoTerminal;
 
-    /// The device's end of a pseudo-terminal, and where the agent's end is.
-    fn pseudo_terminal() -> (File, PathBuf) {
-        let device: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&device).unwrap();
-        unlockpt(&device).unwrap();
-        let name = ptsname(&device, Vec::new()).unwrap();
-        (
-            File::from(device),
-            PathBuf::from(name.into_string().unwrap()),
-        )
-    }
-
-    async fn opened(events: &mut mpsc::Receiver<PortEvent>) -> mpsc::Sender<Vec<u8>> {
-        match events.recv().await {
-            Some(PortEvent::Opened(writes)) => writes,
-            other => panic!("not opened: {other:?}"),
+    fn endpoint(path: &Path, flow: FlowControl) -> Endpoint {
+        Endpoint {
+            role: Role::Printer,
+            place: Place::Path(path.to_owned()),
+            kind: None,
+            baud: 38_400,
+            flow,
+            root: PathBuf::from("/"),
         }
     }
 
     #[tokio::test]
-    async fn a_port_behind_a_link_carries_bytes_disappears_and_comes_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("reader");
-        let (mut device, name) = pseudo_terminal();
-        symlink(&name, &path).unwrap();
-        let (events_tx, mut events) = mpsc::channel(16);
-        let settings = PortSettings {
-            path: path.clone(),
-            baud: 115_200,
-        };
-        let agent = tokio::spawn(run(settings, events_tx, |event| event));
+    async fn a_line_that_is_open_is_in_use_for_everybody_else() {
+        let terminal = PseudoTerminal::new();
+        let endpoint = endpoint(&terminal.path, FlowControl::None);
+        let first = open(&terminal.path, &endpoint).unwrap();
+        let refused = open(&terminal.path, &endpoint).err().unwrap();
+        assert_eq!(refused.code(), "PORT_IN_USE");
+        drop(first);
+        assert!(open(&terminal.path, &endpoint).is_ok());
+    }
 
-        let writes = opened(&mut events).await;
-        device.write_all(b"\x00\x0D\x11\x13\xFF").unwrap();
-        let mut heard = Vec::new();
-        while heard.len() < 5 {
-            match events.recv().await {
-                Some(PortEvent::Bytes(bytes)) => heard.extend(bytes),
-                other => panic!("no bytes: {other:?}"),
-            }
-        }
-        assert_eq!(
-            heard, b"\x00\x0D\x11\x13\xFF",
-            "a serial line changes nothing"
-        );
-        writes.send(b"\n\x03".to_vec()).await.unwrap();
-        assert!(matches!(events.recv().await, Some(PortEvent::Written(2))));
-        let mut said = [0; 2];
-        device.read_exact(&mut said).unwrap();
-        assert_eq!(&said, b"\n\x03");
+    #[tokio::test]
+    async fn a_port_without_modem_lines_says_so() {
+        let terminal = PseudoTerminal::new();
+        let endpoint = endpoint(&terminal.path, FlowControl::DtrDsr);
+        let refused = open(&terminal.path, &endpoint).err().unwrap();
+        assert_eq!(refused.code(), "PORT_NO_MODEM_LINES");
+    }
 
-        drop(device);
-        let closed = events.recv().await;
-        assert!(matches!(closed, Some(PortEvent::Closed)), "{closed:?}");
-        assert!(
-            writes.is_closed(),
-            "nothing is written for an earlier opening"
-        );
-        let (device, name) = pseudo_terminal();
-        std::fs::remove_file(&path).unwrap();
-        symlink(&name, &path).unwrap();
-        opened(&mut events).await;
-        drop(device);
-        agent.abort();
+    #[tokio::test]
+    async fn what_is_missing_is_told_from_what_is_no_line() {
+        let path = Path::new("/nonexistent/tty");
+        let refused = open(path, &endpoint(path, FlowControl::None))
+            .err()
+            .unwrap();
+        assert_eq!(refused.code(), "PORT_NOT_FOUND");
+        let path = Path::new("/dev/null");
+        let refused = open(path, &endpoint(path, FlowControl::None))
+            .err()
+            .unwrap();
+        assert_eq!(refused.code(), "PORT_FAILED");
     }
 }

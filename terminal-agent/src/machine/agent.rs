@@ -40,6 +40,7 @@ mod fleet;
 mod message;
 mod offer;
 mod print;
+mod recent;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ pub use message::{
     AgentConfig, AgentStatus, ControlCommand, ControlId, ControlRefusal, ControlReply, Input,
     Output, TipKey,
 };
+pub use recent::{RecentSale, Undone};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -86,6 +88,7 @@ pub struct Agent {
     printer: PrintSide,
     fleet: FleetSide,
     screen: Screen,
+    recent: recent::Recent,
 
     entries: Vec<JournalEntry>,
     effects: Vec<Effect>,
@@ -116,6 +119,7 @@ impl Agent {
             printer: PrintSide::default(),
             fleet,
             screen: Screen::Idle,
+            recent: recent::Recent::default(),
             entries: Vec::new(),
             effects: Vec::new(),
             urgent: Vec::new(),
@@ -138,7 +142,11 @@ impl Agent {
     /// Takes one input. `now_ms` is monotonic and never smaller than before.
     pub fn handle(&mut self, now_ms: u64, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Persisted => self.persisted(),
+            Input::Persisted => {
+                if self.persisted() {
+                    self.report_status(now_ms);
+                }
+            }
             Input::PersistFailed => self.persist_failed(out),
             // A timer that fires while the journal is busy is asked for again afterwards.
             Input::Deadline if self.persisting.is_some() => {}
@@ -196,10 +204,14 @@ impl Agent {
         }
     }
 
-    fn persisted(&mut self) {
+    /// Whether the status has changed by what was written.
+    fn persisted(&mut self) -> bool {
+        let mut is_configured = false;
         for entry in self.persisting.take().unwrap_or_default() {
+            is_configured |= matches!(entry, JournalEntry::Configured(_));
             self.journal.apply(&entry);
         }
+        is_configured
     }
 
     /// The journal has lost a decision: its effects never happen, and nothing new begins.
@@ -280,7 +292,7 @@ impl Agent {
             ToAgent::AttemptClosed { pos_id, attempt_id } => {
                 self.attempt_closed(pos_id, attempt_id);
             }
-            ToAgent::Concluded(concluded) => self.concluded(concluded),
+            ToAgent::Concluded(concluded) => self.concluded(now_ms, concluded),
             ToAgent::Print(command) => self.print(*command),
             ToAgent::Answer { request_id, body } => self.answer(request_id, &body),
             ToAgent::Ping => self.send(ToEngine::Pong),

@@ -2,7 +2,9 @@
 //!
 //! A job is `Printed` only when the printer has confirmed every write of it, `Failed` only when
 //! not a byte of it was sent, and `Unknown` otherwise. It never sends a job twice: a printer that
-//! runs out of paper keeps what it has and goes on. Ports, clocks and journals are elsewhere.
+//! runs out of paper keeps what it has and goes on. The one exception is asked for by
+//! configuration and says DUPLICATE: what a power cut or a pulled cable has interrupted is printed
+//! whole once more. Ports, clocks and journals are elsewhere.
 
 mod job;
 mod listening;
@@ -10,18 +12,52 @@ mod progress;
 mod sending;
 
 use protocol::id::PrintJobId;
-use protocol::printer::{Encoder, Paper, PrinterStatus, StatusDecoder};
+use protocol::printer::{DrawerPin, Encoder, Paper, PrinterStatus, StatusDecoder, Trouble};
 use protocol::receipt::Receipt;
 
 pub use job::{FailureReason, HoldReason, JobState};
 use job::{Job, JobQueue};
 use progress::Progress;
 
+/// How the printer says that it has printed everything up to here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmation {
+    /// By the state of its paper, asked for in the queue (`1D 72 1`): every printer knows it. The
+    /// answers have no names and are counted.
+    PaperStatus,
+    /// By giving an id back (`1D 28 48`): newer models only; others print the id.
+    ProcessId,
+}
+
+/// The drawer at the printer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drawer {
+    /// Its wire.
+    pub pin: DrawerPin,
+    /// Length of the pulse, in units of 2 ms.
+    pub on_2ms: u8,
+    /// Pause after it, in units of 2 ms.
+    pub off_2ms: u8,
+    /// Level of its switch while it is open, if it has one.
+    pub is_high_when_open: Option<bool>,
+}
+
+/// 100 ms on and off, as the usual drawers need.
+const DRAWER_PULSE_2MS: u8 = 50;
+
 /// What the machine must know of its printer, and its patience. Times in ms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrinterConfig {
     /// The paper, with columns and code page.
     pub paper: Paper,
+    /// The drawer.
+    pub drawer: Drawer,
+    /// How ends of jobs are confirmed.
+    pub confirmation: Confirmation,
+    /// Whether a job that was interrupted is printed once more, whole and marked DUPLICATE.
+    pub reprints_interrupted: bool,
+    /// How often an idle printer is asked whether it is still there; never if not set.
+    pub idle_check_ms: Option<u64>,
     /// Jobs that may wait; more fail.
     pub queue_jobs_max: usize,
     /// Within this time a live printer answers a query in real time.
@@ -44,6 +80,15 @@ impl PrinterConfig {
     pub fn new(columns: usize) -> Self {
         Self {
             paper: Paper::new(columns),
+            drawer: Drawer {
+                pin: DrawerPin::Two,
+                on_2ms: DRAWER_PULSE_2MS,
+                off_2ms: DRAWER_PULSE_2MS,
+                is_high_when_open: None,
+            },
+            confirmation: Confirmation::PaperStatus,
+            reprints_interrupted: false,
+            idle_check_ms: Some(60_000),
             queue_jobs_max: 32,
             answer_ms: 2_000,
             confirm_ms: 30_000,
@@ -64,6 +109,8 @@ pub enum Input<'a> {
     PortClosed,
     /// Bytes from the printer.
     Bytes(&'a [u8]),
+    /// The printer's busy wire changed, where the port has one. Not busy after opening.
+    Busy(bool),
     /// So many bytes of earlier [`Output::Write`]s have left.
     Written(usize),
     /// A receipt to print. Giving the same job again only repeats its state.
@@ -109,7 +156,10 @@ pub enum Output {
 #[derive(Debug, Clone)]
 enum Phase {
     Closed,
-    Idle,
+    /// Nothing to do; the printer is asked for its state at `check_ms`.
+    Idle {
+        check_ms: Option<u64>,
+    },
     /// Asks for the state; bit n - 1 of `answered` is the answer to query n.
     Checking {
         attempt: u8,
@@ -142,7 +192,10 @@ pub struct PrinterMachine {
     status: Option<PrinterStatus>,
     reported_status: Option<PrinterStatus>,
     unwritten_bytes: usize,
+    /// By XOFF.
     is_paused: bool,
+    /// By the busy wire.
+    is_line_busy: bool,
     /// Whether the printer may hold bytes, modes or confirmations from before.
     needs_resync: bool,
     /// Identifications that were asked for and have not come.
@@ -163,6 +216,7 @@ impl PrinterMachine {
             reported_status: None,
             unwritten_bytes: 0,
             is_paused: false,
+            is_line_busy: false,
             needs_resync: true,
             markers: 0,
             was_quiet: false,
@@ -174,6 +228,27 @@ impl PrinterMachine {
         self.status
     }
 
+    /// What keeps the printer from printing, as far as it has said.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let status = self.status?;
+        let reason = match &self.phase {
+            Phase::Held { reason, .. } => Some(*reason),
+            Phase::Printing(progress) if progress.is_waiting() => Some(HoldReason::Busy),
+            _ => None,
+        };
+        match listening::hold_reason(status).or(reason) {
+            Some(reason) => Some(reason.trouble()),
+            None => status.unrecoverable.then_some(Trouble::Unrecoverable),
+        }
+    }
+
+    /// Whether the drawer is open, if its switch is known and the printer has said.
+    pub fn is_drawer_open(&self) -> Option<bool> {
+        let is_high_when_open = self.config.drawer.is_high_when_open?;
+        let status = self.status?;
+        Some(status.drawer_pin_high == is_high_when_open)
+    }
+
     /// When [`Input::Deadline`] is due at the latest, on the clock of `now_ms`.
     pub fn poll_deadline(&self) -> Option<u64> {
         let expiry_ms = self
@@ -181,7 +256,8 @@ impl PrinterMachine {
             .front()
             .map(|job| job.accepted_ms.saturating_add(self.config.hold_ms_max));
         match &self.phase {
-            Phase::Idle | Phase::Ready => None,
+            Phase::Idle { check_ms } => *check_ms,
+            Phase::Ready => None,
             Phase::Closed => expiry_ms,
             Phase::Checking { due_ms, .. } | Phase::Resyncing { due_ms } => Some(*due_ms),
             Phase::Held { poll_ms, .. } => expiry_ms.into_iter().chain([*poll_ms]).min(),
@@ -200,12 +276,10 @@ impl PrinterMachine {
             Input::PortOpened => self.open(now_ms, out),
             Input::PortClosed => self.close(out),
             Input::Bytes(bytes) => self.hear(now_ms, bytes, out),
+            Input::Busy(is_busy) => self.hear_busy(now_ms, is_busy, out),
             Input::Written(bytes) => {
                 self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
-                // Bytes of a query that leave are no sign of life.
-                if !self.has_polled() {
-                    self.restart_stall(now_ms);
-                }
+                self.written(now_ms, out);
             }
             Input::Job {
                 job_id,
@@ -226,6 +300,7 @@ impl PrinterMachine {
         self.status = None;
         self.unwritten_bytes = 0;
         self.is_paused = false;
+        self.is_line_busy = false;
         self.needs_resync = true;
         self.was_quiet = false;
         let mut encoder = Encoder::new();
@@ -245,7 +320,7 @@ impl PrinterMachine {
             return;
         }
         if matches!(self.phase, Phase::Printing(_)) {
-            self.finish_front(JobState::Unknown, out);
+            self.interrupt_front(out);
         }
         self.phase = Phase::Closed;
         self.report_front(JobState::Held(HoldReason::PortClosed), out);
@@ -267,6 +342,7 @@ impl PrinterMachine {
                 opens_drawer,
                 accepted_ms: now_ms,
                 state: JobState::Queued,
+                is_reprint: false,
             };
             if self.queue.push(job) {
                 JobState::Queued
@@ -276,7 +352,7 @@ impl PrinterMachine {
         });
         out.push(Output::JobReport { job_id: id, state });
         match self.phase {
-            Phase::Idle if !self.queue.is_empty() => self.check(now_ms, 1),
+            Phase::Idle { .. } if !self.queue.is_empty() => self.check(now_ms, 1),
             Phase::Closed => self.report_front(JobState::Held(HoldReason::PortClosed), out),
             Phase::Held { reason, .. } => self.report_front(JobState::Held(reason), out),
             _ => {}
@@ -300,6 +376,29 @@ impl PrinterMachine {
             let job_id = job.id;
             out.push(Output::JobReport { job_id, state });
         }
+    }
+
+    /// The first job was sent in part or whole, and its confirmation will not come.
+    fn interrupt_front(&mut self, out: &mut Vec<Output>) {
+        let reprints = self.config.reprints_interrupted;
+        match self.queue.front_mut() {
+            Some(job) if reprints && !job.is_reprint => {
+                job.mark_reprint();
+                self.report_front(JobState::Queued, out);
+            }
+            _ => self.finish_front(JobState::Unknown, out),
+        }
+    }
+
+    /// The first job will not be sent; what was sent of it before is not forgotten.
+    fn fail_front(&mut self, reason: FailureReason, out: &mut Vec<Output>) {
+        let was_sent = self.queue.front().is_some_and(|job| job.is_reprint);
+        let state = if was_sent {
+            JobState::Unknown
+        } else {
+            JobState::Failed(reason)
+        };
+        self.finish_front(state, out);
     }
 
     fn finish_front(&mut self, state: JobState, out: &mut Vec<Output>) {

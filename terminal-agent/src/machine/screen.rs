@@ -3,10 +3,10 @@
 use protocol::id::PosTransactionId;
 use protocol::link::{AttemptEnd, Concluded};
 use protocol::money::Money;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One state of the till's display.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "screen", rename_all = "snake_case")]
 pub enum Screen {
     /// Nothing is running.
@@ -84,7 +84,7 @@ pub enum Screen {
 }
 
 /// One tip on the display.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TipOption {
     /// Basis points of the sale.
     pub basis_points: u32,

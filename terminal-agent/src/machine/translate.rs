@@ -11,11 +11,11 @@
 )]
 
 use protocol::link::{AttemptEnd, PaperState, PrintState, ReaderState};
-use protocol::printer::{PaperState as PrinterPaper, PrinterStatus};
+use protocol::printer::PaperState as PrinterPaper;
 use protocol::reader::command::Interfaces;
 
 use super::agent::{PrinterHealth, PrinterJob, ReaderEvent, ReaderRequest};
-use super::printer::{FailureReason, Input as PrinterInput, JobState};
+use super::printer::{FailureReason, Input as PrinterInput, JobState, PrinterMachine};
 use super::reader::{EndReason, Event, NotReadyReason, Progress, Request, Start};
 
 /// What the agent asks of the reader, as the reader's conversation hears it.
@@ -141,8 +141,8 @@ pub fn print_state(state: JobState) -> PrintState {
 }
 
 /// Health of the printer from what it last said.
-pub fn printer_health(is_connected: bool, status: Option<PrinterStatus>) -> PrinterHealth {
-    match status {
+pub fn printer_health(is_connected: bool, printer: &PrinterMachine) -> PrinterHealth {
+    match printer.status() {
         Some(status) if is_connected => PrinterHealth {
             is_connected,
             is_online: status.online,
@@ -152,6 +152,8 @@ pub fn printer_health(is_connected: bool, status: Option<PrinterStatus>) -> Prin
                 PrinterPaper::Out => PaperState::Out,
             },
             is_cover_open: status.cover_open,
+            trouble: printer.trouble(),
+            is_drawer_open: printer.is_drawer_open(),
         },
         _ => PrinterHealth {
             is_connected,

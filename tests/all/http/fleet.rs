@@ -21,6 +21,8 @@ fn status(configuration: Option<ConfigurationReport>) -> TillStatus {
         printer_online: true,
         paper: PaperState::NearEnd,
         cover_open: false,
+        printer_trouble: String::new(),
+        drawer_open: None,
         agent_version: "by hand".to_owned(),
         current: None,
         facts: Some(Box::new(TillFacts {

@@ -669,6 +669,8 @@ fn whole_status() -> TillStatus {
         printer_online: true,
         paper: PaperState::Ok,
         cover_open: false,
+        printer_trouble: String::new(),
+        drawer_open: None,
         agent_version: "0.1.0".to_owned(),
         current: Some(POS),
         facts: Some(Box::new(TillFacts {
@@ -730,6 +732,8 @@ fn health() -> Vec<(&'static str, ToEngine)> {
             printer_online: true,
             paper,
             cover_open: false,
+            printer_trouble: String::new(),
+            drawer_open: None,
             agent_version: "0.1.0".to_owned(),
             current,
             facts: None,

@@ -149,6 +149,7 @@ impl Door {
             sandbox: Policy::On {
                 allows_engine_restart: false,
             },
+            tls: None,
         });
         let app = App::new().configure(configure(state));
         let app = Rc::new(runtime.block_on(test::init_service(app)));

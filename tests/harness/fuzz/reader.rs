@@ -1,6 +1,7 @@
 //! The card reader's bytes: frames in both directions, TLVs, magstripe blocks, outcomes.
 
 use protocol::reader::frame::{Command, CommandDecoder, Received, Response, ResponseDecoder};
+use protocol::reader::hid::{self, HidDecoder, REPORT_LENGTH};
 use protocol::reader::outcome::CardRead;
 use protocol::reader::swipe::{Swipe, seal};
 use protocol::reader::tlv::{Form, Tlv, TlvWriter, Tlvs, find};
@@ -101,6 +102,44 @@ fn all_commands(pieces: &[&[u8]]) -> Vec<Received> {
     read
 }
 
+/// The input as reports one after another; then as the data of a frame behind them.
+pub(super) fn hid_reports(data: &[u8]) {
+    let mut decoder = HidDecoder::default();
+    let mut given = 0u64;
+    let mut used = 0u64;
+    for report in data.chunks(REPORT_LENGTH) {
+        given += 1;
+        let Some(frame) = decoder.decode(report) else {
+            continue;
+        };
+        let reports = hid::encode(&frame).expect("what came in reports fits into reports");
+        used += u64::try_from(reports.len()).expect("few");
+        let again = reports.iter().filter_map(|report| decoder.decode(report));
+        assert!(again.eq([frame]), "a frame does not go round");
+    }
+    keeps_secrets_text(&format!("{decoder:?}"), data);
+    decoder.abandon_partial();
+    assert!(
+        used + decoder.dropped_reports() <= given,
+        "reports are counted twice"
+    );
+
+    let Ok(response) = Response::new(0x60, 0x00, data.to_vec()) else {
+        return;
+    };
+    let frame = response.encode();
+    match hid::encode(&frame) {
+        Ok(reports) => {
+            let mut read = reports.iter().filter_map(|report| decoder.decode(report));
+            assert!(read.next() == Some(frame), "a frame is lost");
+            assert!(read.next().is_none());
+        }
+        Err(error) => {
+            assert!(frame.len() > hid::FRAME_LENGTH_MAX, "{error}");
+        }
+    }
+}
+
 pub(super) fn tlvs(data: &[u8]) {
     let mut writer = TlvWriter::default();
     let mut read = Vec::new();
@@ -185,6 +224,24 @@ pub(super) fn response_seeds() -> Vec<Vec<u8>> {
     let mut seeds = hex_members(READER_VECTORS);
     let stream = seeds.concat();
     seeds.push(stream);
+    seeds
+}
+
+/// The frames of the vectors as reports: each alone, all in a row, and with pieces missing.
+pub(super) fn hid_seeds() -> Vec<Vec<u8>> {
+    let frames = hex_members(READER_VECTORS);
+    let reports = frames
+        .iter()
+        .filter_map(|frame| hid::encode(frame).ok())
+        .map(|reports| reports.concat());
+    let mut seeds: Vec<_> = reports.filter(|bytes| !bytes.is_empty()).collect();
+    let all = seeds.concat();
+    let without_every_third = all.chunks(REPORT_LENGTH).enumerate();
+    let kept = without_every_third.filter(|(place, _)| place % 3 != 2);
+    let broken = kept.flat_map(|(_, report)| report.to_vec()).collect();
+    // Short ones tell little of their own.
+    seeds.retain(|bytes| bytes.len() > REPORT_LENGTH);
+    seeds.extend([all, broken]);
     seeds
 }
 

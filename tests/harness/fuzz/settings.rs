@@ -24,6 +24,7 @@ pub(super) const WORDS: &[&[u8]] = &[
     b"[[[[",
     b"listen = \"127.0.0.1:0\"\n",
     b"[limits]\n",
+    b"[tls]\ncertificate = \"/x\"\nkey = \"/y\"\n",
     b"[printer]\npath = \"/dev/x\"\n",
     b"'''",
     b"\"\"\"",
@@ -38,7 +39,7 @@ pub(super) fn engine_config(data: &[u8]) {
     let arguments = ConfigArgs::default();
     match engine::config::Config::parse(&arguments, Path::new("engine.toml"), text) {
         Ok(config) => {
-            assert!(config.listen.ip().is_loopback());
+            assert!(config.listen.ip().is_loopback() || config.tls.is_some());
             assert!(config.limits.in_flight_max > 0 && config.limits.queries_at_once > 0);
         }
         Err(error) => drop(format!("{error} {error:?}")),

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use engine::acquirer::host::{BookState, Host, TEST_BASE_KEY, parse_base_key};
+use engine::acquirer::base_keys::BaseKeys;
+use engine::acquirer::host::{BookState, Host};
 use engine::acquirer::line::{Fault as LineFault, Line, Ticket};
 use engine::acquirer::{AcquirerAction, AcquirerAnswer, AcquirerRequest, Sending};
 use engine::domain::reversal::ReversalAnswer;
@@ -52,9 +53,8 @@ pub struct Acquirer {
 
 impl Default for Acquirer {
     fn default() -> Self {
-        let key = parse_base_key(TEST_BASE_KEY);
-        let key = key.unwrap_or_else(|error| unreachable!("the published key: {error}"));
-        let line = Line::new(Host::new(key, LATENCY_MS), TIMEOUT_MS);
+        let host = Host::new(BaseKeys::published_for_tests(), LATENCY_MS);
+        let line = Line::new(host, TIMEOUT_MS);
         Self {
             line,
             asked: BTreeMap::new(),
@@ -236,6 +236,7 @@ impl World {
             action: AcquirerAction::Authorize {
                 kind: protocol::link::PosKind::Sale,
                 amount: report.amount,
+                entry: engine::domain::card::EntryMode::Contactless,
                 card: engine::acquirer::SealedCard::new(report.data.clone()),
             },
         };

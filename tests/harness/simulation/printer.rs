@@ -92,7 +92,7 @@ impl World {
                 is_connected: true,
                 is_online: true,
                 paper: PaperState::Ok,
-                is_cover_open: false,
+                ..PrinterHealth::UNKNOWN
             };
             self.till_hears(number, Input::Printer(PrinterEvent::Health(health)));
         } else if printer.is_plugged {
@@ -163,7 +163,7 @@ impl World {
         };
         let mut out = Vec::new();
         side.machine.handle(local_ms, input, &mut out);
-        let health = translate::printer_health(is_plugged, side.machine.status());
+        let health = translate::printer_health(is_plugged, &side.machine);
         let is_changed = std::mem::replace(&mut side.health, health) != health;
         let mut events = Vec::new();
         for output in out {

@@ -256,6 +256,8 @@ pub(crate) fn healthy() -> TillStatus {
         printer_online: true,
         paper: PaperState::Ok,
         cover_open: false,
+        printer_trouble: String::new(),
+        drawer_open: None,
         agent_version: "bench".to_owned(),
         current: None,
         facts: None,

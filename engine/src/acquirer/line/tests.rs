@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::acquirer::test_card::{NOW, authorize, base_key, euros, request, reverse, transaction};
+use crate::acquirer::test_card::{NOW, authorize, base_keys, euros, request, reverse, transaction};
 use crate::acquirer::{AuthorizationAnswer, IntentAnswer};
 use crate::domain::reason::Reason;
 use crate::domain::reversal::{HOST_DELAY_MS_MAX, Reversal, ReversalAnswer};
@@ -13,7 +13,7 @@ use crate::domain::reversal::{HOST_DELAY_MS_MAX, Reversal, ReversalAnswer};
 const TIMEOUT_MS: u64 = 15_000;
 
 fn line() -> Line {
-    Line::new(Host::new(base_key(), 0), TIMEOUT_MS)
+    Line::new(Host::new(base_keys(), 0), TIMEOUT_MS)
 }
 
 fn send(line: &mut Line, at_ms: u64, request: AcquirerRequest, fault: Option<Fault>) {

@@ -316,11 +316,11 @@ mod tests {
 
     use super::*;
     use crate::acquirer::host::{Arrival, Host};
-    use crate::acquirer::test_card::{NOW, authorize, base_key, reverse};
+    use crate::acquirer::test_card::{NOW, authorize, base_keys, reverse};
 
     /// Two approvals, a decline, and a reversal of the first approval.
     fn entries() -> Vec<BookEntry> {
-        let mut host = Host::new(base_key(), 0);
+        let mut host = Host::new(base_keys(), 0);
         [
             authorize(1, 1234),
             authorize(2, 2000),

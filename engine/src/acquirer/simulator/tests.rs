@@ -215,7 +215,7 @@ fn the_last_handle_may_be_dropped_by_an_answer() {
 fn a_book_that_cannot_be_written_ends_the_approvals() {
     let world = World::new();
     std::fs::write(world.path(), []).unwrap();
-    let host = Host::new(SimulatorConfig::default().base_key, 0);
+    let host = Host::new(SimulatorConfig::default().base_keys, 0);
     let (told, fatal) = channel();
     let mut worker = Worker {
         line: Line::new(host, ANSWER_TIMEOUT_MS_DEFAULT),

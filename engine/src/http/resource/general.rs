@@ -1,15 +1,20 @@
 //! Health, ping, status, configurations, permissions.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::domain::scope::Scope;
+use crate::domain::time::Timestamp;
 use crate::domain::tip;
+use crate::tls::pair::Shown;
 
 use super::super::call::{Call, Handled};
 use super::super::code::ErrorAnswer;
 use super::super::envelope::Success;
 use super::super::view::access::{PermissionsView, currency_codes, scope_codes};
 use super::super::view::instant;
+
+/// From when on a certificate's end is a reason to act: that of the first warning in the log.
+const EXPIRES_SOON_DAYS: i64 = 30;
 
 /// `GET /healthz`
 pub(in crate::http) async fn health(_: Call) -> Handled {
@@ -33,15 +38,33 @@ pub(in crate::http) async fn status(call: Call) -> Handled {
             "unavailable"
         }
     };
-    Ok(Success::json(
-        200,
-        &json!({
-            "status": if database == "ok" { "ok" } else { "degraded" },
-            "components": { "api": "ok", "database": database },
-            "version": env!("CARGO_PKG_VERSION"),
-            "at": instant(call.now),
-        }),
-    ))
+    let mut status = json!({
+        "status": if database == "ok" { "ok" } else { "degraded" },
+        "components": { "api": "ok", "database": database },
+        "version": env!("CARGO_PKG_VERSION"),
+        "at": instant(call.now),
+    });
+    if let (Some(tls), Some(fields)) = (&call.parts().tls, status.as_object_mut()) {
+        fields.insert("tls".to_owned(), certificate(&tls.shown(), call.now));
+    }
+    Ok(Success::json(200, &status))
+}
+
+/// The certificate that new connections are shown.
+fn certificate(shown: &Shown, now: Timestamp) -> Value {
+    let days_left = shown.days_left(now);
+    json!({
+        "certificate": match days_left {
+            ..0 => "expired",
+            0..EXPIRES_SOON_DAYS => "expires_soon",
+            _ => "ok",
+        },
+        "days_left": days_left,
+        "not_after": instant(shown.not_after),
+        "names": shown.names,
+        "fingerprint": shown.fingerprint.to_string(),
+        "ca_fingerprint": shown.ca_fingerprint.map(|one| one.to_string()),
+    })
 }
 
 /// `GET /v1/configurations`

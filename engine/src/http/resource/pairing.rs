@@ -1,6 +1,7 @@
 //! Pairing: a code for a technician, and its redemption by the till.
 
 use ed25519_dalek::VerifyingKey;
+use protocol::certificate::Fingerprint;
 use protocol::id::{IncarnationId, MerchantId, TerminalId};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +39,19 @@ pub(in crate::http) async fn create_code(call: Call) -> Handled {
         life_s,
         code: call.parts().ids.pairing_code()?,
     };
-    call.ask(request).await
+    let made = call.ask(request).await?;
+    // The technician reads it to the till beside the code, so that the till knows its engine.
+    Ok(match ca_fingerprint(&call) {
+        Some(fingerprint) if made.status == 201 => {
+            made.with("ca_fingerprint", &fingerprint.short())
+        }
+        _ => made,
+    })
+}
+
+fn ca_fingerprint(call: &Call) -> Option<Fingerprint> {
+    let tls = call.parts().tls.as_ref()?;
+    tls.shown().ca_fingerprint
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,6 +72,9 @@ struct PairedView<'a> {
     label: &'a str,
     engine_incarnation: IncarnationId,
     link_url: &'static str,
+    /// Whole; a till compares it with what it pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_fingerprint: Option<String>,
 }
 
 /// `POST /v1/pairing/redeem`
@@ -92,6 +108,7 @@ pub(in crate::http) async fn redeem(call: Call) -> Handled {
                 label: &terminal.label,
                 engine_incarnation: call.parts().incarnation,
                 link_url: LINK_PATH,
+                ca_fingerprint: ca_fingerprint(&call).map(|one| one.to_string()),
             };
             Ok(Success::json(200, &view))
         }

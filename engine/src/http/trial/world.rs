@@ -284,6 +284,7 @@ impl World {
             sandbox: Policy::On {
                 allows_engine_restart: false,
             },
+            tls: None,
         });
         let world = Self {
             state,

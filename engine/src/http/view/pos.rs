@@ -11,6 +11,7 @@ use crate::domain::pos::{
 use crate::domain::print::PrintJob;
 
 use super::instant;
+use super::terminal::PrinterProblemView;
 
 /// Every status, to find one by its code.
 const STATUSES: [PosStatus; 7] = [
@@ -208,6 +209,7 @@ pub(in crate::http) struct PrintJobView<'a> {
     status: &'static str,
     held_by: Option<&'a str>,
     reason: Option<&'a str>,
+    problem: Option<PrinterProblemView>,
     created_at: String,
     updated_at: String,
     livemode: bool,
@@ -232,6 +234,7 @@ impl<'a> PrintJobView<'a> {
             status,
             held_by,
             reason,
+            problem: held_by.or(reason).and_then(PrinterProblemView::of),
             created_at: instant(job.created_at),
             updated_at: instant(job.updated_at),
             livemode: false,

@@ -2,6 +2,7 @@
 
 use protocol::id::{PairingCodeId, PosTransactionId, TerminalId};
 use protocol::link::{ConnectionType, PaperState, ReaderState, TillFacts, TillStatus};
+use protocol::printer::Trouble;
 use serde::Serialize;
 
 use crate::agent_link::registry::{Availability, LiveStatus};
@@ -139,6 +140,27 @@ struct PrinterView {
     paper: &'static str,
     is_cover_open: bool,
     is_port_open: Option<bool>,
+    is_drawer_open: Option<bool>,
+    problem: Option<PrinterProblemView>,
+}
+
+/// What keeps a printer from printing, for the person who stands before it.
+#[derive(Debug, Serialize)]
+pub(in crate::http) struct PrinterProblemView {
+    code: &'static str,
+    message: &'static str,
+    remedy: &'static str,
+}
+
+impl PrinterProblemView {
+    /// `None` for a code that this engine does not know, as an agent newer than it may send.
+    pub(in crate::http) fn of(code: &str) -> Option<Self> {
+        Trouble::from_code(code).map(|trouble| Self {
+            code: trouble.code(),
+            message: trouble.message(),
+            remedy: trouble.remedy(),
+        })
+    }
 }
 
 /// The machine; each absent when the till cannot know it.
@@ -255,6 +277,8 @@ impl PrinterView {
             paper: paper_state(till.paper),
             is_cover_open: till.cover_open,
             is_port_open: facts.and_then(|facts| facts.is_printer_port_open),
+            is_drawer_open: till.drawer_open,
+            problem: PrinterProblemView::of(&till.printer_trouble),
         }
     }
 }
@@ -378,6 +402,8 @@ mod tests {
             printer_online: true,
             paper: PaperState::Ok,
             cover_open: false,
+            printer_trouble: String::new(),
+            drawer_open: None,
             agent_version: String::new(),
             current: None,
             facts: None,

@@ -14,7 +14,9 @@ use crate::domain::reason::Reason;
 use crate::domain::receipt::Slip;
 use crate::domain::reversal::{Reversal, ReversalAnswer, pause_ms};
 use crate::domain::time::Timestamp;
-use crate::domain::transaction::{HostResult, Intent, IntentKind, Transaction, TransactionState};
+use crate::domain::transaction::{
+    HostResult, Intent, IntentKind, Transaction, TransactionState, USE_CHIP,
+};
 
 use super::till::concluded;
 use super::{Decided, Effect, MerchantOwner, MerchantWork};
@@ -123,8 +125,12 @@ impl MerchantOwner {
         issuer_data: Vec<u8>,
     ) {
         transaction.state = TransactionState::Declined;
+        let wants_chip = host.response_code == USE_CHIP;
         transaction.host = Some(host);
-        transaction.reason = Some(Reason::HostDeclined);
+        transaction.reason = Some(match wants_chip {
+            true => Reason::UseChip,
+            false => Reason::HostDeclined,
+        });
         transaction.touch(work.now);
         set_attempt(&mut pos, AttemptState::Declined);
         self.send_host_answer(work, &pos, HostDecision::Declined, issuer_data);

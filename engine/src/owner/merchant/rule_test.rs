@@ -6,7 +6,7 @@ use protocol::link::{
 };
 use uuid::Uuid;
 
-use super::bench::{Bench, LATEST, T0, approval, decline, euros};
+use super::bench::{Bench, LATEST, T0, approval, card, decline, euros, host_result};
 use super::{Effect, MerchantInput};
 use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer, Sending};
 use crate::domain::idempotency;
@@ -16,7 +16,7 @@ use crate::domain::rejection::Rejection;
 use crate::domain::reversal::ReversalAnswer;
 use crate::domain::time::Timestamp;
 use crate::domain::token::Secret;
-use crate::domain::transaction::TransactionState;
+use crate::domain::transaction::{TransactionState, USE_CHIP};
 use crate::owner::machine::Input;
 use crate::owner::request::{Answer, Ask, CancelPos, Reply, Request, TransactionTarget};
 
@@ -193,6 +193,48 @@ fn a_declined_card_is_followed_by_another_until_attempts_run_out() {
         (pos.status(), pos.reason()),
         (PosStatus::Declined, Some(Reason::HostDeclined))
     );
+}
+
+#[test]
+fn a_stripe_that_the_acquirer_does_not_take_says_so_and_the_chip_may_follow() {
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.tap(pos_id);
+    let declined = bench.transaction_of(pos_id).id;
+    bench.host(
+        pos_id,
+        AuthorizationAnswer::Declined {
+            host: host_result(USE_CHIP),
+            issuer_data: Vec::new(),
+        },
+    );
+    let transaction = bench.transaction(declined);
+    assert_eq!(transaction.state, TransactionState::Declined);
+    assert_eq!(transaction.reason, Some(Reason::UseChip));
+    bench.completed(pos_id, ChipOutcome::Refused);
+    assert_eq!(bench.pos(pos_id).attempts.len(), 2);
+    bench.tap(pos_id);
+    bench.host(pos_id, approval());
+    bench.completed(pos_id, ChipOutcome::Agreed);
+    assert_eq!(bench.pos(pos_id).status(), PosStatus::Approved);
+}
+
+/// Nobody is asked for money on card data that nobody can open.
+#[test]
+fn card_data_under_another_scheme_ends_the_sale_unpaid() {
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    let mut report = card(pos_id, bench.attempt(pos_id));
+    report.data[0] = 0xE5;
+    bench.said(ToEngine::Card(report));
+    let pos = bench.pos(pos_id);
+    assert_eq!(
+        (pos.status(), pos.reason()),
+        (PosStatus::Failed, Some(Reason::UnsupportedEncryption))
+    );
+    assert_eq!(pos.current_transaction(), None);
 }
 
 /// The last thing that the payer heard was the acquirer's no: a second card never came.

@@ -165,6 +165,7 @@ impl MerchantOwner {
                 let reason = match error {
                     CardError::AmountMismatch => Reason::AmountMismatch,
                     CardError::Malformed | CardError::NotEncrypted => Reason::ReaderFault,
+                    CardError::UnsupportedEncryption => Reason::UnsupportedEncryption,
                 };
                 self.send(
                     work,
@@ -200,7 +201,7 @@ impl MerchantOwner {
         };
         attempt.state = AttemptState::Authorizing;
         attempt.transaction_id = Some(transaction_id);
-        let (attempt_id, amount) = (attempt.id, attempt.amount);
+        let (attempt_id, amount, entry) = (attempt.id, attempt.amount, card.entry);
         let transaction = Transaction {
             id: transaction_id,
             merchant_id: pos.merchant_id,
@@ -236,6 +237,7 @@ impl MerchantOwner {
             action: AcquirerAction::Authorize {
                 kind: pos.kind,
                 amount,
+                entry,
                 card: sealed,
             },
         })));

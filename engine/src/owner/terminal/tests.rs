@@ -314,6 +314,8 @@ fn status(applied: u64, refused: Option<u64>) -> TillStatus {
         printer_online: true,
         paper: PaperState::Ok,
         cover_open: false,
+        printer_trouble: String::new(),
+        drawer_open: None,
         agent_version: String::new(),
         current: None,
         facts: None,

@@ -36,6 +36,11 @@ impl Agent {
                 self.reply(control, ControlReply::Status(Box::new(status)));
                 return;
             }
+            ControlCommand::Recent => {
+                let sales = self.recent(now_ms);
+                self.reply(control, ControlReply::Recent(sales));
+                return;
+            }
             ControlCommand::CancelKey => self.cancel_key(now_ms),
             ControlCommand::ChooseTip(key) => self.tip_key(now_ms, key),
         };
@@ -165,6 +170,7 @@ impl Agent {
         if self.journal.request(request_id).is_none() {
             return;
         }
+        self.note_answer(request_id, body);
         self.persist(JournalEntry::Answered { request_id });
         for control in self.waiters.remove(&request_id).unwrap_or_default() {
             self.reply(

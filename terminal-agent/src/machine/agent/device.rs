@@ -8,6 +8,7 @@ use std::fmt;
 use protocol::id::PrintJobId;
 use protocol::link::{AttemptEnd, PaperState, PrintState, ReaderState};
 use protocol::money::Money;
+use protocol::printer::Trouble;
 use protocol::receipt::Receipt;
 
 /// Asks the reader for something.
@@ -141,6 +142,10 @@ pub struct PrinterHealth {
     pub paper: PaperState,
     /// Whether the cover is open.
     pub is_cover_open: bool,
+    /// What keeps it from printing, as far as it has said.
+    pub trouble: Option<Trouble>,
+    /// Whether the drawer is open, where the printer sees it.
+    pub is_drawer_open: Option<bool>,
 }
 
 impl PrinterHealth {
@@ -150,6 +155,8 @@ impl PrinterHealth {
         is_online: false,
         paper: PaperState::Unknown,
         is_cover_open: false,
+        trouble: None,
+        is_drawer_open: None,
     };
 
     /// Why a job has to wait here. Everything but an absent printer is the printer machine's to
@@ -158,7 +165,7 @@ impl PrinterHealth {
         if self.is_connected {
             None
         } else {
-            Some("printer_absent")
+            Some(Trouble::Absent.code())
         }
     }
 }

@@ -7,9 +7,10 @@ use protocol::link::{
     AnswerBody, Digest, PrintReport, TillFacts, TillRequest, TillStatus, ToAgent, ToEngine,
 };
 use protocol::money::Money;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::device::{PrinterEvent, PrinterJob, ReaderEvent, ReaderRequest};
+use super::recent::RecentSale;
 use crate::machine::record::JournalEntry;
 use crate::machine::screen::Screen;
 use crate::machine::settings::TillSettings;
@@ -99,6 +100,8 @@ pub enum ControlCommand {
     ChooseTip(TipKey),
     /// How the till is.
     Status,
+    /// What ended here last.
+    Recent,
 }
 
 /// A key of the tip prompt.
@@ -126,6 +129,8 @@ pub enum ControlReply {
     Done,
     /// The state of the till.
     Status(Box<AgentStatus>),
+    /// What ended here since the agent started, newest first.
+    Recent(Vec<RecentSale>),
     /// The agent itself refuses; nothing was sent, unless the refusal says otherwise.
     Refused(ControlRefusal),
 }
@@ -180,7 +185,7 @@ impl ControlRefusal {
 }
 
 /// The state of the till for the people at it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentStatus {
     /// Whether the link to the engine is up.
     pub is_online: bool,
@@ -192,6 +197,8 @@ pub struct AgentStatus {
     pub boot: u64,
     /// Health, as the engine is told.
     pub till: TillStatus,
+    /// Whether a printer is configured.
+    pub has_printer: bool,
     /// POS transactions that are not concluded.
     pub open: Vec<PosTransactionId>,
     /// Requests without an answer.

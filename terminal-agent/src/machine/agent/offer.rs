@@ -220,16 +220,18 @@ impl Agent {
         self.show(Screen::AttemptClosed { pos_id });
     }
 
-    pub(super) fn concluded(&mut self, concluded: Concluded) {
+    pub(super) fn concluded(&mut self, now_ms: u64, concluded: Concluded) {
         let pos_id = concluded.pos_id;
         let Some(work) = self.works.remove(&pos_id) else {
             if self.is_news(&concluded) {
+                self.note_concluded(now_ms, &concluded);
                 self.show(Screen::Concluded(concluded));
             }
             return;
         };
         self.release_reader(work.phase.attempt_id());
         self.persist(JournalEntry::Concluded { pos_id });
+        self.note_concluded(now_ms, &concluded);
         self.show(Screen::Concluded(concluded));
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use protocol::id::PrintJobId;
 use protocol::link::{PrintCommand, PrintReport, PrintState, ToEngine};
+use protocol::printer::Trouble;
 
 use super::device::{PrinterEvent, PrinterHealth, PrinterJob};
 use super::{Agent, Output};
@@ -61,9 +62,9 @@ impl Agent {
             // It began by a journal that is no more: an older one was put back since.
             self.end_print(job_id, PrintState::Unknown);
         } else if !self.config.has_printer {
-            self.end_print(job_id, failed("no_printer"));
+            self.end_print(job_id, failed(Trouble::NoPrinter));
         } else if self.printer.waiting.len() >= WAITING_MAX {
-            self.end_print(job_id, failed("queue_full"));
+            self.end_print(job_id, failed(Trouble::QueueFull));
         } else {
             self.printer.waiting.push_back(command);
             self.print_next();
@@ -202,8 +203,8 @@ impl Agent {
     }
 }
 
-fn failed(reason: &str) -> PrintState {
+fn failed(trouble: Trouble) -> PrintState {
     PrintState::Failed {
-        reason: reason.to_owned(),
+        reason: trouble.code().to_owned(),
     }
 }

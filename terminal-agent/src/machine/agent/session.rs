@@ -3,6 +3,7 @@
 use protocol::link::{
     AttemptEnd, Digest, DigestState, ReaderState, TillBacklog, TillStatus, ToEngine, Welcome,
 };
+use protocol::printer::Trouble;
 
 use super::work::Phase;
 use super::{Agent, AgentStatus, Output};
@@ -128,6 +129,8 @@ impl Agent {
             printer_online: health.is_online,
             paper: health.paper,
             cover_open: health.is_cover_open,
+            printer_trouble: self.printer_trouble().to_owned(),
+            drawer_open: health.is_drawer_open,
             agent_version: self.config.agent_version.clone(),
             current: self
                 .works
@@ -144,6 +147,16 @@ impl Agent {
         }
     }
 
+    /// A till without a printer has no trouble with it.
+    fn printer_trouble(&self) -> &'static str {
+        let health = self.printer.health;
+        match health.trouble {
+            Some(trouble) => trouble.code(),
+            None if self.config.has_printer && !health.is_connected => Trouble::PortClosed.code(),
+            None => "",
+        }
+    }
+
     pub(super) fn status(&self, now_ms: u64) -> AgentStatus {
         AgentStatus {
             is_online: self.link.is_up,
@@ -151,6 +164,7 @@ impl Agent {
             journal_id: self.journal.journal_id(),
             boot: self.journal.boot(),
             till: self.till_status(now_ms),
+            has_printer: self.config.has_printer,
             open: self.works.keys().copied().collect(),
             unanswered_requests: self.journal.requests().count(),
             waiting_prints: self.printer.waiting(),

@@ -67,7 +67,7 @@ fn health(is_connected: bool) -> Input {
         is_connected,
         is_online: is_connected,
         paper: PaperState::Unknown,
-        is_cover_open: false,
+        ..PrinterHealth::UNKNOWN
     }))
 }
 
@@ -392,6 +392,7 @@ fn render(output: &Output) -> Option<String> {
             ControlReply::Answered { .. } => "answered".to_owned(),
             ControlReply::Done => "done".to_owned(),
             ControlReply::Status(_) => "status".to_owned(),
+            ControlReply::Recent(sales) => format!("recent {}", sales.len()),
         },
         Output::LookAround => "look".to_owned(),
         Output::Configured { version, .. } => format!("configured {version}"),

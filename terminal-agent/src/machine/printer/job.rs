@@ -5,7 +5,8 @@
 use std::collections::VecDeque;
 
 use protocol::id::PrintJobId;
-use protocol::receipt::Receipt;
+use protocol::printer::Trouble;
+use protocol::receipt::{Entry, Receipt};
 
 /// Where a print job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,12 @@ pub enum HoldReason {
     Mechanical,
     /// The head must cool down.
     Overheated,
+    /// Somebody feeds paper with the button.
+    Feeding,
+    /// The printer waits for its feed button.
+    FeedButton,
+    /// The printer has asked for a pause and does not end it.
+    Busy,
     /// Switched off, or off-line without a reason.
     Offline,
     /// The port is not there.
@@ -51,17 +58,25 @@ pub enum HoldReason {
 }
 
 impl HoldReason {
+    /// The same in the words of the printer's troubles.
+    pub const fn trouble(self) -> Trouble {
+        match self {
+            Self::NoPaper => Trouble::NoPaper,
+            Self::CoverOpen => Trouble::CoverOpen,
+            Self::Cutter => Trouble::Cutter,
+            Self::Mechanical => Trouble::Mechanical,
+            Self::Overheated => Trouble::Overheated,
+            Self::Feeding => Trouble::Feeding,
+            Self::FeedButton => Trouble::FeedButton,
+            Self::Busy => Trouble::Busy,
+            Self::Offline => Trouble::Offline,
+            Self::PortClosed => Trouble::PortClosed,
+        }
+    }
+
     /// The name in reports and logs.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoPaper => "no_paper",
-            Self::CoverOpen => "cover_open",
-            Self::Cutter => "cutter",
-            Self::Mechanical => "mechanical",
-            Self::Overheated => "overheated",
-            Self::Offline => "offline",
-            Self::PortClosed => "port_closed",
-        }
+        self.trouble().code()
     }
 }
 
@@ -81,8 +96,8 @@ impl FailureReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Held(reason) => reason.as_str(),
-            Self::Unrecoverable => "unrecoverable",
-            Self::QueueFull => "queue_full",
+            Self::Unrecoverable => Trouble::Unrecoverable.code(),
+            Self::QueueFull => Trouble::QueueFull.code(),
         }
     }
 }
@@ -95,7 +110,25 @@ pub(super) struct Job {
     pub(super) opens_drawer: bool,
     pub(super) accepted_ms: u64,
     pub(super) state: JobState,
+    /// Bytes of it were sent and lost; it is printed whole once more.
+    pub(super) is_reprint: bool,
 }
+
+impl Job {
+    /// Makes it a second print: marked, and without opening the drawer again.
+    pub(super) fn mark_reprint(&mut self) {
+        self.is_reprint = true;
+        self.opens_drawer = false;
+        if !self.receipt.is_duplicate {
+            self.receipt.is_duplicate = true;
+            let text = DUPLICATE.to_owned();
+            self.receipt.entries.insert(0, Entry::Heading { text });
+        }
+    }
+}
+
+/// What the engine's second prints say too.
+const DUPLICATE: &str = "DUPLICATE";
 
 /// Finished jobs that are remembered: twice the queue, so that a repeated order of any job that
 /// could have been waiting is recognised.

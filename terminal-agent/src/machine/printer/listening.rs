@@ -26,6 +26,10 @@ impl PrinterMachine {
             }
             Phase::Held { .. } if is_ready => self.check(now_ms, 1),
             Phase::Ready if !is_ready => self.check(now_ms, 1),
+            // What is in the printer will not come out.
+            Phase::Printing(_) if self.status.is_some_and(|status| status.unrecoverable) => {
+                self.lose(now_ms, out);
+            }
             Phase::Printing(_) => self.watch_hold(now_ms, out),
             _ => {}
         }
@@ -35,8 +39,13 @@ impl PrinterMachine {
         match event {
             StatusEvent::Pause => self.is_paused = true,
             StatusEvent::Resume => {
-                self.is_paused = false;
-                self.restart_stall(now_ms);
+                // Printers say it at power-on too; then they have forgotten what was set.
+                let is_unasked = !std::mem::take(&mut self.is_paused);
+                self.resume(now_ms);
+                if is_unasked && matches!(self.phase, Phase::Idle { .. }) {
+                    self.needs_resync = true;
+                    self.check(now_ms, 1);
+                }
             }
             StatusEvent::RealTime {
                 query: Some(query),
@@ -44,38 +53,68 @@ impl PrinterMachine {
             } => {
                 let status = self.status.get_or_insert_default();
                 status.apply_real_time(query, answer);
-                if let Phase::Checking { answered, .. } = &mut self.phase {
-                    *answered |= match query {
-                        RealTimeQuery::Printer => 0b0001,
-                        RealTimeQuery::OffLine => 0b0010,
-                        RealTimeQuery::Error => 0b0100,
-                        RealTimeQuery::Paper => 0b1000,
-                    };
+                match &mut self.phase {
+                    Phase::Checking { answered, .. } => {
+                        *answered |= match query {
+                            RealTimeQuery::Printer => 0b0001,
+                            RealTimeQuery::OffLine => 0b0010,
+                            RealTimeQuery::Error => 0b0100,
+                            RealTimeQuery::Paper => 0b1000,
+                        };
+                    }
+                    Phase::Printing(progress) => progress.has_answered = true,
+                    _ => {}
                 }
             }
             StatusEvent::Automatic(block) => {
                 self.status.get_or_insert_default().apply_automatic(block);
             }
-            StatusEvent::Reply(_) => self.hear_confirmation(now_ms),
+            StatusEvent::Reply(_) => self.hear_confirmation(now_ms, None),
+            StatusEvent::ProcessId(id) => self.hear_confirmation(now_ms, Some(id)),
             StatusEvent::Identification(_) => self.hear_marker(now_ms),
             StatusEvent::PoweredOn => {
                 self.needs_resync = true;
                 match self.phase {
                     Phase::Printing(_) => self.lose(now_ms, out),
-                    Phase::Idle | Phase::Ready => self.check(now_ms, 1),
+                    Phase::Idle { .. } | Phase::Ready => self.check(now_ms, 1),
                     _ => {}
                 }
             }
-            StatusEvent::RealTime { query: None, .. }
-            | StatusEvent::ProcessId(_)
-            | StatusEvent::Unknown(_) => {}
+            StatusEvent::RealTime { query: None, .. } | StatusEvent::Unknown(_) => {}
         }
     }
 
-    fn hear_confirmation(&mut self, now_ms: u64) {
+    /// The printer takes bytes again.
+    pub(super) fn resume(&mut self, now_ms: u64) {
+        if let Phase::Printing(progress) = &mut self.phase {
+            progress.is_busy = false;
+        }
+        self.restart_stall(now_ms);
+    }
+
+    pub(super) fn hear_busy(&mut self, now_ms: u64, is_busy: bool, out: &mut Vec<Output>) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        self.is_line_busy = is_busy;
+        if is_busy {
+            return;
+        }
+        self.resume(now_ms);
+        match self.phase {
+            Phase::Held {
+                reason: HoldReason::Busy,
+                ..
+            } => self.check(now_ms, 1),
+            Phase::Printing(_) => self.watch_hold(now_ms, out),
+            _ => {}
+        }
+    }
+
+    fn hear_confirmation(&mut self, now_ms: u64, id: Option<[u8; 4]>) {
         let later_ms = now_ms.saturating_add(self.config.confirm_ms);
         match &mut self.phase {
-            Phase::Printing(progress) => progress.confirm(later_ms),
+            Phase::Printing(progress) => progress.confirm(id, later_ms),
             // Of an earlier job: the printer still works on that.
             Phase::Resyncing { due_ms } => *due_ms = later_ms,
             _ => {}
@@ -99,9 +138,9 @@ impl PrinterMachine {
             self.markers = 0;
         }
         if status.unrecoverable && !self.queue.is_empty() {
-            self.finish_front(JobState::Failed(FailureReason::Unrecoverable), out);
+            self.fail_front(FailureReason::Unrecoverable, out);
             if self.queue.is_empty() {
-                self.phase = Phase::Idle;
+                self.rest(now_ms);
             } else {
                 self.check(now_ms, 1);
             }
@@ -116,7 +155,9 @@ impl PrinterMachine {
             self.is_paused = false;
             self.resync(now_ms, out);
         } else if self.queue.is_empty() {
-            self.phase = Phase::Idle;
+            self.rest(now_ms);
+        } else if self.is_line_busy {
+            self.hold(now_ms, HoldReason::Busy, out);
         } else {
             self.is_paused = false;
             self.ready(out);
@@ -136,7 +177,8 @@ impl PrinterMachine {
         let Phase::Printing(progress) = &mut self.phase else {
             return;
         };
-        let state = match self.status.and_then(hold_reason) {
+        let busy = progress.is_waiting().then_some(HoldReason::Busy);
+        let state = match self.status.and_then(hold_reason).or(busy) {
             Some(reason) => {
                 if progress.held_since_ms.is_none() {
                     progress.held_since_ms = Some(now_ms);
@@ -167,9 +209,13 @@ pub(super) fn hold_reason(status: PrinterStatus) -> Option<HoldReason> {
         Some(HoldReason::Mechanical)
     } else if status.overheated {
         Some(HoldReason::Overheated)
-    } else if !status.online && !status.unrecoverable {
-        Some(HoldReason::Offline)
-    } else {
+    } else if status.online || status.unrecoverable {
         None
+    } else if status.feeding {
+        Some(HoldReason::Feeding)
+    } else if status.waiting_for_recovery {
+        Some(HoldReason::FeedButton)
+    } else {
+        Some(HoldReason::Offline)
     }
 }

@@ -1,7 +1,7 @@
 //! What the machine writes, and what it does when time passes.
 
 use protocol::id::PrintJobId;
-use protocol::printer::encode::{DrawerPin, IDENTIFY_MODEL, RECOVER_AND_CONTINUE};
+use protocol::printer::encode::{IDENTIFY_MODEL, RECOVER_AND_CONTINUE};
 use protocol::printer::{Encoder, RealTimeQuery, receipt_blocks};
 
 use super::job::{FailureReason, HoldReason, JobState};
@@ -11,8 +11,6 @@ use super::{Output, Phase, PrinterMachine};
 
 /// Rounds of queries before a printer counts as switched off.
 const CHECK_ATTEMPTS: u8 = 3;
-/// 100 ms on and off, as the usual drawers need.
-const DRAWER_PULSE_2MS: u8 = 50;
 
 impl PrinterMachine {
     pub(super) fn write(&mut self, bytes: Vec<u8>, out: &mut Vec<Output>) {
@@ -44,10 +42,18 @@ impl PrinterMachine {
     /// Goes on to the next job, if there is one.
     pub(super) fn settle(&mut self, now_ms: u64) {
         if self.queue.is_empty() && !self.needs_resync {
-            self.phase = Phase::Idle;
+            self.rest(now_ms);
         } else {
             self.check(now_ms, 1);
         }
+    }
+
+    /// Nothing to do. A printer that is switched off says nothing: it is asked from time to time.
+    pub(super) fn rest(&mut self, now_ms: u64) {
+        let idle_check_ms = self.config.idle_check_ms;
+        self.phase = Phase::Idle {
+            check_ms: idle_check_ms.map(|after_ms| now_ms.saturating_add(after_ms)),
+        };
     }
 
     pub(super) fn resync(&mut self, now_ms: u64, out: &mut Vec<Output>) {
@@ -77,13 +83,16 @@ impl PrinterMachine {
         };
         let mut blocks = Vec::new();
         if job.opens_drawer {
+            let drawer = self.config.drawer;
             let mut encoder = Encoder::new();
-            encoder.drawer_kick(DrawerPin::Two, DRAWER_PULSE_2MS, DRAWER_PULSE_2MS);
+            encoder.drawer_kick(drawer.pin, drawer.on_2ms, drawer.off_2ms);
             blocks.push(encoder.finish());
         }
         blocks.extend(receipt_blocks(&job.receipt, &self.config.paper));
         let stall_ms = now_ms.saturating_add(self.config.confirm_ms);
-        self.phase = Phase::Printing(Progress::new(blocks, stall_ms));
+        let confirmation = self.config.confirmation;
+        let progress = Progress::new(blocks, confirmation, job_id, stall_ms);
+        self.phase = Phase::Printing(progress);
         self.report_front(JobState::Printing, out);
     }
 
@@ -102,7 +111,7 @@ impl PrinterMachine {
         let Phase::Printing(progress) = &mut self.phase else {
             return;
         };
-        let must_wait = self.is_paused || progress.held_since_ms.is_some();
+        let must_wait = self.is_paused || self.is_line_busy || progress.held_since_ms.is_some();
         if must_wait && !progress.is_complete() {
             return;
         }
@@ -120,19 +129,34 @@ impl PrinterMachine {
         }
     }
 
+    /// Bytes have left. Those of a query are no sign of life.
+    pub(super) fn written(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let is_free = self.unwritten_bytes == 0;
+        let Phase::Printing(progress) = &mut self.phase else {
+            return;
+        };
+        if is_free && std::mem::take(&mut progress.is_blocked) {
+            progress.restart(now_ms.saturating_add(self.config.confirm_ms));
+            self.watch_hold(now_ms, out);
+        } else if !progress.has_polled {
+            self.restart_stall(now_ms);
+        }
+    }
+
     pub(super) fn restart_stall(&mut self, now_ms: u64) {
         if let Phase::Printing(progress) = &mut self.phase {
             progress.restart(now_ms.saturating_add(self.config.confirm_ms));
         }
     }
 
-    pub(super) fn has_polled(&self) -> bool {
-        matches!(&self.phase, Phase::Printing(progress) if progress.has_polled)
-    }
-
     /// The confirmation will not come.
     pub(super) fn lose(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        self.finish_front(JobState::Unknown, out);
+        self.interrupt_front(out);
+        self.synchronise(now_ms);
+    }
+
+    /// What is left of a job in the printer must not be taken for the next one.
+    fn synchronise(&mut self, now_ms: u64) {
         self.needs_resync = true;
         self.settle(now_ms);
     }
@@ -147,11 +171,16 @@ impl PrinterMachine {
                     self.check(now_ms, next);
                 } else {
                     self.was_quiet = false;
+                    // Nobody is kept waiting by setting up a printer that was off.
+                    self.needs_resync |= self.queue.is_empty();
                     self.status.get_or_insert_default().online = false;
                     self.report_status(out);
                     self.hold(now_ms, HoldReason::Offline, out);
                 }
             }
+            Phase::Idle {
+                check_ms: Some(check_ms),
+            } if now_ms >= *check_ms => self.check(now_ms, 1),
             Phase::Held { poll_ms, .. } if now_ms >= *poll_ms => self.check(now_ms, 1),
             Phase::Resyncing { due_ms } if now_ms >= *due_ms => {
                 self.was_quiet = true;
@@ -169,7 +198,9 @@ impl PrinterMachine {
         };
         if let Some(since_ms) = progress.held_since_ms {
             if now_ms >= since_ms.saturating_add(self.config.hold_ms_max) {
-                self.lose(now_ms, out);
+                // Somebody may still come, and the printer goes on then: never once more by itself.
+                self.finish_front(JobState::Unknown, out);
+                self.synchronise(now_ms);
             } else if now_ms >= progress.poll_ms {
                 progress.poll_ms = now_ms.saturating_add(self.config.poll_ms);
                 if can_ask {
@@ -178,7 +209,24 @@ impl PrinterMachine {
                 }
             }
         } else if now_ms >= progress.stall_ms {
-            if progress.has_polled || !can_ask {
+            let is_waiting = self.is_paused || self.is_line_busy;
+            if progress.has_answered && is_waiting {
+                // All that it was sent is printed: it has nothing left to be busy with.
+                if progress.is_drained() && !self.is_line_busy {
+                    self.is_paused = false;
+                    progress.restart(now_ms.saturating_add(self.config.confirm_ms));
+                } else {
+                    progress.is_busy = true;
+                    self.watch_hold(now_ms, out);
+                }
+                return;
+            }
+            if !can_ask {
+                progress.is_blocked = true;
+                self.watch_hold(now_ms, out);
+                return;
+            }
+            if progress.has_polled {
                 self.lose(now_ms, out);
                 return;
             }
@@ -206,7 +254,7 @@ impl PrinterMachine {
         while let Some(job) = self.queue.front()
             && now_ms >= job.accepted_ms.saturating_add(self.config.hold_ms_max)
         {
-            self.finish_front(JobState::Failed(FailureReason::Held(reason)), out);
+            self.fail_front(FailureReason::Held(reason), out);
         }
         self.report_front(JobState::Held(reason), out);
     }

@@ -29,7 +29,7 @@ impl World {
         }
         let is_repeat = request.tries > 1;
         let acknowledged = AcquirerAnswer::Intent(IntentAnswer::Acknowledged);
-        match (self.sabotage?, &request.action) {
+        match (self.sabotage?, &mut request.action) {
             (Sabotage::DropReversals, AcquirerAction::Reverse { .. }) => {
                 Some(AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged))
             }
@@ -53,13 +53,9 @@ impl World {
                 request.action = AcquirerAction::Adjust { total, tip: *tip };
                 None
             }
-            (Sabotage::ReadOtherAmount, AcquirerAction::Authorize { kind, amount, card }) => {
+            (Sabotage::ReadOtherAmount, AcquirerAction::Authorize { card, .. }) => {
                 let read = self.lies.cards.get(card.bytes())?;
-                request.action = AcquirerAction::Authorize {
-                    kind: *kind,
-                    amount: *amount,
-                    card: SealedCard::new(read.clone()),
-                };
+                *card = SealedCard::new(read.clone());
                 None
             }
             (Sabotage::NewTraceOnRepeat, _) if is_repeat => {

@@ -144,3 +144,22 @@ fn what_nobody_cares_about_is_not_said() {
         assert_eq!(statuses(now_ms, words), expected, "{words} at {now_ms}");
     }
 }
+
+#[test]
+fn the_version_is_told_as_soon_as_it_is_in_force() {
+    let mut till = check("up", UP, &[]);
+    let mut out = Vec::new();
+    for input in till.inputs("configure 3 Welcome") {
+        till.agent.handle(10, input, &mut out);
+    }
+    till.agent.handle(11, Input::Persisted, &mut out);
+    let applied: Vec<u64> = out
+        .iter()
+        .filter_map(|output| match output {
+            Output::Send(ToEngine::Status(status)) => status.configuration.as_ref(),
+            _ => None,
+        })
+        .map(|report| report.applied)
+        .collect();
+    assert_eq!(applied, [3]);
+}

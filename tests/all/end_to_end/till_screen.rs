@@ -1,0 +1,270 @@
+//! The cashier's screen on a pseudo-terminal: line mode and full screen, with the real agent.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+
+use harness::programs::{Signal, signal};
+use harness::shop::Till;
+use harness::wait::until;
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::OpenptFlags;
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use serde_json::json;
+
+use super::{Lane, begin_sale};
+
+/// A window of a terminal with a program in it.
+struct Window {
+    child: Child,
+    keys: File,
+    slave: OwnedFd,
+    output: Arc<Mutex<Vec<u8>>>,
+}
+
+const SIZE: (u16, u16) = (24, 80);
+
+impl Window {
+    fn open(till: &Till, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = rustix::pty::openpt(flags).unwrap();
+        rustix::pty::grantpt(&master).unwrap();
+        rustix::pty::unlockpt(&master).unwrap();
+        let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let slave = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
+        let size = Winsize {
+            ws_row: SIZE.0,
+            ws_col: SIZE.1,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&slave, size).unwrap();
+        let end = || Stdio::from(slave.try_clone().unwrap());
+        let mut command = till.spawnable(&[&["till"], arguments].concat());
+        command.env_remove("NO_COLOR").env("TERM", "xterm-256color");
+        command.env("LC_ALL", "C.UTF-8");
+        for (name, value) in environment {
+            command.env(name, value);
+        }
+        let child = command
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        harness::reaper::note(child.id());
+        let master = File::from(master);
+        let output = Arc::new(Mutex::new(Vec::new()));
+        let (mut reading, written) = (master.try_clone().unwrap(), output.clone());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = reading.read(&mut buffer) {
+                written.lock().unwrap().extend_from_slice(&buffer[..count]);
+            }
+        });
+        Self {
+            child,
+            keys: master,
+            slave,
+            output,
+        }
+    }
+
+    fn keys(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Everything that was written.
+    fn written(&self) -> String {
+        String::from_utf8_lossy(&self.output.lock().unwrap()).into_owned()
+    }
+
+    /// What a person sees.
+    fn seen(&self) -> String {
+        let mut parser = vt100::Parser::new(SIZE.0, SIZE.1, 0);
+        parser.process(&self.output.lock().unwrap());
+        parser.screen().contents()
+    }
+
+    /// Waits until these words are seen.
+    fn see(&self, words: &str) {
+        let seen = until(&format!("the window to say {words:?}"), || {
+            self.seen().contains(words).then_some(())
+        });
+        assert!(seen.is_some(), "{words:?} is not in\n{}", self.seen());
+    }
+
+    /// Waits until a line with these words has come after what was read before.
+    fn read(&self, from: &mut usize, words: &str) {
+        let found = until(&format!("the line {words:?}"), || {
+            let text = self.written();
+            text.get(*from..)
+                .and_then(|rest| rest.find(words))
+                .map(|place| *from + place + words.len())
+        });
+        *from = found.unwrap_or_else(|| panic!("{words:?} is not in\n{}", self.written()));
+    }
+
+    /// Waits for the end; exit code.
+    fn end(&mut self) -> Option<i32> {
+        let status = until("the till screen to end", || self.child.try_wait().unwrap());
+        harness::reaper::forget(self.child.id());
+        status.and_then(|status| status.code())
+    }
+
+    fn is_in_raw_mode(&self) -> bool {
+        let attributes = tcgetattr(&self.slave).unwrap();
+        !attributes.local_modes.contains(LocalModes::ICANON)
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn a_sale_line_by_line() {
+    let lane = Lane::take();
+    let mut window = Window::open(&lane.till, &["--plain", "--currency", "USD"], &[]);
+    let mut at = 0;
+    window.read(&mut at, "engine: online | reader: ready");
+    window.keys("45.00\n");
+    window.read(&mut at, "== AMOUNT: USD 45.00");
+    window.keys("\n");
+    window.read(&mut at, "== STARTING: USD 45.00");
+    window.read(&mut at, "== PRESENT CARD: USD 45.00");
+    // What was pressed too often starts nothing.
+    window.keys("\n\n");
+    assert!(lane.devices.wait_for_reader());
+    lane.devices.present("visa", "tap").unwrap();
+    window.read(&mut at, "== APPROVED: USD 45.00");
+    let list = lane.pos.get("/v1/pos/transactions?limit=1");
+    let sale = &list.data()["items"][0];
+    assert_eq!(
+        (&sale["amount"], &sale["status"], &sale["origin"]),
+        (&json!(4_500), &json!("approved"), &json!("till")),
+        "{sale}"
+    );
+
+    window.keys("tip\n");
+    window.read(&mut at, "== NEW TIP");
+    window.keys("5.00\n\n");
+    window.read(&mut at, "the total USD 50.00");
+    let papers = lane.devices.papers();
+    window.keys("print\n");
+    window.read(&mut at, "The receipt is being printed.");
+    assert!(lane.devices.paper(papers + 1).is_some());
+    window.keys("void\n");
+    window.read(&mut at, "== UNDO THIS SALE?: USD 50.00");
+    window.keys("yes\n");
+    window.read(&mut at, "** Undone");
+    window.keys("back\n");
+    window.read(&mut at, "1) USD 50.00 (tip 5.00)  UNDONE  just now");
+
+    window.keys("back\nquit\n");
+    assert_eq!(window.end(), Some(0));
+    assert!(!window.written().contains('\x1b'), "{}", window.written());
+}
+
+#[test]
+fn a_sale_of_the_pos_system_on_the_full_screen() {
+    let lane = Lane::take();
+    let mut window = Window::open(&lane.till, &["--currency", "USD"], &[]);
+    window.see("engine: online | reader: ready");
+    assert!(window.is_in_raw_mode());
+    let pos_id = begin_sale(&lane, 3_200);
+    window.see("PRESENT CARD");
+    window.see("USD 32.00");
+    window.see("█");
+    lane.devices.present("visa", "insert").unwrap();
+    window.see("APPROVED");
+    assert_eq!(lane.end_of(&pos_id).field("status"), "approved");
+    lane.devices.remove_card();
+    lane.devices.printer("paper-out").unwrap();
+    window.see("NO PAPER: put in a new roll");
+    lane.devices.printer("paper-in").unwrap();
+    window.keys("\r");
+    window.see("Type the amount");
+
+    assert!(lane.devices.wait_until_idle() && lane.wait_until_ready());
+    window.keys("1250\r");
+    window.see("PRESENT CARD");
+    window.see("USD 12.50");
+    window.keys("c");
+    window.see("CANCELED");
+    window.see("NOT PAID");
+    window.keys("\r");
+    window.see("Type the amount");
+    window.keys("q");
+    assert_eq!(window.end(), Some(0));
+    assert!(!window.is_in_raw_mode());
+    let written = window.written();
+    assert!(written.ends_with("\x1b[?25h") || written.contains("\x1b[?1049l"));
+}
+
+#[test]
+fn the_terminal_is_given_back_however_the_screen_ends() {
+    let lane = Lane::take();
+    for (number, exit) in [(Signal::TERM, 0), (Signal::HUP, 0), (Signal::INT, 130)] {
+        let environment = [("NO_COLOR", "1"), ("LC_ALL", "C")];
+        let mut window = Window::open(&lane.till, &["--currency", "USD"], &environment);
+        window.see("engine: online");
+        assert!(window.is_in_raw_mode());
+        signal(window.child.id(), number);
+        assert_eq!(window.end(), Some(exit), "{number:?}");
+        assert!(!window.is_in_raw_mode(), "{number:?}");
+        let written = window.written();
+        assert!(written.contains("\x1b[?1049l"), "{number:?}");
+        assert!(written.is_ascii(), "{number:?}");
+        let is_coloured = ["\x1b[38;", "\x1b[31m", "\x1b[33m", "\x1b[36m"]
+            .iter()
+            .any(|colour| written.contains(colour));
+        assert!(!is_coloured, "{number:?}");
+    }
+}
+
+#[test]
+fn pipes_end_line_mode_cleanly_and_the_full_screen_wants_a_terminal() {
+    let lane = Lane::take();
+    let output = lane.till.command(&["till"]).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("till --plain"), "{said}");
+
+    let run = |stdout: Stdio, input: &[u8]| {
+        let mut child = lane
+            .till
+            .spawnable(&["till", "--plain", "--currency", "USD"])
+            .stdin(Stdio::piped())
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input).unwrap();
+        (child, stdin)
+    };
+    // The end of its input is its end.
+    let (child, stdin) = run(Stdio::piped(), b"12.50\n\xFF\xFE\n");
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("== AMOUNT: USD 12.50"), "{said}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+
+    // Nobody reads it any more.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let (child, stdin) = run(writer.into(), b"");
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
