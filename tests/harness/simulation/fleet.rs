@@ -33,7 +33,7 @@ pub struct Fleet {
 impl Fleet {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            random: Random::new(seed ^ 0x666C_6565_74),
+            random: Random::new(seed ^ 0x0066_6C65_6574),
             asked: BTreeMap::new(),
             asks: 0,
         }
