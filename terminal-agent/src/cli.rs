@@ -14,10 +14,11 @@
 //! | 8 | another agent is running on this state directory |
 //! | 130 | interrupted |
 
-mod client;
+pub(crate) mod client;
 mod command;
 mod output;
-mod ports;
+pub(crate) mod ports;
+mod technician;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -208,6 +209,14 @@ enum Command {
         #[arg(long)]
         user: Option<String>,
     },
+    /// Examine everything that a sale needs: what was seen, and what to do. Exit code 1 when
+    /// something failed.
+    Doctor {
+        /// Repair what is safe to repair: modes of the state directory's files, a control socket
+        /// that was left behind.
+        #[arg(long)]
+        fix: bool,
+    },
     /// Open the cashier's screen. It speaks to a running agent and can be closed at any time.
     Till {
         /// ISO 4217 code of the amounts that are typed; learned or asked for if absent.
@@ -247,6 +256,9 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
     let mut output = Output::new(stdout, arguments.json);
     if let Command::Ports { user } = &arguments.command {
         return ports::ports(&arguments.config, user.as_deref(), &mut output);
+    }
+    if let Command::Doctor { fix } = &arguments.command {
+        return technician::doctor(&arguments.config, *fix, &mut output);
     }
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
@@ -344,6 +356,7 @@ fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
         | Command::Run
         | Command::Sale { .. }
         | Command::Ports { .. }
+        | Command::Doctor { .. }
         | Command::Till { .. } => {
             return None;
         }

@@ -12,6 +12,7 @@
 //! * [`simulator_control`]: faults asked for in test mode, for simulated devices only.
 //! * [`run`]: the loop that ties them together. [`service`]: what it tells systemd. [`pair`]:
 //!   makes the key and redeems a code. [`logo`]: reads the picture above receipts, once.
+//! * [`doctor`]: what a technician asks first.
 //! * [`cli`], [`config`], [`clock`], [`id_source`]: the edges.
 //!
 //! # Never
@@ -23,6 +24,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod device;
+pub mod doctor;
 pub mod id_source;
 pub mod journal;
 pub mod link;

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use protocol::id::RequestId;
 use tokio::sync::mpsc;
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::control::message::{
-    Answer, AnswerData, Line, PortsHealth, Wanted, WatchEvent, encode_line,
+    Answer, AnswerData, AnswerError, Line, PortsHealth, ProcessHealth, Wanted, WatchEvent,
+    encode_line,
 };
 use crate::control::{ConnectionId, ControlEvent};
 use crate::device::PortEvent;
@@ -53,6 +54,7 @@ pub struct Shell {
     link: LinkSide,
     control: ControlSide,
     ports: PortsHealth,
+    process: ProcessHealth,
     has_fault: bool,
 }
 
@@ -120,8 +122,14 @@ impl Shell {
                 reader: PortState::Starting,
                 printer: has_printer.then(PortState::default),
             },
+            process: ProcessHealth::default(),
             has_fault: false,
         }
+    }
+
+    /// What a technician is told of this process.
+    pub fn describe_process(&mut self, process: ProcessHealth) {
+        self.process = process;
     }
 
     /// The agent machine, to look at.
@@ -187,10 +195,13 @@ impl Shell {
             LinkEvent::Connecting { version, commands } => {
                 self.link.next = Some(commands);
                 self.link.owed_hellos = self.link.owed_hellos.saturating_add(1);
+                self.process.link.version = Some(version);
                 self.pump(Input::LinkConnecting { version });
             }
             LinkEvent::Up(welcome) => {
                 tracing::info!(epoch = welcome.epoch, label = welcome.label, "link up");
+                self.process.link.fault = None;
+                self.process.link.engine_ahead_ms = ahead_ms(welcome.now_ms, clock::unix_ms());
                 self.pump(Input::LinkUp(welcome));
                 self.control
                     .tell_watchers(&WatchEvent::Link { is_online: true });
@@ -199,6 +210,11 @@ impl Shell {
             LinkEvent::Down(error) => {
                 let source = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(%error, source, "link down");
+                self.process.link.fault = Some(AnswerError {
+                    code: error.code().to_owned(),
+                    message: source
+                        .map_or_else(|| error.to_string(), |source| format!("{error}: {source}")),
+                });
                 self.link.commands = None;
                 self.link.next = None;
                 self.pump(Input::LinkDown);
@@ -350,7 +366,8 @@ impl Shell {
                     .tell_watchers(&WatchEvent::Screen { data: screen });
             }
             Output::ControlAnswer(control, reply) => {
-                self.control.answer(control, reply, &self.ports);
+                self.control
+                    .answer(control, reply, &self.ports, &self.process);
             }
             Output::JournalFault => {
                 tracing::error!("the journal cannot be written: stopping");
@@ -409,6 +426,12 @@ impl Shell {
     }
 }
 
+/// How far another clock is ahead of this one.
+fn ahead_ms(theirs_ms: u64, ours_ms: u64) -> Option<i64> {
+    let theirs_ms = i64::try_from(theirs_ms).ok()?;
+    theirs_ms.checked_sub(i64::try_from(ours_ms).ok()?)
+}
+
 /// A port that does not take its bytes is given up; its task opens it again.
 fn write(writes: &mut Option<mpsc::Sender<Vec<u8>>>, bytes: Vec<u8>) {
     let is_taken = writes
@@ -433,9 +456,15 @@ impl LinkSide {
 }
 
 impl ControlSide {
-    fn answer(&mut self, control: ControlId, reply: ControlReply, ports: &PortsHealth) {
+    fn answer(
+        &mut self,
+        control: ControlId,
+        reply: ControlReply,
+        ports: &PortsHealth,
+        process: &ProcessHealth,
+    ) {
         if let Some((connection, id)) = self.pending.remove(&control) {
-            let line = encode_line(&Answer::from_reply(id, reply, ports));
+            let line = encode_line(&Answer::from_reply(id, reply, ports, process));
             self.tell(connection, &line);
             self.close_if_done(connection);
         }

@@ -242,9 +242,22 @@ impl Devices {
     /// # Errors
     /// When they do not start.
     pub fn start_encrypting(dir: &Path, is_instant: bool, encryption: &str) -> io::Result<Self> {
+        Self::start_with(dir, is_instant, &["--encryption", encryption])
+    }
+
+    /// Plugs devices in whose reader has no keys: it would give out card data in clear.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn start_without_keys(dir: &Path) -> io::Result<Self> {
+        Self::start_with(dir, true, &["--without-keys"])
+    }
+
+    fn start_with(dir: &Path, is_instant: bool, more: &[&str]) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let path = dir.display().to_string();
-        let mut arguments = vec!["run", "--dir", &path, "--encryption", encryption];
+        let mut arguments = vec!["run", "--dir", &path];
+        arguments.extend(more);
         if is_instant {
             arguments.push("--instant");
         }

@@ -343,6 +343,9 @@ pub enum AnswerData {
         status: Box<AgentStatus>,
         /// Its ports.
         ports: Box<PortsHealth>,
+        /// The agent's process and its link.
+        #[serde(default)]
+        process: Box<ProcessHealth>,
     },
     /// What ended here since the agent started.
     Recent {
@@ -361,6 +364,37 @@ pub struct PortsHealth {
     pub printer: Option<PortState>,
 }
 
+/// How the agent's process is, for a technician.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProcessHealth {
+    /// Its number; 0 from an older agent.
+    pub process_id: u32,
+    /// After how long without a sign of life the service manager restarts it; absent when nobody
+    /// watches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watchdog_ms: Option<u64>,
+    /// The link.
+    pub link: LinkHealth,
+}
+
+/// How the link is, beyond whether it is up.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LinkHealth {
+    /// Where it goes.
+    pub address: String,
+    /// The protocol version that both sides speak, on the connection that was opened last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u16>,
+    /// How far the engine's clock was ahead of this machine's at the last welcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_ahead_ms: Option<i64>,
+    /// Why the last connection ended; absent while the link is up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<AnswerError>,
+}
+
 /// Why a line was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerError {
@@ -372,12 +406,23 @@ pub struct AnswerError {
 
 impl Answer {
     /// The answer of the agent machine to the line with this number.
-    pub fn from_reply(id: u64, reply: ControlReply, ports: &PortsHealth) -> Self {
+    pub fn from_reply(
+        id: u64,
+        reply: ControlReply,
+        ports: &PortsHealth,
+        process: &ProcessHealth,
+    ) -> Self {
         match reply {
             ControlReply::Done => Self::good(id, AnswerData::Done),
             ControlReply::Status(status) => {
                 let ports = Box::new(ports.clone());
-                Self::good(id, AnswerData::Status { status, ports })
+                let process = Box::new(process.clone());
+                let data = AnswerData::Status {
+                    status,
+                    ports,
+                    process,
+                };
+                Self::good(id, data)
             }
             ControlReply::Recent(sales) => Self::good(id, AnswerData::Recent { sales }),
             ControlReply::Refused(refusal) => {

@@ -140,6 +140,7 @@ impl Desk {
         let data = AnswerData::Status {
             status: Box::new(status),
             ports: Box::default(),
+            process: Box::default(),
         };
         self.answer(Answer::good(id, data));
     }
@@ -1013,6 +1014,7 @@ fn any_answer(number: u128, kind: usize, text: String, id: u64) -> Answer {
             AnswerData::Status {
                 status: Box::new(status),
                 ports: Box::default(),
+                process: Box::default(),
             }
         }
         7 => AnswerData::Recent { sales: Vec::new() },
