@@ -12,7 +12,8 @@
 //! * [`simulator_control`]: faults asked for in test mode, for simulated devices only.
 //! * [`run`]: the loop that ties them together. [`service`]: what it tells systemd. [`pair`]:
 //!   makes the key and redeems a code. [`logo`]: reads the picture above receipts, once.
-//! * [`doctor`]: what a technician asks first.
+//! * [`doctor`]: what a technician asks first. [`decode`]: PURE: captured bytes as text.
+//!   [`redact`]: PURE: hides card data and secrets in what is sent to support.
 //! * [`cli`], [`config`], [`clock`], [`id_source`]: the edges.
 //!
 //! # Never
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod decode;
 pub mod device;
 pub mod doctor;
 pub mod id_source;
@@ -31,6 +33,7 @@ pub mod link;
 pub mod logo;
 pub mod machine;
 pub mod pair;
+pub mod redact;
 pub mod run;
 pub mod service;
 pub mod shell;
