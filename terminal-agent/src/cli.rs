@@ -217,6 +217,30 @@ enum Command {
         #[arg(long)]
         fix: bool,
     },
+    /// Print a test page: by the running agent, or directly when none runs.
+    PrintTest {
+        /// Open the drawer first.
+        #[arg(long)]
+        drawer: bool,
+    },
+    /// Show what bytes of a reader, a printer or the link mean, without card data.
+    Decode(technician::Capture),
+    /// Show the agent's journal: what is open, and its entries. Reads only.
+    Journal {
+        /// Only what is open.
+        #[arg(long)]
+        open: bool,
+    },
+    /// Write a file for support: the doctor's report, ports, versions, configuration, journal and
+    /// log, with card data and secrets hidden.
+    SupportBundle {
+        /// The file; must not be there.
+        #[arg(long)]
+        out: PathBuf,
+        /// A log file whose last lines are taken along.
+        #[arg(long)]
+        log: Option<PathBuf>,
+    },
     /// Open the cashier's screen. It speaks to a running agent and can be closed at any time.
     Till {
         /// ISO 4217 code of the amounts that are typed; learned or asked for if absent.
@@ -260,6 +284,13 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
     if let Command::Doctor { fix } = &arguments.command {
         return technician::doctor(&arguments.config, *fix, &mut output);
     }
+    if let Command::Decode(capture) = &arguments.command {
+        return technician::decode(capture, &mut output);
+    }
+    if let Command::SupportBundle { out, log } = &arguments.command {
+        let log = log.as_deref();
+        return technician::support_bundle(&arguments.config, out, log, &mut output);
+    }
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
         Err(error) => return output.fail(Exit::Usage, "CONFIG", &explain_config(&error)),
@@ -274,6 +305,8 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
             start_log();
             perform_run(&config, &mut output)
         }
+        Command::PrintTest { drawer } => technician::print_test(&config, *drawer, &mut output),
+        Command::Journal { open } => technician::journal(&config, *open, &mut output),
         Command::Sale {
             amount,
             currency,
@@ -357,6 +390,10 @@ fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
         | Command::Sale { .. }
         | Command::Ports { .. }
         | Command::Doctor { .. }
+        | Command::Decode(_)
+        | Command::Journal { .. }
+        | Command::PrintTest { .. }
+        | Command::SupportBundle { .. }
         | Command::Till { .. } => {
             return None;
         }

@@ -14,12 +14,14 @@
 //!   makes the key and redeems a code. [`logo`]: reads the picture above receipts, once.
 //! * [`doctor`]: what a technician asks first. [`decode`]: PURE: captured bytes as text.
 //!   [`redact`]: PURE: hides card data and secrets in what is sent to support.
+//!   [`bundle`]: the file for support. [`print_test`]: a test page without an agent.
 //! * [`cli`], [`config`], [`clock`], [`id_source`]: the edges.
 //!
 //! # Never
 //! Card data is encrypted by the reader and passes through as opaque bytes: nothing here holds a
 //! key for it, prints it, or writes it to disk.
 
+pub mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -33,6 +35,7 @@ pub mod link;
 pub mod logo;
 pub mod machine;
 pub mod pair;
+pub mod print_test;
 pub mod redact;
 pub mod run;
 pub mod service;

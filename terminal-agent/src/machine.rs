@@ -5,5 +5,6 @@ pub mod printer;
 pub mod reader;
 pub mod record;
 pub mod screen;
+pub mod test_page;
 pub mod till;
 pub mod translate;

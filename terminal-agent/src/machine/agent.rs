@@ -39,6 +39,7 @@ mod device;
 mod message;
 mod offer;
 mod print;
+mod print_test;
 mod recent;
 mod session;
 #[cfg(test)]

@@ -244,3 +244,105 @@ fn wrong_arguments_and_configurations_have_codes_of_their_own() {
     assert_eq!(titles(&report, "pass"), [""; 0]);
     assert_eq!(code, 1);
 }
+
+/// A result of a command with `--json`, and the exit code.
+fn command(till: &Till, arguments: &[&str]) -> (Value, i32) {
+    let mut all = vec!["--json"];
+    all.extend(arguments);
+    let output = till.command(&all).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
+    (json, output.status.code().unwrap())
+}
+
+#[test]
+fn test_pages_journals_and_bundles_come_from_a_real_till() {
+    let dir = directory("technician");
+    let mut shop = Shop::open(&dir).unwrap();
+
+    // A page through the agent, which the engine never hears of.
+    let before = shop.devices.papers();
+    let (page, code) = command(&shop.till, &["print-test", "--drawer"]);
+    assert_eq!(page["data"]["state"], "printed", "{page}");
+    assert_eq!(code, 0);
+    let paper = shop.devices.paper(before + 1).unwrap();
+    assert!(paper.contains("This is no receipt."), "{paper}");
+    assert!(paper.contains('\u{20ac}'), "{paper}");
+    assert_eq!(shop.devices.violations(), 0);
+    shop.devices.printer("paper-out").unwrap();
+    let (page, code) = command(&shop.till, &["print-test"]);
+    assert_eq!((page["data"]["state"].as_str(), code), (Some("held"), 5));
+    assert_eq!(page["data"]["reason"], "no_paper", "{page}");
+    let (busy, code) = command(&shop.till, &["print-test"]);
+    assert_eq!(busy["error"]["code"], "PRINTER_BUSY", "{busy}");
+    assert_eq!(code, 6);
+    shop.devices.printer("paper-in").unwrap();
+    assert!(shop.devices.paper(before + 2).is_some());
+
+    // The journal of a running agent, in the middle of a sale.
+    let path = shop.till.dir.join("state/journal");
+    let started = shop.start_sale(1_500);
+    assert!(shop.devices.wait_for_reader());
+    let bytes = fs::read(&path).unwrap();
+    let (journal, code) = command(&shop.till, &["journal"]);
+    assert_eq!(code, 0);
+    assert_eq!(fs::read(&path).unwrap(), bytes, "only looked at");
+    let open = &journal["data"]["open"][0];
+    assert_eq!(open["pos_id"], started.field("id"), "{journal}");
+    assert_eq!(open["stage"], "reading");
+    assert_eq!(journal["data"]["prints"], json!([]), "{journal}");
+    shop.till.kill();
+    let (report, code) = doctor(&shop.till, &[]);
+    assert_eq!(check(&report, "queue.depth")["verdict"], "warn");
+    assert_eq!(code, 0);
+
+    // A page without an agent.
+    let before = shop.devices.papers();
+    let (page, code) = command(&shop.till, &["print-test"]);
+    assert_eq!((page["data"]["state"].as_str(), code), (Some("printed"), 0));
+    assert!(shop.devices.paper(before + 1).is_some());
+
+    // A bundle, with a log that has what it must not have.
+    let number = firmware_sim::cards::CARDS[0].account();
+    let key = fs::read_to_string(shop.till.dir.join("state/device-key")).unwrap();
+    let log = dir.join("agent.log");
+    let token = shop.pos.token();
+    fs::write(&log, format!("{number}\n{}\n{token}\n", key.trim())).unwrap();
+    let bundle = dir.join("bundle.json");
+    let (out, log) = (bundle.display().to_string(), log.display().to_string());
+    let arguments = ["support-bundle", "--out", &out, "--log", &log];
+    assert_eq!(command(&shop.till, &arguments).1, 0);
+    let text = fs::read_to_string(&bundle).unwrap();
+    for secret in [number, key.trim(), token] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["journal"]["open_work"]["open"][0]["stage"], "reading");
+    assert_eq!(json["doctor"]["schema"], "terminal-agent.doctor/v1");
+    assert_eq!(
+        command(&shop.till, &arguments).1,
+        1,
+        "nothing is overwritten"
+    );
+}
+
+#[test]
+fn captures_are_decoded_on_the_command_line() {
+    let dir = directory("decode");
+    let till = Till::install(&dir.join("till"), "http://127.0.0.1:1", &dir).unwrap();
+    let ping = hex::encode(protocol::reader::command::ping().encode());
+    let (decoded, code) = command(&till, &["decode", "reader", &ping]);
+    let name = decoded["data"]["parts"][0]["name"].as_str().unwrap();
+    assert!(name.contains("ping"), "{decoded}");
+    assert_eq!(code, 0);
+    let dump = dir.join("capture.txt");
+    fs::write(&dump, "0000: 1b 40 41 0a\n").unwrap();
+    let file = dump.display().to_string();
+    let (decoded, _) = command(&till, &["decode", "printer", "--file", &file]);
+    assert_eq!(decoded["data"]["unknown_bytes"], 0, "{decoded}");
+    let (decoded, _) = command(&till, &["decode", "printer", "--answers", "12"]);
+    assert_eq!(decoded["data"]["parts"][0]["value"], "12", "{decoded}");
+    let (refused, code) = command(&till, &["decode", "link", "zz"]);
+    assert_eq!(refused["error"]["code"], "BAD_CAPTURE");
+    assert_eq!(code, 2);
+}
