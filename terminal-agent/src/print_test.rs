@@ -116,7 +116,7 @@ impl Page {
             match output {
                 Output::Write(bytes) => {
                     let writes = self.writes.as_ref();
-                    if !writes.is_some_and(|writes| writes.try_send(bytes).is_ok()) {
+                    if writes.is_none_or(|writes| writes.try_send(bytes).is_err()) {
                         self.writes = None;
                     }
                 }

@@ -190,6 +190,20 @@ mod tests {
     }
 
     #[test]
+    fn every_check_is_documented_in_this_order() {
+        let text = include_str!("../../../docs/doctor.md");
+        let mut rest = text;
+        for id in CheckId::ALL {
+            let row = format!("| `{}` | {} | ", id.name(), id.meaning());
+            let at = rest.find(&row);
+            rest = rest.get(at.unwrap_or_else(|| panic!("{row}"))..).unwrap();
+        }
+        let rows = text.lines().filter(|line| line.starts_with("| `"));
+        let rows = rows.filter(|row| row.split('`').nth(1).is_some_and(|id| id.contains('.')));
+        assert_eq!(rows.count(), CheckId::ALL.len());
+    }
+
+    #[test]
     fn a_check_as_json_has_no_empty_optional_fields() {
         let check = Check::fail(CheckId::PortExists, "nothing", "plug it in")
             .of(Role::Reader)
