@@ -20,7 +20,7 @@ mod output;
 mod pairing;
 mod ports;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,7 +28,6 @@ use clap::{Parser, Subcommand};
 use protocol::certificate::Fingerprint;
 use protocol::id::{PosTransactionId, TransactionId};
 use protocol::money::{Currency, Money};
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError};
 use crate::journal::JournalError;
@@ -286,7 +285,7 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
         }
         Command::Unpair { force } => pairing::unpair(&config, *force, &mut output),
         Command::Run => {
-            start_log();
+            crate::log::start();
             perform_run(&config, &mut output)
         }
         Command::Sale {
@@ -449,17 +448,6 @@ const fn exit_of_journal(error: &JournalError) -> Exit {
         JournalError::InUse(_) => Exit::AlreadyRunning,
         JournalError::Io { .. } | JournalError::Frame(_) => Exit::Failed,
     }
-}
-
-fn start_log() {
-    let filter = EnvFilter::try_from_env("TILLWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
-    // A second subscriber in one process is a test's; the first one stays.
-    drop(started);
 }
 
 #[cfg(test)]

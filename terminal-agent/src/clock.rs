@@ -1,6 +1,6 @@
-//! The agent's monotonic clock: the only place that reads one.
+//! The agent's clocks: the only place that reads them.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the agent started.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,16 @@ impl Clock {
         Self {
             started: Instant::now(),
         }
+    }
+
+    /// The wall clock of the machine, milliseconds since 1970; 0 when it says that it is before.
+    /// For comparison with the engine's only: nothing is decided by it.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn wall_ms() -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
     }
 
     /// Now.

@@ -12,7 +12,8 @@
 //! * [`simulator_control`]: faults asked for in test mode, for simulated devices only.
 //! * [`run`]: the loop that ties them together. [`service`]: what it tells systemd. [`pair`]:
 //!   makes the key and redeems a code. [`logo`]: reads the picture above receipts, once.
-//! * [`cli`], [`config`], [`clock`], [`id_source`]: the edges.
+//! * [`facts`]: what the machine says of itself.
+//! * [`cli`], [`config`], [`log`], [`clock`], [`id_source`]: the edges.
 //!
 //! # Never
 //! Card data is encrypted by the reader and passes through as opaque bytes: nothing here holds a
@@ -23,9 +24,11 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod device;
+pub mod facts;
 pub mod id_source;
 pub mod journal;
 pub mod link;
+pub mod log;
 pub mod logo;
 pub mod machine;
 pub mod pair;

@@ -5,5 +5,6 @@ pub mod printer;
 pub mod reader;
 pub mod record;
 pub mod screen;
+pub mod settings;
 pub mod till;
 pub mod translate;

@@ -3,9 +3,11 @@
 //! Decides nothing. One thread; nothing here waits.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use protocol::id::RequestId;
-use tokio::sync::mpsc;
+use protocol::link::TillFacts;
+use tokio::sync::{Notify, mpsc};
 
 use crate::clock::Clock;
 use crate::control::message::{
@@ -17,6 +19,7 @@ use crate::device::endpoint::Role;
 use crate::device::fault::{PortHealth, PortState};
 use crate::id_source;
 use crate::link::{LinkCommand, LinkEvent};
+use crate::log;
 use crate::machine::agent::{
     Agent, ControlId, ControlReply, Input, Output, PrinterEvent, PrinterHealth, ReaderRequest,
 };
@@ -41,6 +44,8 @@ pub enum Event {
         /// Whether it is written.
         is_written: bool,
     },
+    /// The machine was looked at.
+    Facts(Box<TillFacts>),
 }
 
 /// The machines and where their outputs go.
@@ -52,6 +57,10 @@ pub struct Shell {
     printer: Option<PrinterSide>,
     link: LinkSide,
     control: ControlSide,
+    /// Wakes the task that looks at the machine.
+    look: Arc<Notify>,
+    /// The engine's clock when it welcomed this till, and the agent's at that moment.
+    welcomed: Option<(u64, u64)>,
     ports: PortsHealth,
     has_fault: bool,
 }
@@ -99,7 +108,9 @@ impl Shell {
         reader: ReaderConversation,
         printer: Option<PrinterMachine>,
         journal: std::sync::mpsc::Sender<Vec<JournalEntry>>,
+        look: Arc<Notify>,
     ) -> Self {
+        log::set_level(agent.settings().log_level.as_deref());
         let has_printer = printer.is_some();
         Self {
             clock,
@@ -116,6 +127,8 @@ impl Shell {
             }),
             link: LinkSide::default(),
             control: ControlSide::default(),
+            look,
+            welcomed: None,
             ports: PortsHealth {
                 reader: PortState::Starting,
                 printer: has_printer.then(PortState::default),
@@ -173,6 +186,27 @@ impl Shell {
             Event::Control(event) => self.control_event(event),
             Event::Journal { is_written: true } => self.pump(Input::Persisted),
             Event::Journal { is_written: false } => self.pump(Input::PersistFailed),
+            Event::Facts(facts) => {
+                let facts = self.with_own(*facts);
+                self.pump(Input::Facts(Box::new(facts)));
+            }
+        }
+    }
+
+    /// Adds what the agent knows itself.
+    fn with_own(&self, facts: TillFacts) -> TillFacts {
+        let now_ms = self.clock.now_ms();
+        let skew_ms = |(engine_ms, at_ms): (u64, u64)| {
+            let engine_ms = engine_ms.saturating_add(now_ms.saturating_sub(at_ms));
+            Clock::wall_ms().saturating_sub(i64::try_from(engine_ms).unwrap_or(i64::MAX))
+        };
+        let printer = self.printer.as_ref();
+        TillFacts {
+            agent_uptime_s: Some(now_ms / 1_000),
+            clock_skew_ms: self.welcomed.map(skew_ms),
+            is_reader_port_open: Some(self.reader.writes.is_some()),
+            is_printer_port_open: printer.map(|printer| printer.writes.is_some()),
+            ..facts
         }
     }
 
@@ -191,6 +225,9 @@ impl Shell {
             }
             LinkEvent::Up(welcome) => {
                 tracing::info!(epoch = welcome.epoch, label = welcome.label, "link up");
+                self.welcomed = Some((welcome.now_ms, self.clock.now_ms()));
+                // Only now can the clock be compared.
+                self.look.notify_one();
                 self.pump(Input::LinkUp(welcome));
                 self.control
                     .tell_watchers(&WatchEvent::Link { is_online: true });
@@ -351,6 +388,15 @@ impl Shell {
             }
             Output::ControlAnswer(control, reply) => {
                 self.control.answer(control, reply, &self.ports);
+            }
+            Output::LookAround => self.look.notify_one(),
+            Output::Configured { version, settings } => {
+                tracing::info!(version, "configuration applied");
+                log::set_level(settings.log_level.as_deref());
+                self.control.tell_watchers(&WatchEvent::Configured {
+                    version,
+                    idle_text: settings.idle_text,
+                });
             }
             Output::JournalFault => {
                 tracing::error!("the journal cannot be written: stopping");

@@ -2,6 +2,7 @@
 
 mod cards;
 mod encryption;
+mod fleet;
 mod money;
 mod outages;
 mod paper;

@@ -3,6 +3,7 @@
 mod access;
 mod bodies;
 mod every_route;
+mod fleet;
 mod idempotency;
 mod limits;
 mod lists;
@@ -213,6 +214,9 @@ fn right_body(world: &World, route: &Route) -> Value {
         "/v1/transactions/{id}/tip-adjustment" => json!({"tip_amount": 1, "currency": "USD"}),
         "/v1/sandbox/faults" => json!({"target": world.quiet_id, "kind": "host_declines"}),
         "/v1/terminals" => json!({"label": "Lane 9"}),
+        "/v1/terminals/{id}" => json!({"location": "Cellar"}),
+        "/v1/terminals/{id}/configuration" => json!({"settings": {"idle_text": "Welcome"}}),
+        "/v1/merchant/terminal-configuration" => json!({"settings": {"log_level": "info"}}),
         "/v1/pairing/redeem" => json!({"code": "BCDFG-HJKLM", "public_key": PUBLIC_KEY}),
         "/v1/pairing/device" => json!({"public_key": PUBLIC_KEY, "serial_number": "SN-2"}),
         "/v1/pairing/device/poll" => json!({"device_code": "00"}),

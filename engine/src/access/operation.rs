@@ -103,6 +103,16 @@ operations! {
     ReadTerminal = "read_terminal", Merchant, Some(S::TerminalsRead), Some(P::ReadTerminal);
     /// Reads what a terminal last said about itself.
     ReadTerminalStatus = "read_terminal_status", Merchant, Some(S::TerminalsRead), Some(P::ReadTerminal);
+    /// Changes what people call a terminal, and where it stands.
+    ChangeTerminal = "change_terminal", Merchant, Some(S::TerminalsManage), None;
+    /// Reads what a terminal is told to be like.
+    ReadTerminalConfiguration = "read_terminal_configuration", Merchant, Some(S::TerminalsRead), Some(P::ReadTerminal);
+    /// Replaces the own settings of a terminal.
+    SetTerminalConfiguration = "set_terminal_configuration", Merchant, Some(S::TerminalsManage), None;
+    /// Reads what all terminals are told to be like.
+    ReadTerminalDefaults = "read_merchant_terminal_configuration", Merchant, Some(S::TerminalsRead), Some(P::ReadTerminal);
+    /// Replaces the settings of all terminals.
+    SetTerminalDefaults = "set_merchant_terminal_configuration", Merchant, Some(S::TerminalsManage), None;
     /// Makes a pairing code.
     CreatePairingCode = "create_pairing_code", Merchant, Some(S::TerminalsManage), None;
     /// Lists the pairing codes of a terminal, without the codes.

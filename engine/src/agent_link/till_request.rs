@@ -155,6 +155,9 @@ fn body(answer: &Answer) -> AnswerBody {
             is_final: transaction.intent.is_none(),
         },
         Answer::TerminalCreated(_)
+        | Answer::TerminalChanged(_)
+        | Answer::TerminalConfigured(..)
+        | Answer::TerminalDefaultsSet(_)
         | Answer::PairingCodeCreated(..)
         | Answer::TillsCreated(_)
         | Answer::PairingCodeRevoked(_)

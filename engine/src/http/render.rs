@@ -11,6 +11,7 @@ use super::view::pairing::{MadeTillView, PairingCodeView};
 use super::view::pos::{PosView, PrintJobView};
 use super::view::sandbox::FaultView;
 use super::view::terminal::TerminalView;
+use super::view::terminal_configuration::{TerminalConfigurationView, TerminalDefaultsView};
 use super::view::transaction::TransactionView;
 
 /// An answer as its caller gets it, secrets included.
@@ -40,6 +41,14 @@ fn render(answer: &Answer, shows_secrets: bool) -> StoredAnswer {
         Answer::Resolved(transaction) => (200, body_of(&TransactionView::of(transaction))),
         Answer::TerminalCreated(terminal) | Answer::Paired(terminal, _) => {
             (201, body_of(&TerminalView::of(terminal)))
+        }
+        Answer::TerminalChanged(terminal) => (200, body_of(&TerminalView::of(terminal))),
+        Answer::TerminalConfigured(terminal, defaults) => {
+            let view = TerminalConfigurationView::of(terminal, defaults);
+            (200, body_of(&view))
+        }
+        Answer::TerminalDefaultsSet(defaults) => {
+            (200, body_of(&TerminalDefaultsView::of(defaults)))
         }
         Answer::PairingCodeCreated(code, secret) => {
             let secret = shown(secret);

@@ -12,6 +12,7 @@ pub(super) mod pos;
 pub(super) mod receipt;
 pub(super) mod sandbox;
 pub(super) mod terminal;
+pub(super) mod terminal_configuration;
 pub(super) mod transaction;
 
 use serde::Deserialize;

@@ -10,7 +10,7 @@ use super::call::{Call, Handled};
 use super::idempotency::Idempotency;
 use super::resource::{
     api_key, general, merchant, pairing, pairing_bulk, pairing_device, pairing_page, partner, pos,
-    receipt, sandbox, terminal, transaction,
+    receipt, sandbox, terminal, terminal_configuration, transaction,
 };
 
 /// A method that routes use.
@@ -22,6 +22,8 @@ pub enum Verb {
     Post,
     /// Replaces.
     Put,
+    /// Changes some.
+    Patch,
     /// Takes back.
     Delete,
 }
@@ -33,13 +35,14 @@ impl Verb {
             Self::Get => "GET",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
         }
     }
 
     /// Whether a request has a body that counts.
     pub const fn has_body(self) -> bool {
-        matches!(self, Self::Post | Self::Put)
+        matches!(self, Self::Post | Self::Put | Self::Patch)
     }
 
     pub(super) const fn method(self) -> Method {
@@ -47,6 +50,7 @@ impl Verb {
             Self::Get => Method::GET,
             Self::Post => Method::POST,
             Self::Put => Method::PUT,
+            Self::Patch => Method::PATCH,
             Self::Delete => Method::DELETE,
         }
     }
@@ -170,7 +174,10 @@ pub static ROUTES: &[Route] = routes! {
     Post "/v1/terminals" CreateTerminal Honoured terminal::create;
     Get "/v1/terminals" ListTerminals None terminal::list;
     Get "/v1/terminals/{id}" ReadTerminal None terminal::read;
+    Patch "/v1/terminals/{id}" ChangeTerminal Honoured terminal::change;
     Get "/v1/terminals/{id}/status" ReadTerminalStatus None terminal::status;
+    Get "/v1/terminals/{id}/configuration" ReadTerminalConfiguration None terminal_configuration::read;
+    Put "/v1/terminals/{id}/configuration" SetTerminalConfiguration Honoured terminal_configuration::set;
     Post "/v1/terminals/{id}/pairing-codes" CreatePairingCode Honoured pairing::create_code;
     Get "/v1/terminals/{id}/pairing-codes" ListTerminalPairingCodes None pairing::list_of_terminal;
     Post "/v1/terminals/{id}/unpair" UnpairTerminal Honoured pairing::unpair;
@@ -192,6 +199,8 @@ pub static ROUTES: &[Route] = routes! {
     Delete "/v1/sandbox/faults/{id}" DisarmFault None sandbox::disarm;
 
     Get "/v1/merchant" ReadMerchant None merchant::read_own;
+    Get "/v1/merchant/terminal-configuration" ReadTerminalDefaults None terminal_configuration::read_defaults;
+    Put "/v1/merchant/terminal-configuration" SetTerminalDefaults Honoured terminal_configuration::set_defaults;
     Get "/v1/merchant/api-keys" ListApiKeys None api_key::list;
     Post "/v1/merchant/api-keys" CreateApiKey Honoured api_key::create;
     Post "/v1/merchant/api-keys/{id}/revoke" RevokeApiKey Honoured api_key::revoke;

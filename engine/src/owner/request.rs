@@ -16,6 +16,7 @@ use crate::domain::print::PrintJob;
 use crate::domain::resolution::ResolutionOutcome;
 use crate::domain::sandbox::{self, Fault};
 use crate::domain::scope::ScopeSet;
+use crate::domain::terminal_settings::{TerminalDefaults, TerminalSettings};
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ApiKey, Secret, SecretHash};
 use crate::domain::transaction::Transaction;
@@ -97,6 +98,22 @@ pub enum Request {
         /// Serial number to bind pairing to.
         serial_number: Option<String>,
     },
+    /// Changes what people call a terminal, and where it stands.
+    ChangeTerminal(ChangeTerminal),
+    /// Replaces the own settings of a terminal.
+    SetTerminalSettings {
+        /// The terminal.
+        terminal_id: TerminalId,
+        /// The settings.
+        settings: TerminalSettings,
+    },
+    /// Replaces the settings of all terminals.
+    SetTerminalDefaults {
+        /// The settings.
+        settings: TerminalSettings,
+        /// Whether they come to one terminal first, then to a tenth, then to all.
+        in_waves: bool,
+    },
     /// Makes a pairing code for a terminal.
     CreatePairingCode {
         /// The terminal.
@@ -167,6 +184,17 @@ impl std::fmt::Debug for ArchivedRow {
         let (key, bytes) = (hex::encode(&self.key), self.value.len());
         write!(formatter, "{key} ({bytes} bytes)")
     }
+}
+
+/// A change of a terminal; what is absent stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeTerminal {
+    /// The terminal.
+    pub terminal_id: TerminalId,
+    /// What people are to call it.
+    pub label: Option<String>,
+    /// Where it stands; none within forgets it.
+    pub location: Option<Option<String>>,
 }
 
 /// A POS transaction to start.
@@ -310,6 +338,12 @@ pub enum Answer {
     Resolved(Box<Transaction>),
     /// A terminal was made.
     TerminalCreated(Box<Terminal>),
+    /// A terminal is as it was asked for.
+    TerminalChanged(Box<Terminal>),
+    /// A terminal has these settings of its own, over those of all.
+    TerminalConfigured(Box<Terminal>, Box<TerminalDefaults>),
+    /// All terminals are to have these settings.
+    TerminalDefaultsSet(Box<TerminalDefaults>),
     /// A pairing code was made; the code is shown once.
     PairingCodeCreated(Box<PairingCode>, Secret),
     /// Terminals were made, each with a pairing code that is shown once.

@@ -258,7 +258,12 @@ impl Till {
                     self.ask_recent_after_end(out);
                 }
                 Heard::Event(WatchEvent::Link { is_online }) => self.is_online = is_online,
-                // Every status has the ports.
+                Heard::Event(WatchEvent::Configured { idle_text, .. }) => {
+                    if let Some(status) = &mut self.status {
+                        status.idle_text = idle_text;
+                    }
+                }
+                // What it means for the till is in the status that is asked for.
                 Heard::Event(WatchEvent::Port { .. }) => {}
                 Heard::Answer(answer) => self.answer(now_ms, fresh, answer, out),
             },

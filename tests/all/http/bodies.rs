@@ -169,6 +169,37 @@ fn bad_members(path: &str) -> Vec<Row> {
             ("terminal_id", json!("txn_1")),
         ]),
         "/v1/terminals" => [texts("label"), texts("serial_number")].concat(),
+        "/v1/terminals/{id}" => [
+            texts("label"),
+            rows(vec![
+                ("label", json!(null)),
+                ("location", json!("")),
+                ("location", json!(" ")),
+                ("location", json!("a\nb")),
+                ("location", json!(5)),
+                ("location", json!("x".repeat(101))),
+            ]),
+        ]
+        .concat(),
+        "/v1/terminals/{id}/configuration" | "/v1/merchant/terminal-configuration" => rows(vec![
+            ("settings", json!({"idle_text": ""})),
+            ("settings", json!({"idle_text": "x".repeat(65)})),
+            ("settings", json!({"idle_text": "a\nb"})),
+            ("settings", json!({"idle_text": 5})),
+            ("settings", json!({"log_level": "trace"})),
+            ("settings", json!({"log_level": 3})),
+            ("settings", json!({"print_customer_copy": "no"})),
+            ("settings", json!({"receipt_footer": "Thank you"})),
+            (
+                "settings",
+                json!({"receipt_footer": ["1", "2", "3", "4", "5", "6", "7"]}),
+            ),
+            ("settings", json!({"receipt_footer": ["x".repeat(43)]})),
+            ("settings", json!({"receipt_footer": [""]})),
+            ("settings", json!({"colour": "red"})),
+            ("settings", json!([])),
+            ("settings", json!(null)),
+        ]),
         "/v1/terminals/{id}/pairing-codes" => rows(vec![
             ("life_s", json!(59)),
             ("life_s", json!(8_000_000)),
@@ -325,6 +356,9 @@ fn members_that_are_missing_are_named() {
             ],
             "/v1/pairing-codes/bulk" => &["rows"],
             "/v1/partners" => &["name"],
+            "/v1/terminals/{id}/configuration" | "/v1/merchant/terminal-configuration" => {
+                &["settings"]
+            }
             super::RESOLUTION => &["outcome", "reason", "resolved_by"],
             "/v1/merchants" => &["name", "currencies"],
             _ => &[],
@@ -388,6 +422,18 @@ fn queries_are_read_strictly() {
         ("/v1/transactions?status=in_progress".to_owned(), "status"),
         ("/v1/transactions?created_to=1".to_owned(), "created_to"),
         ("/v1/terminals?label=x".to_owned(), "label"),
+        ("/v1/terminals?sort=colour".to_owned(), "sort"),
+        ("/v1/terminals?sort=+label".to_owned(), "sort"),
+        ("/v1/terminals?connection=up".to_owned(), "connection"),
+        ("/v1/terminals?availability=free".to_owned(), "availability"),
+        ("/v1/terminals?paired=1".to_owned(), "paired"),
+        ("/v1/terminals?reader=fine".to_owned(), "reader"),
+        ("/v1/terminals?paper=plenty".to_owned(), "paper"),
+        ("/v1/terminals?cursor=00".to_owned(), "cursor"),
+        (
+            format!("/v1/terminals/{}/status?fresh=yes", world.shop.terminal_id),
+            "fresh",
+        ),
         ("/v1/merchant/api-keys?limit=-1".to_owned(), "limit"),
         ("/v1/pairing-codes?state=used".to_owned(), "state"),
         ("/v1/pairing-codes?code=1".to_owned(), "code"),

@@ -126,7 +126,15 @@ const RIGHT: &[(&str, u16, &[&str])] = &[
     (
         "GET /v1/terminals/{id}",
         200,
-        &["id", "label", "is_paired", "availability"],
+        &[
+            "id",
+            "label",
+            "is_paired",
+            "availability",
+            "connection",
+            "configuration",
+            "status",
+        ],
     ),
     (
         "GET /v1/terminals/{id}/status",
@@ -140,6 +148,37 @@ const RIGHT: &[(&str, u16, &[&str])] = &[
             "reader",
             "printer",
         ],
+    ),
+    (
+        "PATCH /v1/terminals/{id}",
+        200,
+        &["id", "label", "location"],
+    ),
+    (
+        "GET /v1/terminals/{id}/configuration",
+        200,
+        &[
+            "terminal_id",
+            "version",
+            "settings",
+            "effective",
+            "configuration",
+        ],
+    ),
+    (
+        "PUT /v1/terminals/{id}/configuration",
+        200,
+        &["terminal_id", "version", "settings"],
+    ),
+    (
+        "GET /v1/merchant/terminal-configuration",
+        200,
+        &["merchant_id", "version", "settings"],
+    ),
+    (
+        "PUT /v1/merchant/terminal-configuration",
+        200,
+        &["merchant_id", "version", "settings", "updated_at"],
     ),
     (
         "POST /v1/terminals/{id}/pairing-codes",

@@ -27,10 +27,11 @@ use engine::http::{AppState, Owners, Parts, configure};
 use engine::id_source::SystemIds;
 use engine::owner::access_change::AccessChange;
 use engine::owner::request::{ClaimRequest, PlatformAnswer, PlatformRequest, Reply, Request};
+use engine::owner::terminal::Freshness;
 use engine::query::Query;
 use engine::store::MemoryStore;
 use futures_util::future::LocalBoxFuture;
-use protocol::id::{ApiKeyId, IncarnationId, MerchantId, PartnerId};
+use protocol::id::{ApiKeyId, IncarnationId, MerchantId, PartnerId, TerminalId};
 use serde_json::Value;
 
 use super::input::Choices;
@@ -82,6 +83,10 @@ impl Clock for FixedClock {
 struct NoOwners;
 
 impl Owners for NoOwners {
+    fn refresh(&self, _: MerchantId, _: TerminalId) -> LocalBoxFuture<'_, Freshness> {
+        Box::pin(async { Freshness::TimedOut })
+    }
+
     fn ask(
         &self,
         _: MerchantId,
@@ -268,6 +273,7 @@ fn put_together(
             Verb::Get => Method::GET,
             Verb::Post => Method::POST,
             Verb::Put => Method::PUT,
+            Verb::Patch => Method::PATCH,
             Verb::Delete => Method::DELETE,
         })
         .peer_addr(([127, 0, 0, 1], 40_000).into());

@@ -26,6 +26,7 @@ fn request_for(route: &Route) -> TestRequest {
         Verb::Get => TestRequest::get(),
         Verb::Post => TestRequest::post(),
         Verb::Put => TestRequest::put(),
+        Verb::Patch => TestRequest::patch(),
         Verb::Delete => TestRequest::delete(),
     };
     request.uri(&path_of(route))

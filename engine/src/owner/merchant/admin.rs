@@ -8,6 +8,7 @@ use crate::domain::installation::Installations;
 use crate::domain::merchant::Terminal;
 use crate::domain::rejection::Rejection;
 use crate::domain::scope::ScopeSet;
+use crate::domain::terminal_settings::Versioned;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ApiKey, Secret};
 
@@ -45,6 +46,8 @@ impl MerchantOwner {
             paired_at: None,
             installations: Installations::default(),
             created_at: work.now,
+            location: None,
+            own: Versioned::default(),
         }
     }
 

@@ -92,6 +92,14 @@ impl MerchantOwner {
                 label,
                 serial_number,
             } => Ok(self.create_terminal(work, label, serial_number)),
+            Request::ChangeTerminal(change) => self.change_terminal(work, change),
+            Request::SetTerminalSettings {
+                terminal_id,
+                settings,
+            } => self.set_terminal_settings(work, terminal_id, settings),
+            Request::SetTerminalDefaults { settings, in_waves } => {
+                Ok(self.set_terminal_defaults(work, settings, in_waves))
+            }
             Request::CreatePairingCode {
                 terminal_id,
                 life_s,

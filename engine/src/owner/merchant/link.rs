@@ -59,6 +59,7 @@ impl MerchantOwner {
             label: terminal.label.clone(),
             prints_known,
         });
+        self.push_configuration(work, &terminal);
         let is_same_journal = connecting == Connecting::Known;
         self.links.insert(terminal_id, Arc::new(terminal));
         for report in &prints {

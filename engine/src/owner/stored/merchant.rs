@@ -16,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::{ApiKey, SecretHash};
 
 use super::Form;
+use super::fleet::VersionedForm;
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::owner) struct PartnerForm {
@@ -117,6 +118,10 @@ pub(in crate::owner) struct TerminalForm {
     created_at: i64,
     #[serde(default)]
     released: Option<([u8; 32], i64)>,
+    #[serde(default)]
+    location: Option<String>,
+    #[serde(default)]
+    own: VersionedForm,
 }
 
 impl Form for TerminalForm {
@@ -138,6 +143,8 @@ impl Form for TerminalForm {
                 .installations
                 .released
                 .map(|(key, at)| (key.0, at.0)),
+            location: terminal.location.clone(),
+            own: VersionedForm::of(&terminal.own),
         }
     }
 
@@ -158,6 +165,8 @@ impl Form for TerminalForm {
                     .map(|(key, at)| (DeviceKey(key), Timestamp(at))),
             },
             created_at: Timestamp(self.created_at),
+            location: self.location,
+            own: self.own.value(),
         })
     }
 }

@@ -57,12 +57,16 @@ fn status() -> AgentStatus {
             drawer_open: None,
             agent_version: String::new(),
             current: None,
+            facts: None,
+            configuration: None,
+            backlog: protocol::link::TillBacklog::default(),
         },
         has_printer: true,
         open: Vec::new(),
         unanswered_requests: 0,
         waiting_prints: Vec::new(),
         screen: Screen::Idle,
+        idle_text: None,
     }
 }
 

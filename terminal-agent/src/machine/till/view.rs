@@ -201,8 +201,13 @@ impl Till {
         } else {
             "Enter starts."
         };
+        // What the merchant wants to be read here while nothing runs.
+        let status = self.status.as_ref();
+        let idle_text = status.and_then(|status| status.idle_text.as_deref());
+        let mut details = vec![kind.to_owned(), tip.to_owned()];
+        details.extend(idle_text.map(words::foreign));
         Scene {
-            details: vec![kind.to_owned(), tip.to_owned()],
+            details,
             ..Scene::new(headline, Tone::Neutral, amount, &[typed])
         }
     }
