@@ -88,8 +88,10 @@ fn every_file_of_a_package_exists_and_every_file_of_packaging_is_in_one() {
             assert_eq!(mode & 0o111, 0o111, "{} is executable", script.display());
             used.insert(script.canonicalize().unwrap());
         }
-        let changelog = root().join(krate).join(text(&package["changelog"]));
-        used.insert(changelog.canonicalize().unwrap());
+        for named in [&package["changelog"], &package["license-file"][0]] {
+            let path = root().join(krate).join(text(named));
+            used.insert(path.canonicalize().unwrap());
+        }
     }
     for part in [
         "agent",
