@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use engine::config::ConfigArgs;
 use toml::Value;
@@ -86,6 +87,8 @@ fn every_file_of_a_package_exists_and_every_file_of_packaging_is_in_one() {
             let script = scripts.join(script);
             let mode = fs::metadata(&script).unwrap().permissions().mode();
             assert_eq!(mode & 0o111, 0o111, "{} is executable", script.display());
+            let checked = Command::new("sh").arg("-n").arg(&script).status().unwrap();
+            assert!(checked.success(), "{}", script.display());
             used.insert(script.canonicalize().unwrap());
         }
         for named in [&package["changelog"], &package["license-file"][0]] {
