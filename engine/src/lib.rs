@@ -16,5 +16,6 @@ pub mod offline;
 pub mod owner;
 pub mod query;
 pub mod server;
+pub mod service;
 pub mod store;
 pub mod tls;

@@ -4,6 +4,7 @@
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ use crate::owner::key;
 use crate::owner::merchant::Limits;
 use crate::owner::request::{Answer, ArchivedRow, Reply, Request};
 use crate::query::Query;
+use crate::service::ServiceManager;
 use crate::store::{DiskStore, OpenError, ReadFault, SharedStore, StoreConfig, StoreStats};
 use crate::tls::accept::Acceptor;
 use crate::tls::pair::PairFault;
@@ -186,6 +188,7 @@ fn serve(
 ) -> Result<(), ServerError> {
     let incarnation = store.incarnation();
     let rows: SharedStore = store.clone();
+    let heart = rows.clone();
     let history = Arc::new(History::open(&config.data_dir)?);
     let shared: SharedStore = Arc::new(Layered::new(rows.clone(), history.clone()));
     let index = AccessIndex::load(shared.as_ref(), clock.now())?;
@@ -252,7 +255,9 @@ fn serve(
         }
         // Once the server's threads have joined, which the first poll of `listen` waits for.
         actix::spawn(async move { directory.wake(merchants) });
-        listen(config.listen, (threads, arbiters), state, link, upkeep).await
+        let service = Service::start(heart, arbiters.clone());
+        let works = (upkeep, service);
+        listen(config.listen, (threads, arbiters), state, link, works).await
     })
 }
 
@@ -261,7 +266,7 @@ async fn listen(
     (workers, arbiters): (usize, Arbiters),
     state: web::Data<AppState>,
     link: LinkState,
-    upkeep: Option<Upkeep>,
+    (upkeep, service): (Option<Upkeep>, Service),
 ) -> Result<(), ServerError> {
     let (closing, directory) = (state.clone(), link.directory.clone());
     let tls = state.tls();
@@ -293,12 +298,15 @@ async fn listen(
     };
     // Whoever reads the announcement may ask for the end at once.
     let stop = stop_signal();
-    announce(&format!("{scheme}://{address}"));
+    let addresses = format!("{scheme}://{address}");
+    announce(&addresses);
+    service.manager.ready(&addresses);
     let server = server.run();
     let handle = server.handle();
     actix::spawn(async move {
         stop.await;
         tracing::info!("stopping: new requests are refused, callers that wait are answered");
+        service.stop();
         closing.close();
         // A thread that waits for an owner must not wait on this one.
         if let Some(upkeep) = upkeep {
@@ -312,6 +320,27 @@ async fn listen(
     server.await?;
     tracing::info!("server has stopped");
     Ok(())
+}
+
+/// The service manager, and the task that tells it that the engine is alive.
+struct Service {
+    manager: Rc<ServiceManager>,
+    pulse: tokio::task::JoinHandle<()>,
+}
+
+impl Service {
+    fn start(store: SharedStore, arbiters: Arbiters) -> Self {
+        let manager = Rc::new(ServiceManager::of_this_process());
+        let attending = manager.clone();
+        let pulse = actix::spawn(async move { attending.attend(store, arbiters).await });
+        Self { manager, pulse }
+    }
+
+    /// What closes from here on must not be taken for dead.
+    fn stop(&self) {
+        self.pulse.abort();
+        self.manager.stopping();
+    }
 }
 
 /// What every thread of the server is given, to make its own service of it.

@@ -11,6 +11,7 @@ mod fsck;
 mod fuzz;
 mod hostile;
 mod http;
+mod packaging;
 mod pairing;
 mod power;
 mod printer;

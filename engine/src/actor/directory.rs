@@ -31,6 +31,20 @@ impl Arbiters {
         arbiters.push(Arbiter::current());
     }
 
+    /// Asks each thread for a sign of life; one that has ended drops its question.
+    pub fn pulse(&self) -> Vec<oneshot::Receiver<()>> {
+        let arbiters = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let ask = |arbiter: &ArbiterHandle| {
+            let (alive, answer) = oneshot::channel();
+            arbiter.spawn_fn(move || {
+                // Nobody waits any more only when the wait was too long.
+                alive.send(()).ok();
+            });
+            answer
+        };
+        arbiters.iter().map(ask).collect()
+    }
+
     /// The one of a merchant, by the last byte of its id: in a UUIDv7 that is random.
     fn of(&self, merchant_id: MerchantId) -> Option<ArbiterHandle> {
         let arbiters = self.0.read().unwrap_or_else(PoisonError::into_inner);

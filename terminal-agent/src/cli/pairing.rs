@@ -1,6 +1,8 @@
 //! `pair` and `unpair`: what a technician types, sees, and gets as an exit code.
 
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use protocol::certificate::Fingerprint;
@@ -9,6 +11,7 @@ use serde_json::json;
 use super::output::Output;
 use super::{Exit, PinArguments, exit_of_journal, exit_of_pair, explain};
 use crate::config::Config;
+use crate::device::permission;
 use crate::journal::{JournalError, StateLock};
 use crate::pair::device::{self, Progress, Surroundings};
 use crate::pair::release::{self, ReleaseError, Released};
@@ -27,6 +30,9 @@ pub(super) struct Wish<'a> {
 
 /// Pairs this till.
 pub(super) fn pair(config: &Config, wish: &Wish<'_>, output: &mut Output<'_>) -> Exit {
+    if let Some(message) = wrong_user(&config.state_dir, "pair") {
+        return output.fail(Exit::Usage, "WRONG_USER", &message);
+    }
     let lock = match lock(config) {
         Ok(lock) => lock,
         Err(error) => {
@@ -113,11 +119,14 @@ impl Surroundings for Screen<'_, '_> {
 
 /// Ends this till's pairing.
 pub(super) fn unpair(config: &Config, is_forced: bool, output: &mut Output<'_>) -> Exit {
+    if let Some(message) = wrong_user(&config.state_dir, "unpair") {
+        return output.fail(Exit::Usage, "WRONG_USER", &message);
+    }
     let lock = match lock(config) {
         Ok(lock) => lock,
         Err(error @ JournalError::InUse(_)) => {
             let message =
-                "an agent runs on this till: stop it first (systemctl stop tillway-agent)";
+                "an agent runs on this till: stop it first (systemctl stop terminal-agent)";
             return output.fail(exit_of_journal(&error), "STATE_DIR", message);
         }
         Err(error) => {
@@ -184,6 +193,21 @@ fn told(released: &Released) -> String {
         text.push_str(&format!("remains: {remains}\n"));
     }
     text
+}
+
+/// What root would write here could not be read by the agent, which runs as the user who owns the
+/// directory.
+fn wrong_user(state_dir: &Path, command: &str) -> Option<String> {
+    let owner = std::fs::metadata(state_dir).ok()?.uid();
+    let is_root = rustix::process::geteuid().is_root();
+    (is_root && owner != 0).then(|| {
+        let owner = permission::user_name(Path::new("/"), owner);
+        let directory = state_dir.display();
+        format!(
+            "you are root, and {directory} belongs to {owner}: the agent could not read what is \
+             written now; type: runuser -u {owner} -- terminal-agent {command} …"
+        )
+    })
 }
 
 fn lock(config: &Config) -> Result<StateLock, JournalError> {

@@ -159,7 +159,8 @@ pub fn is_device(node: &Path) -> bool {
     fs::metadata(node).is_ok_and(|found| found.file_type().is_char_device())
 }
 
-fn user_name(root: &Path, uid: u32) -> String {
+/// The name of a user; the number, if it has none.
+pub fn user_name(root: &Path, uid: u32) -> String {
     name_of(&read(&root.join("etc/passwd")), uid)
 }
 
