@@ -1,6 +1,7 @@
 //! The engine's end of terminals' links: sockets, what tills ask for, and who is linked.
 
 pub mod admission;
+pub mod fleet;
 pub mod registry;
 pub mod socket;
 pub mod till_request;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::acquirer::line::HELD_MS;
 use crate::acquirer::simulator::ANSWER_TIMEOUT_MS_DEFAULT;
+use crate::domain::pairing::{lockout, waiting};
 use crate::domain::reversal::HOST_DELAY_MS_MAX;
 use crate::domain::sandbox::Policy;
 use crate::domain::tip::TipLimits;
@@ -60,6 +61,12 @@ pub struct Limits {
     pub refused_credentials_per_minute: u32,
     /// Pairing codes tried a minute from one address; above it 429.
     pub pairing_attempts_per_minute: u32,
+    /// Wrong pairing codes in a row from one address that lock it out, for longer each time.
+    pub pairing_wrong_tries_max: u32,
+    /// Seconds that a till which shows a code waits for a person.
+    pub pairing_request_life_s: u32,
+    /// Seconds between two questions of such a till.
+    pub pairing_poll_interval_s: u32,
     /// Look-ups and lists read from the database at once.
     pub queries_at_once: u32,
     /// Seconds after which a merchant or terminal with nothing to do is dropped from memory.
@@ -77,6 +84,9 @@ impl Default for Limits {
             merchant_requests_per_minute: 60_000,
             refused_credentials_per_minute: 60,
             pairing_attempts_per_minute: 30,
+            pairing_wrong_tries_max: lockout::WRONG_TRIES_MAX,
+            pairing_request_life_s: waiting::LIFE_S_DEFAULT,
+            pairing_poll_interval_s: waiting::INTERVAL_S_DEFAULT,
             queries_at_once: 8,
             idle_owner_s: 300,
         }
@@ -383,6 +393,9 @@ impl Config {
                 "pairing_attempts_per_minute",
                 limits.pairing_attempts_per_minute,
             ),
+            ("pairing_wrong_tries_max", limits.pairing_wrong_tries_max),
+            ("pairing_request_life_s", limits.pairing_request_life_s),
+            ("pairing_poll_interval_s", limits.pairing_poll_interval_s),
             ("queries_at_once", limits.queries_at_once),
             ("history.every_s", form.history.every_s),
             ("idle_owner_s", limits.idle_owner_s),

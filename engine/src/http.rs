@@ -9,6 +9,7 @@ mod admission;
 mod call;
 mod check;
 pub mod code;
+mod csv_table;
 mod dispatch;
 mod envelope;
 mod form;
@@ -18,6 +19,7 @@ pub mod json;
 mod limiter;
 mod list;
 mod owners;
+mod pairing_desk;
 mod render;
 mod resource;
 pub mod route;
@@ -44,6 +46,7 @@ use crate::tls::serving::Serving;
 use admission::Admission;
 use limiter::Limiter;
 pub use owners::Owners;
+use pairing_desk::PairingDesk;
 
 /// Everything that handlers use.
 #[derive(Debug)]
@@ -53,6 +56,7 @@ pub struct AppState {
     merchants: Limiter<MerchantId>,
     refused_credentials: Limiter<IpAddr>,
     pairing_attempts: Limiter<IpAddr>,
+    pairing: PairingDesk,
 }
 
 /// What the API is put together from.
@@ -99,6 +103,7 @@ impl AppState {
                 limits.pairing_attempts_per_minute,
                 limits.pairing_attempts_per_minute,
             ),
+            pairing: PairingDesk::new(&limits),
             parts,
         })
     }

@@ -140,6 +140,20 @@ impl SystemIds {
         }
     }
 
+    /// A code that a till shows while it waits to be paired, normalized.
+    ///
+    /// # Errors
+    /// [`RandomFault`].
+    pub fn user_code(self) -> Result<String, RandomFault> {
+        let mut bytes = [0; CODE_BYTES];
+        loop {
+            self.fill(&mut bytes)?;
+            if let Some(code) = pairing::waiting::letters(&bytes) {
+                return Ok(code);
+            }
+        }
+    }
+
     /// Fills `bytes` with random bits.
     ///
     /// # Errors

@@ -100,6 +100,10 @@ pub enum Behaviour {
     LeavesField,
     /// The chip cannot be read; after three tries the stripe may be used.
     UnreadableChip,
+    /// The chip gets no power. By the vendor's default that does not count towards fallback.
+    DeadChip,
+    /// The chip has no application that the reader knows.
+    Unsupported,
 }
 
 /// One virtual card.
@@ -310,6 +314,23 @@ pub static CARDS: &[Card] = &[
             "unreadable chip; the stripe is allowed after three tries",
         )
     },
+    Card {
+        ways: CHIP_WAYS,
+        ..card(
+            "dead-chip",
+            Brand::Visa,
+            "4111110000000211",
+            Behaviour::DeadChip,
+            "a chip without life; that does not open the way to the stripe",
+        )
+    },
+    card(
+        "unsupported",
+        Brand::Discover,
+        "6011000990139424",
+        Behaviour::Unsupported,
+        "no application that the reader knows",
+    ),
     Card {
         ways: STRIPE_ONLY,
         ..card(

@@ -3,6 +3,7 @@
 //! Owns the words of control commands. The machine itself stays pure; the only file touched here
 //! is the reader's key counter, which a real reader keeps in its own memory.
 
+mod hid;
 mod printer;
 
 use std::collections::BTreeMap;
@@ -10,13 +11,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use hid::HidDevice;
 pub use printer::PrinterDevice;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::cards::{self, Way};
 use crate::reader::fault::{Fault, Scope};
-use crate::reader::{Input, Output, Presentation, Reader};
+use crate::reader::{Input, Output, Presentation, Reader, quirks};
 
 /// One command to a device, as a line of JSON on the control socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +124,11 @@ pub trait Device {
         request: &ControlRequest,
     ) -> Result<Vec<Vec<u8>>, ControlError>;
 
+    /// Whether the cable is in. A device may lose it by itself, and get it back.
+    fn is_attached(&self) -> bool {
+        true
+    }
+
     /// One word for what the device is busy with; scripts wait for it.
     fn phase(&self) -> &'static str;
 
@@ -143,6 +150,23 @@ impl ReaderDevice {
             reader,
             counter_file,
         }
+    }
+
+    /// `quirk` (name, setting): one of [`quirks::SWITCHES`].
+    fn quirk(&self, request: &ControlRequest) -> Result<Input<'static>, ControlError> {
+        let (name, setting) = (request.argument("name")?, request.argument("setting")?);
+        let mut quirks = self.reader.quirks();
+        if quirks.set(name, setting) {
+            return Ok(Input::Quirks(quirks));
+        }
+        let is_known = quirks::SWITCHES.iter().any(|(known, _)| *known == name);
+        let (name, value) = if is_known {
+            ("setting", setting)
+        } else {
+            ("name", name)
+        };
+        let value = value.to_owned();
+        Err(ControlError::BadArgument { name, value })
     }
 
     fn handle(&mut self, now_ms: u64, input: Input<'_>) -> Vec<Vec<u8>> {
@@ -190,8 +214,15 @@ impl Device for ReaderDevice {
         now_ms: u64,
         request: &ControlRequest,
     ) -> Result<Vec<Vec<u8>>, ControlError> {
-        let input = reader_input(request)?;
+        let input = match request.command.as_str() {
+            "quirk" => self.quirk(request)?,
+            _ => reader_input(request)?,
+        };
         Ok(self.handle(now_ms, input))
+    }
+
+    fn is_attached(&self) -> bool {
+        self.reader.is_attached()
     }
 
     fn phase(&self) -> &'static str {
@@ -205,11 +236,12 @@ impl Device for ReaderDevice {
             "message": self.reader.displayed(),
             "encryption": self.reader.keys().encryption().word(),
             "ksn": self.reader.keys().used().to_string(),
+            "attached": self.reader.is_attached(),
         })
     }
 }
 
-/// `present` (card, way), `remove`, `fault` (fault, scope), `clear-faults`, `reset`.
+/// `present` (card, way), `remove`, `fault` (fault, scope), `clear-faults`, `reset`, `plug-in`.
 fn reader_input(request: &ControlRequest) -> Result<Input<'static>, ControlError> {
     match request.command.as_str() {
         "present" => {
@@ -231,6 +263,7 @@ fn reader_input(request: &ControlRequest) -> Result<Input<'static>, ControlError
             Ok(Input::Fault(fault, scope))
         }
         "clear-faults" => Ok(Input::ClearFaults),
+        "plug-in" => Ok(Input::PluggedIn),
         "reset" => Ok(Input::Fault(Fault::Reset, Scope::Next)),
         name => {
             let name = name.to_owned();
@@ -269,6 +302,7 @@ mod tests {
     fn device(counter_file: Option<PathBuf>) -> ReaderDevice {
         let mut config = ReaderConfig::demo();
         config.timing = Timing::INSTANT;
+        config.quirks.polls_at_power_on = false;
         let mut device = ReaderDevice::new(Reader::new(config, 0), counter_file);
         device.tick(0);
         device

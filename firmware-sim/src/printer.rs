@@ -8,6 +8,7 @@ mod code_page;
 mod font;
 mod page;
 mod paint;
+mod settings;
 mod status;
 mod symbol;
 mod text;
@@ -18,75 +19,11 @@ use std::collections::VecDeque;
 
 use page::{Effect, Page};
 pub use paint::render_png;
+pub use settings::{Flow, PrinterConfig, SETTINGS, SettingError};
 use status::Sensors;
 pub use text::render_text;
 pub use ticket::{Align, Barcode, Cell, Image, QrSymbol, Row, Ticket};
 use tokenizer::{Parsed, Token, parse};
-
-/// How the printer asks its host to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// By the bytes 13 and 11.
-    XonXoff,
-    /// By a wire of the cable, DTR on most printers.
-    BusyLine,
-    /// Not at all: a host that sends too much loses it.
-    None,
-}
-
-/// How the printer is built and set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PrinterConfig {
-    /// Columns in font A: 48 (576 dots) or 42 (504 dots) on 80 mm paper, 32 on 58 mm.
-    pub columns: u16,
-    /// Time for a line to be printed, in ms; 0 prints at once.
-    pub line_ms: u64,
-    /// Receive buffer in bytes.
-    pub buffer_bytes: usize,
-    /// How the host is asked to wait.
-    pub flow: Flow,
-    /// Busy when fewer bytes than this are free.
-    pub xoff_free_bytes: usize,
-    /// Free when at least this many bytes are free again.
-    pub xon_free_bytes: usize,
-    /// Whether it is also busy for being off-line, a setting of real printers.
-    pub is_busy_off_line: bool,
-    /// Whether after paper end and an open cover the feed button must be pressed.
-    pub needs_feed_button: bool,
-    /// Whether it knows process ids (`1D 28 48`), as newer models do.
-    pub has_process_id: bool,
-    /// Whether its cutter can cut through.
-    pub has_full_cut: bool,
-    /// Whether the drawer's switch is high while the drawer is open.
-    pub is_drawer_high_when_open: bool,
-    /// Whether the roll has a near-end sensor.
-    pub has_near_end_sensor: bool,
-    /// International character set after power-on: 0 USA, 2 Germany, 3 United Kingdom.
-    pub international_set: u8,
-    /// Model name in the answer to `1D 49 43`.
-    pub model: String,
-}
-
-impl Default for PrinterConfig {
-    fn default() -> Self {
-        Self {
-            columns: 48,
-            line_ms: 0,
-            buffer_bytes: 4096,
-            flow: Flow::XonXoff,
-            xoff_free_bytes: 128,
-            xon_free_bytes: 256,
-            is_busy_off_line: true,
-            needs_feed_button: false,
-            has_process_id: true,
-            has_full_cut: false,
-            is_drawer_high_when_open: true,
-            has_near_end_sensor: true,
-            international_set: 0,
-            model: "TM-T88V".into(),
-        }
-    }
-}
 
 /// What happens to the printer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +64,12 @@ pub enum Input<'a> {
     HeadHot,
     /// The head has cooled down.
     HeadCool,
+    /// Something keeps it busy: it asks its host to wait though it is on-line.
+    Stall,
+    /// It goes on.
+    GoOn,
+    /// The line carries what nobody has said.
+    Noise,
     /// Somebody tears the paper off without a cut.
     TearOff,
     /// The printer is switched off and on.
@@ -165,6 +108,7 @@ pub struct PrinterMachine {
     config: PrinterConfig,
     sensors: Sensors,
     is_on: bool,
+    is_stalled: bool,
     is_cutter_jammed: bool,
     is_feed_jammed: bool,
     is_drawer_open: bool,
@@ -190,6 +134,7 @@ impl PrinterMachine {
             sensors: sensors(&config),
             config,
             is_on: true,
+            is_stalled: false,
             is_cutter_jammed: false,
             is_feed_jammed: false,
             is_drawer_open: false,
@@ -238,7 +183,8 @@ impl PrinterMachine {
 
     /// When the next line is due, on the clock of `now_ms`.
     pub fn poll_deadline(&self) -> Option<u64> {
-        (self.is_online() && !self.queue.is_empty()).then_some(self.busy_until_ms)
+        let is_printing = self.is_online() && !self.is_stalled && !self.queue.is_empty();
+        is_printing.then_some(self.busy_until_ms)
     }
 
     /// Takes in one input and appends what the printer does.
@@ -265,6 +211,9 @@ impl PrinterMachine {
             Input::DrawerClose => self.move_drawer(false),
             Input::HeadHot => self.sensors.is_head_hot = true,
             Input::HeadCool => self.sensors.is_head_hot = false,
+            Input::Stall => self.is_stalled = true,
+            Input::GoOn => self.is_stalled = false,
+            Input::Noise => out.push(Output::ToHost(NOISE.to_vec())),
             Input::TearOff => self.tear_off(out),
             Input::PowerCycle => self.power_on(out),
             Input::PowerOff => self.is_on = false,
@@ -413,6 +362,7 @@ impl PrinterMachine {
 
     fn power_on(&mut self, out: &mut Vec<Output>) {
         self.is_on = true;
+        self.is_stalled = false;
         self.clear_buffers();
         self.page.initialise();
         self.automatic_status = 0;
@@ -429,7 +379,7 @@ impl PrinterMachine {
     }
 
     fn print(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        while self.is_online() && now_ms >= self.busy_until_ms {
+        while self.is_online() && !self.is_stalled && now_ms >= self.busy_until_ms {
             let Some((token, length)) = self.queue.pop_front() else {
                 return;
             };
@@ -509,7 +459,7 @@ impl PrinterMachine {
 
     fn control_flow(&mut self, out: &mut Vec<Output>) {
         let free = self.free_bytes();
-        let is_held = self.config.is_busy_off_line && !self.is_online();
+        let is_held = self.is_stalled || (self.config.is_busy_off_line && !self.is_online());
         if !self.is_paused && (free < self.config.xoff_free_bytes || is_held) {
             self.is_paused = true;
             self.say_busy(true, out);
@@ -534,6 +484,12 @@ fn sensors(config: &PrinterConfig) -> Sensors {
     sensors.is_drawer_pin_high = !config.is_drawer_high_when_open;
     sensors
 }
+
+/// Bytes of a line that is not sure of its levels: no answer, a real-time answer, halves of
+/// blocks and of identifications.
+const NOISE: [u8; 16] = [
+    0xff, 0x80, 0x12, 0xfe, 0x10, 0x00, 0xd5, 0x91, 0x5f, 0x41, 0xb0, 0x10, 0x90, 0x37, 0x22, 0xff,
+];
 
 const fn connector_pin(pin: u8) -> u8 {
     if pin == 0 { 2 } else { 5 }

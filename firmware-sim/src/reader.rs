@@ -3,22 +3,29 @@
 //! Owns what an ID TECH NEO2 reader does with the commands of the agent. It reads no clock, makes
 //! no random number and opens nothing; [`crate::run`] gives it all of that.
 //!
-//! What it does not do: run a card's own cryptography (results and cryptograms are scripted), read
-//! cards unasked (auto poll), speak HID reports. Where public sources leave the firmware's
-//! behaviour open, [`ReaderConfig`] has a switch.
+//! What it does not do: run a card's own cryptography (results and cryptograms are scripted), speak
+//! HID reports. Where public sources leave the firmware's behaviour open, [`quirks`] has a switch.
 //!
 //! # Layout
 //! * `transaction`: the phases of a transaction, with their table.
+//! * `ending`: what each card leads to.
+//! * `prompt`: what is asked of the host's display and keypad.
 //! * `immediate`: every other command.
+//! * `unasked`: power, cable, and cards that are read without being asked for.
 //! * `answer`: the data of transaction responses.
 //! * [`fault`]: what goes wrong on the way to the host.
+//! * [`quirks`]: the uncertain points as switches.
 //! * [`key_register`]: DUKPT on the device's side.
 
 mod answer;
+mod ending;
 pub mod fault;
 mod immediate;
 pub mod key_register;
+mod prompt;
+pub mod quirks;
 mod transaction;
+mod unasked;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +36,7 @@ use protocol::reader::outcome::Status;
 use crate::cards::Card;
 use fault::{Fault, Line, Scope};
 use key_register::KeyRegister;
+pub use quirks::{ReaderQuirks, StrayAnswer};
 pub use transaction::Presentation;
 use transaction::State;
 
@@ -63,21 +71,10 @@ impl Timing {
     };
 }
 
-/// Whether a canceled transaction is answered too; public sources leave it open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StrayAnswer {
-    /// Only the cancel is answered.
-    None,
-    /// Result 0012 comes before the answer to the cancel.
-    Before,
-    /// Result 0012 comes after the answer to the cancel.
-    After,
-}
-
 /// What makes one reader differ from another.
 #[derive(Debug, Clone)]
 pub struct ReaderConfig {
-    /// Serial number, up to 15 characters.
+    /// Serial number, up to 15 characters; without one the reader says so.
     pub serial: String,
     /// Answer to the firmware version command.
     pub firmware: String,
@@ -91,10 +88,8 @@ pub struct ReaderConfig {
     pub keys: KeyRegister,
     /// How long things take.
     pub timing: Timing,
-    /// What a cancel leaves behind.
-    pub stray_answer: StrayAnswer,
-    /// Whether "card detected" is sent during 02-40.
-    pub interface_events: bool,
+    /// What public sources leave open.
+    pub quirks: ReaderQuirks,
 }
 
 impl ReaderConfig {
@@ -108,8 +103,7 @@ impl ReaderConfig {
             encryption_on: true,
             keys: KeyRegister::demo(0),
             timing: Timing::LIFELIKE,
-            stray_answer: StrayAnswer::None,
-            interface_events: true,
+            quirks: ReaderQuirks::default(),
         }
     }
 }
@@ -125,6 +119,10 @@ pub enum Input<'a> {
     Remove,
     /// A fault is armed; [`Fault::Reset`] takes effect at once.
     Fault(Fault, Scope),
+    /// A switch is set; of those that matter at power on, only after the next.
+    Quirks(ReaderQuirks),
+    /// The cable was pulled and is back.
+    PluggedIn,
     /// All armed faults are cleared.
     ClearFaults,
     /// Time has passed; see [`Reader::poll_deadline`].
@@ -151,6 +149,8 @@ pub enum Phase {
     Inserting,
     /// Reading a card.
     Reading,
+    /// Waiting for the host to choose something (61-01, 61-02).
+    Asking,
     /// The chip is powered; waiting for 60-11.
     ChipReady,
     /// The chip decides.
@@ -170,6 +170,7 @@ impl Phase {
             Self::Polling => "polling",
             Self::Inserting => "inserting",
             Self::Reading => "reading",
+            Self::Asking => "asking",
             Self::ChipReady => "chip-ready",
             Self::Authenticating => "authenticating",
             Self::WaitHost => "wait-host",
@@ -195,6 +196,15 @@ pub struct Reader {
     slot: Option<&'static Card>,
     failed_insertions: u8,
     forced_online: bool,
+    approvals: u64,
+    /// The question of this transaction was answered.
+    is_answered: bool,
+    /// The key register before the transaction's first response.
+    keys_before: Option<KeyRegister>,
+    /// Cards are read without being asked for.
+    reads_unasked: bool,
+    /// When the cable is put back, while it is out by itself.
+    back_at_ms: Option<u64>,
     card_counters: BTreeMap<&'static str, u16>,
     configuration: BTreeMap<u32, Vec<u8>>,
     /// Response codes that the kernel knows; the first is the approval.
@@ -207,9 +217,11 @@ impl Reader {
     /// A reader that is switched on at `now_ms`.
     pub fn new(config: ReaderConfig, now_ms: u64) -> Self {
         let until_ms = now_ms + config.timing.boot_ms;
+        let reads_unasked = config.quirks.polls_at_power_on;
+        let decoder = command_decoder(&config.quirks);
         Self {
             config,
-            decoder: CommandDecoder::default(),
+            decoder,
             heard_ms: now_ms,
             line: Line::default(),
             state: State::Boot,
@@ -217,6 +229,11 @@ impl Reader {
             slot: None,
             failed_insertions: 0,
             forced_online: false,
+            approvals: 0,
+            is_answered: false,
+            keys_before: None,
+            reads_unasked,
+            back_at_ms: None,
             card_counters: BTreeMap::new(),
             configuration: BTreeMap::new(),
             // As the vendor's documentation configures them: approved, referral, declined.
@@ -236,17 +253,40 @@ impl Reader {
             Input::Fault(Fault::Reset, _) => self.restart(now_ms),
             Input::Fault(fault, scope) => self.line.arm(fault, scope),
             Input::ClearFaults => self.line.clear_faults(),
+            Input::Quirks(quirks) => self.set_quirks(quirks),
+            Input::PluggedIn => self.plugged_in(now_ms),
             Input::Deadline => {}
         }
         self.settle(now_ms);
-        let arrived = self.line.arrived(now_ms);
+        let mut arrived = self.line.arrived(now_ms);
+        if let Some(broken) = self.line.take_break() {
+            self.break_off(now_ms, broken);
+            self.settle(now_ms);
+            arrived.extend(self.line.arrived(now_ms));
+        }
+        if !self.is_attached() {
+            arrived.clear();
+        }
         arrived.into_iter().map(Output::Host).collect()
     }
 
     /// When [`Input::Deadline`] is due.
     pub fn poll_deadline(&self) -> Option<u64> {
         let due = self.line.next_due_ms();
-        [self.until_ms, due].into_iter().flatten().min()
+        [self.until_ms, due, self.back_at_ms]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether the host sees the reader: false while its cable is out.
+    pub fn is_attached(&self) -> bool {
+        self.back_at_ms.is_none()
+    }
+
+    /// The uncertain points as they are set.
+    pub fn quirks(&self) -> ReaderQuirks {
+        self.config.quirks
     }
 
     /// What the reader is busy with.
@@ -269,6 +309,11 @@ impl Reader {
         &self.config.keys
     }
 
+    /// How often a chip has agreed with an issuer's approval since the reader was made.
+    pub fn approvals(&self) -> u64 {
+        self.approvals
+    }
+
     /// Whether the last chip was made to ask the issuer.
     pub fn was_forced_online(&self) -> bool {
         self.forced_online
@@ -276,6 +321,7 @@ impl Reader {
 
     /// Lets phases end whose time is up.
     fn settle(&mut self, now_ms: u64) {
+        self.come_back(now_ms);
         // Each phase that ends by itself leads towards idle, which does not.
         while self.until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
             self.until_ms = None;
@@ -284,7 +330,7 @@ impl Reader {
     }
 
     fn receive(&mut self, now_ms: u64, bytes: &[u8]) {
-        if self.phase() == Phase::Boot {
+        if self.phase() == Phase::Boot || !self.is_attached() {
             return;
         }
         let paused = now_ms.saturating_sub(self.heard_ms) >= RESYNCHRONISE_MS;
@@ -304,9 +350,13 @@ impl Reader {
 
     fn restart(&mut self, now_ms: u64) {
         self.line.cut();
-        self.decoder = CommandDecoder::default();
+        self.decoder = command_decoder(&self.config.quirks);
         self.failed_insertions = 0;
         self.displayed = 0;
+        self.reads_unasked = self.config.quirks.polls_at_power_on;
+        if !self.config.quirks.keeps_last_result {
+            self.last_result.clear();
+        }
         self.enter(State::Boot, now_ms + self.config.timing.boot_ms);
     }
 
@@ -329,6 +379,14 @@ impl Reader {
     fn reply_status(&mut self, now_ms: u64, cmd: u8, status: Status) {
         self.line
             .send(now_ms, &Response::bare(cmd, status.code()), false);
+    }
+}
+
+fn command_decoder(quirks: &ReaderQuirks) -> CommandDecoder {
+    if quirks.takes_either_crc_order {
+        CommandDecoder::of_either_order()
+    } else {
+        CommandDecoder::default()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::control::{self, Asked};
 use crate::device::{ControlError, ControlRequest, Device};
+use crate::gadget::Gadget;
+use crate::network::Network;
 use crate::pty::Pty;
 use crate::script::Script;
 
@@ -29,12 +32,23 @@ pub fn control_socket(dir: &Path) -> PathBuf {
     dir.join("control.sock")
 }
 
-/// A device and the name of its pseudo-terminal (`NAME.pty`).
+/// A device and how hosts reach it.
 pub struct Plugged {
-    /// The name in control commands.
+    /// The name in control commands, and of its pseudo-terminal (`NAME.pty`).
     pub name: &'static str,
     /// The machine.
     pub device: Box<dyn Device>,
+    /// Other ways to it.
+    pub reach: Reach,
+}
+
+/// How a device is reached besides its pseudo-terminal.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// At this address of the network; `DIR/NAME.tcp` says at which port.
+    pub network: Option<SocketAddr>,
+    /// Through this device file of a USB gadget.
+    pub gadget: Option<PathBuf>,
 }
 
 struct Port {
@@ -49,7 +63,10 @@ struct Cable {
     /// Which port it is of.
     place: usize,
     heard: mpsc::Sender<(usize, Vec<u8>)>,
+    reach: Reach,
     plugged: Option<(Arc<Pty>, JoinHandle<()>)>,
+    network: Option<Network>,
+    gadget: Option<Gadget>,
 }
 
 impl Cable {
@@ -59,6 +76,19 @@ impl Cable {
             let listener = listen(Arc::clone(&pty), self.place, self.heard.clone());
             self.plugged = Some((pty, tokio::spawn(listener)));
         }
+        if let Some(path) = &self.reach.gadget {
+            self.gadget = Some(Gadget::open(path, self.place, self.heard.clone())?);
+        }
+        if let Some(address) = self.reach.network
+            && self.network.is_none()
+        {
+            let network = Network::open(address, self.place, self.heard.clone())?;
+            // The same port again when the cable is put back.
+            self.reach.network = Some(network.address());
+            let text = format!("{}\n", network.address());
+            fs::write(self.path.with_extension("tcp"), text)?;
+            self.network = Some(network);
+        }
         Ok(())
     }
 
@@ -67,6 +97,8 @@ impl Cable {
         if let Some((_, listener)) = self.plugged.take() {
             listener.abort();
         }
+        self.network = None;
+        self.gadget = None;
     }
 }
 
@@ -92,12 +124,20 @@ pub async fn run(
     fs::create_dir_all(dir)?;
     let (host_tx, mut host_rx) = mpsc::channel(QUEUE_LENGTH);
     let mut ports = Vec::new();
-    for (place, Plugged { name, device }) in devices.into_iter().enumerate() {
+    for (place, plugged) in devices.into_iter().enumerate() {
+        let Plugged {
+            name,
+            device,
+            reach,
+        } = plugged;
         let mut cable = Cable {
             path: dir.join(format!("{name}.pty")),
             place,
             heard: host_tx.clone(),
+            reach,
             plugged: None,
+            network: None,
+            gadget: None,
         };
         cable.plug_in()?;
         ports.push(Port {
@@ -196,8 +236,15 @@ impl Bench {
             Input::Stop => return Ok(false),
         }
         for port in &mut self.ports {
+            let was_attached = port.device.is_attached();
             let answers = port.device.tick(now_ms);
+            if !was_attached && port.device.is_attached() {
+                port.cable.plug_in()?;
+            }
             port.send(answers)?;
+            if !port.device.is_attached() {
+                port.cable.unplug();
+            }
         }
         self.follow_script(now_ms)?;
         Ok(true)
@@ -240,9 +287,9 @@ impl Bench {
             }
             "plug-in" => {
                 port.cable.plug_in()?;
-                // A reader has its power from its cable; a printer does not know the command.
-                let reset = ControlRequest::new(port.name, "reset");
-                if let Ok(answers) = port.device.control(now_ms, &reset) {
+                // What that means to the reader is its business; a printer does not know the word.
+                let plugged_in = ControlRequest::new(port.name, "plug-in");
+                if let Ok(answers) = port.device.control(now_ms, &plugged_in) {
                     port.send(answers)?;
                 }
                 return Ok(Ok(Value::Null));
@@ -274,6 +321,14 @@ impl Port {
             return Ok(());
         };
         for bytes in answers {
+            if let Some(gadget) = &self.cable.gadget {
+                gadget.write(bytes);
+                continue;
+            }
+            let network = self.cable.network.as_ref();
+            if network.is_some_and(|network| network.write(&bytes)) {
+                continue;
+            }
             let taken = pty.write(&bytes)?;
             if taken < bytes.len() {
                 tracing::warn!(device = self.name, "host does not read; bytes are lost");

@@ -9,6 +9,8 @@
 //! when wait-host, after 500: remove
 //! after 2000: printer paper-out
 //! fault wrong-crc next-final
+//! quirk stray-answer after
+//! unplug
 //! repeat
 //! ```
 
@@ -158,8 +160,13 @@ fn parse_step(text: &str) -> Option<Step> {
 fn parse_action(words: &[&str]) -> Option<Action> {
     let request = match words {
         ["repeat"] => return Some(Action::Repeat),
-        ["remove" | "reset" | "clear-faults"] => ControlRequest::new("reader", words.first()?),
+        ["remove" | "reset" | "clear-faults" | "unplug" | "plug-in"] => {
+            ControlRequest::new("reader", words.first()?)
+        }
         ["fault", fault] => ControlRequest::new("reader", "fault").with("fault", fault),
+        ["quirk", name, setting] => ControlRequest::new("reader", "quirk")
+            .with("name", name)
+            .with("setting", setting),
         ["fault", fault, scope] => ControlRequest::new("reader", "fault")
             .with("fault", fault)
             .with("scope", scope),

@@ -4,8 +4,8 @@
 //! Trust is never decided here: the TLS library verifies, this describes what it saw. Texts come
 //! from whoever answered, so that control characters are taken out of them.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 /// Names that are kept; a certificate with more of them is cut.

@@ -6,6 +6,7 @@
 //! # Layout
 //! * [`id`], [`money`]: names of things and amounts, as every other format carries them.
 //! * [`link`]: engine ↔ agent, MessagePack over one WebSocket.
+//! * [`pairing`]: what a till signs when it gives its identity back.
 //! * [`reader`]: agent ↔ card reader, ID TECH NEO2 ("ViVOtech2").
 //! * [`printer`]: agent ↔ receipt printer, ESC/POS.
 //! * [`receipt`]: the one document that paper, HTML and JSON are rendered from.
@@ -18,6 +19,7 @@ pub mod dukpt;
 pub mod id;
 pub mod link;
 pub mod money;
+pub mod pairing;
 pub mod printer;
 pub mod reader;
 pub mod receipt;

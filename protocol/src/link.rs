@@ -16,14 +16,18 @@
 //! | version | what came with it |
 //! |---|---|
 //! | 1 | the first |
-//! | 2 | messages may be added; `since` says which |
+//! | 2 | `report_status`, `configure`, `status_reported`; later ones say so in `since` |
 
 mod codec;
+pub mod configuration;
+mod facts;
 mod handshake;
 mod to_agent;
 mod to_engine;
 
 pub use codec::{DecodeError, FRAME_BYTES_MAX, decode, encode};
+pub use configuration::{Configuration, ConfigurationRefused, ConfigurationReport, Setting};
+pub use facts::{ConnectionType, TillFacts};
 pub use handshake::{
     Challenge, Digest, DigestState, Handshake, HandshakeReply, Hello, Refused, RefusedReason,
     Welcome, signed_bytes,
@@ -34,7 +38,8 @@ pub use to_agent::{
 };
 pub use to_engine::{
     AttemptEnd, CardReport, ChipOutcome, Completion, PaperState, PrintReport, PrintState,
-    ReaderState, RejectReason, TillRequest, TillStart, TillStatus, TipChoice, ToEngine,
+    ReaderState, RejectReason, StatusReport, TillBacklog, TillRequest, TillStart, TillStatus,
+    TipChoice, ToEngine,
 };
 
 use serde::{Deserialize, Serialize};

@@ -9,11 +9,13 @@
 //! * [`tlv`]: tag, length, value with the vendor's masked and encrypted length flags.
 //! * [`command`]: the commands that the agent sends.
 //! * [`outcome`]: status bytes, result codes, the error block, the data of a final response.
+//! * [`prompt`]: what the reader asks of the host's display and keypad.
 //! * [`swipe`]: the magstripe block of tag DFEE23.
 
 pub mod command;
 pub mod frame;
 pub mod hid;
 pub mod outcome;
+pub mod prompt;
 pub mod swipe;
 pub mod tlv;

@@ -17,10 +17,11 @@
 pub(crate) mod client;
 mod command;
 mod output;
+mod pairing;
 pub(crate) mod ports;
 mod technician;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,14 +29,13 @@ use clap::{Parser, Subcommand};
 use protocol::certificate::Fingerprint;
 use protocol::id::{PosTransactionId, TransactionId};
 use protocol::money::{Currency, Money};
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError};
-use crate::journal::{JournalError, StateLock};
-use crate::pair::{self, PairError};
+use crate::journal::JournalError;
+use crate::pair::PairError;
 use crate::run::{self, RunError, Stopped};
 use crate::till_screen::{self, Left, TillError, TillOptions};
-use crate::tls::{self, PinChoice, TlsFault, Trust};
+use crate::tls::TlsFault;
 use output::Output;
 
 /// How a command ended, as its exit code says it.
@@ -118,16 +118,30 @@ struct PinArguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Pair this till with the engine by a code from the console.
+    /// Pair this till with the engine: by a code, or by showing one for a person to approve.
     Pair {
-        /// The code.
+        /// The code that somebody made for this till; without it the till shows one, with an
+        /// address and a QR symbol, and waits until a person approves it there.
         #[arg(long)]
-        code: String,
+        code: Option<String>,
+        /// Show words only, without large letters and QR symbol.
+        #[arg(long)]
+        plain: bool,
+        /// Pair anew as the terminal that this till is already.
+        #[arg(long)]
+        again: bool,
         /// Serial number of the till; the machine's id if absent.
         #[arg(long)]
         serial_number: Option<String>,
         #[command(flatten)]
         pin: PinArguments,
+    },
+    /// End this till's pairing: the engine lets the terminal go, then key and identity are deleted.
+    Unpair {
+        /// Delete key and identity without the engine, for a till whose engine is gone; says what
+        /// remains.
+        #[arg(long)]
+        force: bool,
     },
     /// Run the agent in the foreground.
     Run,
@@ -298,11 +312,23 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
     match &arguments.command {
         Command::Pair {
             code,
+            plain,
+            again,
             serial_number,
             pin,
-        } => perform_pair(&config, code, serial_number.as_deref(), pin, &mut output),
+        } => {
+            let wish = pairing::Wish {
+                code: code.as_deref(),
+                is_plain: *plain,
+                is_again: *again,
+                serial_number: serial_number.as_deref(),
+                pin,
+            };
+            pairing::pair(&config, &wish, &mut output)
+        }
+        Command::Unpair { force } => pairing::unpair(&config, *force, &mut output),
         Command::Run => {
-            start_log();
+            crate::log::start();
             perform_run(&config, &mut output)
         }
         Command::PrintTest { drawer } => technician::print_test(&config, *drawer, &mut output),
@@ -386,6 +412,7 @@ fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
         },
         Command::Status => Line::Status { id: 1 },
         Command::Pair { .. }
+        | Command::Unpair { .. }
         | Command::Run
         | Command::Sale { .. }
         | Command::Ports { .. }
@@ -414,97 +441,6 @@ fn explain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-fn perform_pair(
-    config: &Config,
-    code: &str,
-    serial_number: Option<&str>,
-    pin: &PinArguments,
-    output: &mut Output<'_>,
-) -> Exit {
-    let serial_number = serial_number.map_or_else(machine_id, str::to_owned);
-    let locked = pair::make_state_dir(&config.state_dir)
-        .map_err(|source| JournalError::Io {
-            action: "create",
-            path: config.state_dir.clone(),
-            source,
-        })
-        .and_then(|()| StateLock::take(&config.state_dir));
-    let lock = match locked {
-        Ok(lock) => lock,
-        Err(error) => {
-            let exit = exit_of_journal(&error);
-            return output.fail(exit, "STATE_DIR", &explain(&error));
-        }
-    };
-    let paired = trust_engine(config, pin).and_then(|trust| {
-        let url = &config.engine.url;
-        pair::pair(&config.state_dir, url, &trust, code, &serial_number)
-    });
-    drop(lock);
-    match paired {
-        Ok(identity) => {
-            let mut text = format!(
-                "paired as {} ({})\nlink: {}\n",
-                identity.label, identity.terminal_id, identity.link_url
-            );
-            if let Some(authority) = &identity.engine_ca {
-                text.push_str(&format!("trusted CA: {}\n", authority.fingerprint()));
-            }
-            output.result(&identity, &text);
-            Exit::Ok
-        }
-        Err(error) => {
-            let code = match &error {
-                PairError::Refused { code, .. } => code.as_str(),
-                PairError::Tls(fault) => fault.code(),
-                PairError::PlainText(_) => "PLAIN_TEXT",
-                _ => "PAIRING",
-            };
-            output.fail(exit_of_pair(&error), code, &explain(&error))
-        }
-    }
-}
-
-/// Whom to believe: what the technician says, what was pinned before, or what a person agrees to.
-fn trust_engine(config: &Config, pin: &PinArguments) -> Result<Trust, PairError> {
-    let earlier = pair::load_identity(&config.state_dir);
-    let earlier = earlier.ok().and_then(|identity| identity.engine_ca);
-    let choice = PinChoice {
-        fingerprint: pin.ca_fingerprint,
-        file: pin.ca_file.clone(),
-    };
-    Ok(tls::establish(
-        &config.engine,
-        &choice,
-        earlier.as_ref(),
-        confirm,
-    )?)
-}
-
-/// Asks a person, if there is one.
-fn confirm(shown: Fingerprint) -> bool {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return false;
-    }
-    let question = format!(
-        "The engine shows a CA with this fingerprint:\n  {shown}\nCompare it with what the engine \
-         itself shows. Is it the same? Type yes: "
-    );
-    let mut answer = String::new();
-    let asked = std::io::stderr().write_all(question.as_bytes());
-    let heard = asked.and_then(|()| std::io::stdin().read_line(&mut answer));
-    heard.is_ok() && answer.trim() == "yes"
-}
-
-/// What tells this machine from others; made by the system at installation.
-fn machine_id() -> String {
-    std::fs::read_to_string("/etc/machine-id")
-        .map(|id| id.trim().to_owned())
-        .ok()
-        .filter(|id| !id.is_empty())
-        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 fn perform_run(config: &Config, output: &mut Output<'_>) -> Exit {
@@ -549,7 +485,10 @@ const fn exit_of_pair(error: &PairError) -> Exit {
             TlsFault::Address(_) | TlsFault::NoAuthority(_) | TlsFault::NotPinned { .. },
         ) => Exit::Usage,
         PairError::Tls(_) => Exit::EngineUnreachable,
-        PairError::Refused { .. } => Exit::Refused,
+        PairError::Refused { .. } | PairError::AlreadyPaired { .. } | PairError::Denied => {
+            Exit::Refused
+        }
+        PairError::NobodyApproved => Exit::Failed,
         PairError::Io { .. } | PairError::Damaged(_) | PairError::NoRandomness => Exit::Failed,
     }
 }
@@ -561,22 +500,12 @@ const fn exit_of_journal(error: &JournalError) -> Exit {
     }
 }
 
-fn start_log() {
-    let filter = EnvFilter::try_from_env("TILLWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
-    // A second subscriber in one process is a test's; the first one stays.
-    drop(started);
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::journal::StateLock;
 
     #[test]
     fn the_arguments_are_consistent() {

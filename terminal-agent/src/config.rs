@@ -157,6 +157,9 @@ pub struct PrinterConfig {
     pub cutter: CutterName,
     /// Feed between the last line and the cutter, in dots; 24, or 120 without a cutter.
     pub feed_dots: Option<u8>,
+    /// Receive buffer of the printer in bytes, 128 to 65536.
+    #[serde(default = "default_buffer_bytes")]
+    pub buffer_bytes: usize,
     /// How the printer says that a receipt is out.
     #[serde(default)]
     pub confirmation: ConfirmationName,
@@ -196,6 +199,11 @@ const fn default_printer_baud() -> u32 {
 /// 80 mm paper in font A, at 12 dots a character and 576 dots a line.
 const fn default_columns() -> usize {
     48
+}
+
+/// Common receipt printers have 4 KiB; a switch on some sets it to 45 bytes, which is too little.
+const fn default_buffer_bytes() -> usize {
+    4_096
 }
 
 impl Config {

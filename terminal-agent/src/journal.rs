@@ -242,6 +242,29 @@ fn interpret(directory: &Path, bytes: &[u8]) -> Result<(JournalState, Found), Jo
     }
 }
 
+/// What the journal of a state directory adds up to, without a new boot and without a change. The
+/// caller holds the directory's lock. No journal is an empty one.
+///
+/// # Errors
+/// [`JournalError`]; also when it is broken, because nobody knows then what it held.
+pub fn peek(directory: &Path) -> Result<JournalState, JournalError> {
+    let path = path_of(directory);
+    let Some(bytes) = read_file(&path)? else {
+        return Ok(JournalState::default());
+    };
+    let is_oversized = u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX;
+    match read_back(&bytes) {
+        ReadBack::Entries { entries, .. } if !is_oversized => {
+            Ok(JournalState::from_entries(&entries))
+        }
+        ReadBack::Entries { .. } | ReadBack::Corrupt { .. } => Err(JournalError::Io {
+            action: "make sense of",
+            path,
+            source: io::ErrorKind::InvalidData.into(),
+        }),
+    }
+}
+
 fn move_aside(directory: &Path) -> Result<PathBuf, JournalError> {
     let path = path_of(directory);
     let free = (1..=BROKEN_MAX)

@@ -15,7 +15,8 @@
 //! * [`doctor`]: what a technician asks first. [`decode`]: PURE: captured bytes as text.
 //!   [`redact`]: PURE: hides card data and secrets in what is sent to support.
 //!   [`bundle`]: the file for support. [`print_test`]: a test page without an agent.
-//! * [`cli`], [`config`], [`clock`], [`id_source`]: the edges.
+//! * [`facts`]: what the machine says of itself.
+//! * [`cli`], [`config`], [`log`], [`clock`], [`id_source`]: the edges.
 //!
 //! # Never
 //! Card data is encrypted by the reader and passes through as opaque bytes: nothing here holds a
@@ -29,9 +30,11 @@ pub mod control;
 pub mod decode;
 pub mod device;
 pub mod doctor;
+pub mod facts;
 pub mod id_source;
 pub mod journal;
 pub mod link;
+pub mod log;
 pub mod logo;
 pub mod machine;
 pub mod pair;

@@ -5,6 +5,7 @@ pub mod printer;
 pub mod reader;
 pub mod record;
 pub mod screen;
+pub mod settings;
 pub mod test_page;
 pub mod till;
 pub mod translate;

@@ -1,8 +1,13 @@
-//! Pairing: makes the device's key, redeems a code, and remembers who this till is.
+//! Pairing: makes the device's key, redeems a code, and remembers who this till is. How a till asks
+//! a person instead is in [`device`], how it ends in [`release`].
 //!
 //! The private half never leaves the state directory. It is durable before the code is sent, so
 //! that a lost answer can be asked for again: the engine answers the same code with the same
 //! public key as it did before.
+
+pub mod device;
+pub mod release;
+pub mod show;
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
@@ -12,6 +17,7 @@ use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use protocol::id::{IncarnationId, MerchantId, TerminalId};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -69,7 +75,39 @@ pub enum PairError {
         code: String,
         /// For people.
         message: String,
+        /// For programs.
+        details: serde_json::Value,
     },
+    /// This till has an identity already.
+    #[error(
+        "this till is paired as {label} ({terminal_id}): run `terminal-agent unpair` first, or give \
+         --again to pair it as the same terminal anew"
+    )]
+    AlreadyPaired {
+        /// What people call it.
+        label: String,
+        /// The terminal.
+        terminal_id: TerminalId,
+    },
+    /// A person has turned this till away.
+    #[error("a person has turned this till away")]
+    Denied,
+    /// Nobody has approved this till.
+    #[error("nobody approved this till in time: run `terminal-agent pair` again when somebody can")]
+    NobodyApproved,
+}
+
+/// What every way to pair needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Pairing<'a> {
+    /// Where key and identity are.
+    pub state_dir: &'a Path,
+    /// The engine.
+    pub engine_url: &'a str,
+    /// Whom to believe that it is the engine.
+    pub trust: &'a Trust,
+    /// What the till calls itself.
+    pub serial_number: &'a str,
 }
 
 /// Who this till is.
@@ -113,7 +151,7 @@ struct RedeemRequest<'a> {
 #[derive(Deserialize)]
 struct Envelope {
     success: bool,
-    data: Option<Identity>,
+    data: Option<serde_json::Value>,
     error: Option<EnvelopeError>,
 }
 
@@ -121,6 +159,8 @@ struct Envelope {
 struct EnvelopeError {
     code: String,
     message: String,
+    #[serde(default)]
+    details: serde_json::Value,
 }
 
 /// Redeems `code` and stores what the engine answers, with what was pinned of it
@@ -128,32 +168,62 @@ struct EnvelopeError {
 ///
 /// # Errors
 /// [`PairError`]; after [`PairError::Unreachable`] the same code can be tried again.
-pub fn pair(
-    state_dir: &Path,
-    engine_url: &str,
-    trust: &Trust,
-    code: &str,
-    serial_number: &str,
-) -> Result<Identity, PairError> {
-    if !crate::link::is_loopback_url(engine_url) && !crate::link::is_tls_url(engine_url) {
-        return Err(PairError::PlainText(engine_url.to_owned()));
-    }
-    make_state_dir(state_dir).map_err(at("create", state_dir))?;
-    let key = load_or_make_key(state_dir)?;
+pub fn pair(pairing: Pairing<'_>, code: &str) -> Result<Identity, PairError> {
+    let key = pairing.prepare()?;
     let request = RedeemRequest {
         code,
         public_key: hex::encode(key.verifying_key().as_bytes()),
-        serial_number,
+        serial_number: pairing.serial_number,
         agent_version: env!("CARGO_PKG_VERSION"),
     };
-    let mut identity = redeem(engine_url, trust, &request)?;
-    identity.engine_ca = trust.pinned().cloned();
-    identity.link_url = absolute(engine_url, &identity.link_url);
-    set_foreign_journal_aside(state_dir, &identity)?;
-    let json = serde_json::to_vec_pretty(&identity)
-        .map_err(|_| PairError::Damaged(identity_path(state_dir)))?;
-    write_durably(state_dir, "identity.json", &json)?;
-    Ok(identity)
+    let identity = pairing.post("/v1/pairing/redeem", &request)?;
+    pairing.become_this(identity)
+}
+
+/// Refuses when this till is somebody already: whoever it is must let it go first. `again` is for
+/// the same terminal; the engine refuses another one, because the key stays the same.
+///
+/// # Errors
+/// [`PairError::AlreadyPaired`]. What cannot be read is no identity.
+pub fn check_unpaired(state_dir: &Path, again: bool) -> Result<(), PairError> {
+    match load_identity(state_dir) {
+        Ok(identity) if !again => Err(PairError::AlreadyPaired {
+            label: identity.label,
+            terminal_id: identity.terminal_id,
+        }),
+        _ => Ok(()),
+    }
+}
+
+impl Pairing<'_> {
+    /// The device's key, durable before anybody is told of it.
+    fn prepare(&self) -> Result<SigningKey, PairError> {
+        let url = self.engine_url;
+        if !crate::link::is_loopback_url(url) && !crate::link::is_tls_url(url) {
+            return Err(PairError::PlainText(url.to_owned()));
+        }
+        make_state_dir(self.state_dir).map_err(at("create", self.state_dir))?;
+        load_or_make_key(self.state_dir)
+    }
+
+    /// Remembers what the engine has made of this till.
+    fn become_this(&self, mut identity: Identity) -> Result<Identity, PairError> {
+        identity.engine_ca = self.trust.pinned().cloned();
+        identity.link_url = absolute(self.engine_url, &identity.link_url);
+        set_foreign_journal_aside(self.state_dir, &identity)?;
+        let json = serde_json::to_vec_pretty(&identity)
+            .map_err(|_| PairError::Damaged(identity_path(self.state_dir)))?;
+        write_durably(self.state_dir, "identity.json", &json)?;
+        Ok(identity)
+    }
+
+    fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &impl Serialize,
+    ) -> Result<T, PairError> {
+        post(self.engine_url, self.trust, path, request)
+    }
 }
 
 /// Makes the state directory, if it is absent, for its owner; its group may reach the control
@@ -200,12 +270,14 @@ fn absolute(engine_url: &str, link_url: &str) -> String {
     }
 }
 
-fn redeem(
+/// Asks the engine.
+fn post<T: DeserializeOwned>(
     engine_url: &str,
     trust: &Trust,
-    request: &RedeemRequest<'_>,
-) -> Result<Identity, PairError> {
-    let url = format!("{}/v1/pairing/redeem", engine_url.trim_end_matches('/'));
+    path: &str,
+    request: &impl Serialize,
+) -> Result<T, PairError> {
+    let url = format!("{}{path}", engine_url.trim_end_matches('/'));
     let unreachable = |message: String| PairError::Unreachable {
         url: engine_url.to_owned(),
         message,
@@ -226,10 +298,12 @@ fn redeem(
     let envelope: Envelope = serde_json::from_slice(&body)
         .map_err(|_| unreachable(format!("status {status} without an answer of the engine")))?;
     match (envelope.success, envelope.data, envelope.error) {
-        (true, Some(identity), _) => Ok(identity),
+        (true, Some(data), _) => serde_json::from_value(data)
+            .map_err(|_| unreachable(format!("status {status} with half an answer"))),
         (false, _, Some(error)) => Err(PairError::Refused {
             code: error.code,
             message: error.message,
+            details: error.details,
         }),
         (_, _, _) => Err(unreachable(format!("status {status} with half an answer"))),
     }
@@ -326,7 +400,9 @@ mod tests {
     use super::*;
 
     /// Answers each connection with the next body, and gives back the bodies of the requests.
-    fn engine(answers: Vec<Option<String>>) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    pub(super) fn engine(
+        answers: Vec<Option<String>>,
+    ) -> (String, std::thread::JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let thread = std::thread::spawn(move || {
@@ -361,6 +437,32 @@ mod tests {
         (url, thread)
     }
 
+    pub(super) const fn pairing<'a>(state_dir: &'a Path, engine_url: &'a str) -> Pairing<'a> {
+        Pairing {
+            state_dir,
+            engine_url,
+            trust: &Trust::Nobody,
+            serial_number: "SN-1",
+        }
+    }
+
+    #[test]
+    fn a_till_that_is_somebody_must_be_let_go_first() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(check_unpaired(directory.path(), false).is_ok());
+        std::fs::write(identity_path(directory.path()), "{}").unwrap();
+        assert!(check_unpaired(directory.path(), false).is_ok(), "damaged");
+        let json = r#"{"terminal_id":"trm_01h2xcejqtf2nbrexx3vqjhp41",
+            "merchant_id":"mer_01h2xcejqtf2nbrexx3vqjhp41","label":"Till 1",
+            "engine_incarnation":"inc_01h2xcejqtf2nbrexx3vqjhp41","link_url":"ws://127.0.0.1:1"}"#;
+        std::fs::write(identity_path(directory.path()), json).unwrap();
+        let refused = check_unpaired(directory.path(), false);
+        assert!(
+            matches!(refused, Err(PairError::AlreadyPaired { label, .. }) if label == "Till 1")
+        );
+        assert!(check_unpaired(directory.path(), true).is_ok());
+    }
+
     #[test]
     fn a_lost_answer_is_asked_for_again_with_the_same_key() {
         let directory = tempfile::tempdir().unwrap();
@@ -374,7 +476,7 @@ mod tests {
             "details":{}}}"#;
         let (url, thread) = engine(vec![None, Some(bad.to_owned()), Some(good.to_owned())]);
         let state_dir = directory.path().join("state");
-        let attempt = || pair(&state_dir, &url, &Trust::Nobody, "ABCD-1234", "SN-1");
+        let attempt = || pair(pairing(&state_dir, &url), "ABCD-1234");
 
         assert!(matches!(attempt(), Err(PairError::Unreachable { .. })));
         assert!(matches!(
@@ -443,12 +545,12 @@ mod tests {
     fn nothing_is_sent_in_plain_text_to_another_machine() {
         let directory = tempfile::tempdir().unwrap();
         for url in ["http://192.0.2.1:80", "http://engine.example", "nonsense"] {
-            let result = pair(directory.path(), url, &Trust::Nobody, "code", "SN");
+            let result = pair(pairing(directory.path(), url), "code");
             assert!(matches!(result, Err(PairError::PlainText(_))), "{url}");
         }
         // TLS without anybody to trust is no way around it.
         let url = "https://127.0.0.1:1";
-        let result = pair(directory.path(), url, &Trust::Nobody, "code", "SN");
+        let result = pair(pairing(directory.path(), url), "code");
         assert!(matches!(
             result,
             Err(PairError::Tls(_) | PairError::Unreachable { .. })

@@ -1,10 +1,11 @@
 //! `terminal-agent run`: opens everything, turns the loop, stops cleanly.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, sleep};
 
@@ -14,6 +15,7 @@ use crate::control;
 use crate::control::message::{LinkHealth, ProcessHealth};
 use crate::device;
 use crate::device::endpoint::{Endpoint, Role};
+use crate::facts;
 use crate::id_source;
 use crate::journal::{Found, Journal, JournalError, StateLock};
 use crate::link::{self, AddressError, LinkAddress, LinkIdentity};
@@ -122,13 +124,16 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     let (events_tx, mut events) = mpsc::channel(EVENTS_MAX);
     let (journal_tx, journal_thread) = spawn_journal(journal, events_tx.clone())?;
     let agent_config = AgentConfig::new(env!("CARGO_PKG_VERSION"), config.printer.is_some());
+    let look = Arc::new(Notify::new());
     let mut shell = Shell::new(
         Clock::start(),
         Agent::resume(agent_config, state),
         ReaderConversation::new(ReaderConversationConfig::standard()),
         printer,
         journal_tx,
+        Arc::clone(&look),
     );
+    tokio::spawn(facts::run(look, events_tx.clone(), Event::Facts));
     let ports = endpoints
         .into_iter()
         .map(|endpoint| (endpoint.role.name(), spawn_port(endpoint, &events_tx)));

@@ -3,11 +3,13 @@
 //! Decides nothing. One thread; nothing here waits.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use protocol::id::RequestId;
-use tokio::sync::mpsc;
+use protocol::link::TillFacts;
+use tokio::sync::{Notify, mpsc};
 
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::control::message::{
     Answer, AnswerData, AnswerError, Line, PortsHealth, ProcessHealth, Wanted, WatchEvent,
     encode_line,
@@ -18,6 +20,7 @@ use crate::device::endpoint::Role;
 use crate::device::fault::{PortHealth, PortState};
 use crate::id_source;
 use crate::link::{LinkCommand, LinkEvent};
+use crate::log;
 use crate::machine::agent::{
     Agent, ControlId, ControlReply, Input, Output, PrinterEvent, PrinterHealth, ReaderRequest,
 };
@@ -42,6 +45,8 @@ pub enum Event {
         /// Whether it is written.
         is_written: bool,
     },
+    /// The machine was looked at.
+    Facts(Box<TillFacts>),
 }
 
 /// The machines and where their outputs go.
@@ -53,6 +58,10 @@ pub struct Shell {
     printer: Option<PrinterSide>,
     link: LinkSide,
     control: ControlSide,
+    /// Wakes the task that looks at the machine.
+    look: Arc<Notify>,
+    /// The engine's clock when it welcomed this till, and the agent's at that moment.
+    welcomed: Option<(u64, u64)>,
     ports: PortsHealth,
     process: ProcessHealth,
     has_fault: bool,
@@ -101,7 +110,9 @@ impl Shell {
         reader: ReaderConversation,
         printer: Option<PrinterMachine>,
         journal: std::sync::mpsc::Sender<Vec<JournalEntry>>,
+        look: Arc<Notify>,
     ) -> Self {
+        log::set_level(agent.settings().log_level.as_deref());
         let has_printer = printer.is_some();
         Self {
             clock,
@@ -118,6 +129,8 @@ impl Shell {
             }),
             link: LinkSide::default(),
             control: ControlSide::default(),
+            look,
+            welcomed: None,
             ports: PortsHealth {
                 reader: PortState::Starting,
                 printer: has_printer.then(PortState::default),
@@ -181,6 +194,27 @@ impl Shell {
             Event::Control(event) => self.control_event(event),
             Event::Journal { is_written: true } => self.pump(Input::Persisted),
             Event::Journal { is_written: false } => self.pump(Input::PersistFailed),
+            Event::Facts(facts) => {
+                let facts = self.with_own(*facts);
+                self.pump(Input::Facts(Box::new(facts)));
+            }
+        }
+    }
+
+    /// Adds what the agent knows itself.
+    fn with_own(&self, facts: TillFacts) -> TillFacts {
+        let now_ms = self.clock.now_ms();
+        let skew_ms = |(engine_ms, at_ms): (u64, u64)| {
+            let engine_ms = engine_ms.saturating_add(now_ms.saturating_sub(at_ms));
+            Clock::wall_ms().saturating_sub(i64::try_from(engine_ms).unwrap_or(i64::MAX))
+        };
+        let printer = self.printer.as_ref();
+        TillFacts {
+            agent_uptime_s: Some(now_ms / 1_000),
+            clock_skew_ms: self.welcomed.map(skew_ms),
+            is_reader_port_open: Some(self.reader.writes.is_some()),
+            is_printer_port_open: printer.map(|printer| printer.writes.is_some()),
+            ..facts
         }
     }
 
@@ -201,7 +235,10 @@ impl Shell {
             LinkEvent::Up(welcome) => {
                 tracing::info!(epoch = welcome.epoch, label = welcome.label, "link up");
                 self.process.link.fault = None;
-                self.process.link.engine_ahead_ms = ahead_ms(welcome.now_ms, clock::unix_ms());
+                self.process.link.engine_ahead_ms = ahead_ms(welcome.now_ms, Clock::wall_ms());
+                self.welcomed = Some((welcome.now_ms, self.clock.now_ms()));
+                // Only now can the clock be compared.
+                self.look.notify_one();
                 self.pump(Input::LinkUp(welcome));
                 self.control
                     .tell_watchers(&WatchEvent::Link { is_online: true });
@@ -369,6 +406,15 @@ impl Shell {
                 self.control
                     .answer(control, reply, &self.ports, &self.process);
             }
+            Output::LookAround => self.look.notify_one(),
+            Output::Configured { version, settings } => {
+                tracing::info!(version, "configuration applied");
+                log::set_level(settings.log_level.as_deref());
+                self.control.tell_watchers(&WatchEvent::Configured {
+                    version,
+                    idle_text: settings.idle_text,
+                });
+            }
             Output::JournalFault => {
                 tracing::error!("the journal cannot be written: stopping");
                 self.has_fault = true;
@@ -427,9 +473,8 @@ impl Shell {
 }
 
 /// How far another clock is ahead of this one.
-fn ahead_ms(theirs_ms: u64, ours_ms: u64) -> Option<i64> {
-    let theirs_ms = i64::try_from(theirs_ms).ok()?;
-    theirs_ms.checked_sub(i64::try_from(ours_ms).ok()?)
+fn ahead_ms(theirs_ms: u64, ours_ms: i64) -> Option<i64> {
+    i64::try_from(theirs_ms).ok()?.checked_sub(ours_ms)
 }
 
 /// A port that does not take its bytes is given up; its task opens it again.

@@ -3,9 +3,12 @@
 mod cards;
 mod doctor;
 mod encryption;
+mod fleet;
 mod money;
 mod outages;
 mod paper;
+mod ports;
+mod reader;
 mod restart;
 mod sockets;
 mod till;

@@ -3,6 +3,7 @@
 mod access;
 mod bodies;
 mod every_route;
+mod fleet;
 mod idempotency;
 mod limits;
 mod lists;
@@ -14,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use engine::access::operation::Audience;
 use engine::http::route::{ROUTES, Route};
 use harness::api::{Answer, Api};
+use harness::hand::{ask_to_pair, fresh_key};
 use harness::raw;
 use harness::shop::Shop;
 use serde_json::{Value, json};
@@ -24,8 +26,8 @@ use crate::check::{Boarded, board, directory, every_scope, good, mint, partner};
 const PUBLIC_KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 
 /// Refused credentials and codes are limited to numbers that these tests exceed.
-const CONFIG: &str =
-    "[limits]\nrefused_credentials_per_minute = 100000\npairing_attempts_per_minute = 100000\n";
+const CONFIG: &str = "[limits]\nrefused_credentials_per_minute = 100000\npairing_attempts_per_minute = 100000\n\
+     pairing_wrong_tries_max = 100000\npairing_request_life_s = 86400\n";
 
 /// What every test of this module shares: a shop, one sale in it, and somebody else.
 struct World {
@@ -38,6 +40,9 @@ struct World {
     /// A terminal on which nothing ever happens, and a fault that is armed there.
     quiet_id: String,
     fault_id: String,
+    /// A pairing code of that terminal, and what a till shows that waits for approval.
+    code_id: String,
+    user_code: String,
     /// A merchant of another partner.
     other: Boarded,
     other_partner_id: String,
@@ -67,6 +72,10 @@ fn world() -> &'static World {
         let armed = api.post("/v1/sandbox/faults", &fault);
         let fault_id = armed.field("id").to_owned();
         assert_eq!(armed.status, 201, "{}", armed.text);
+        let codes = format!("/v1/terminals/{quiet_id}/pairing-codes");
+        let code_id = api.post(&codes, &json!({})).field("id").to_owned();
+        let asked = ask_to_pair(api.base(), "SN-1", &fresh_key());
+        let user_code = asked.field("user_code").to_owned();
         let till = Mutex::new(());
         World {
             shop,
@@ -76,6 +85,8 @@ fn world() -> &'static World {
             key_id,
             quiet_id,
             fault_id,
+            code_id,
+            user_code,
             other,
             other_partner_id,
             till,
@@ -116,6 +127,9 @@ impl World {
     /// The path of a route; `change` is told the kind of the id and the id.
     fn path_with(&self, route: &Route, change: impl Fn(&str, &str) -> String) -> String {
         let id = match route.path.split('/').nth(2) {
+            // What unpairs must not be called for the till that sells.
+            Some("terminals") if route.path.ends_with("/unpair") => change("term", &self.quiet_id),
+            Some("pairing-codes") => change("code", &self.code_id),
             Some("pos") => change("pos", &self.pos_id),
             Some("transactions") => change("txn", &self.transaction_id),
             Some("terminals") => change("term", &self.shop.terminal_id),
@@ -126,6 +140,7 @@ impl World {
             _ => String::new(),
         };
         let path = route.path.replace("{transaction_id}", &self.transaction_id);
+        let path = path.replace("{user_code}", &self.user_code);
         path.replace("{id}", &id)
     }
 
@@ -199,7 +214,20 @@ fn right_body(world: &World, route: &Route) -> Value {
         "/v1/transactions/{id}/tip-adjustment" => json!({"tip_amount": 1, "currency": "USD"}),
         "/v1/sandbox/faults" => json!({"target": world.quiet_id, "kind": "host_declines"}),
         "/v1/terminals" => json!({"label": "Lane 9"}),
+        "/v1/terminals/{id}" => json!({"location": "Cellar"}),
+        "/v1/terminals/{id}/configuration" => json!({"settings": {"idle_text": "Welcome"}}),
+        "/v1/merchant/terminal-configuration" => json!({"settings": {"log_level": "info"}}),
         "/v1/pairing/redeem" => json!({"code": "BCDFG-HJKLM", "public_key": PUBLIC_KEY}),
+        "/v1/pairing/device" => json!({"public_key": PUBLIC_KEY, "serial_number": "SN-2"}),
+        "/v1/pairing/device/poll" => json!({"device_code": "00"}),
+        "/v1/pairing/requests/{user_code}/approve" => json!({"new_terminal": {"label": "Lane 9"}}),
+        "/v1/pairing/release" => json!({
+            "terminal_id": world.shop.terminal_id,
+            "engine_incarnation": "inc_01h2xcejqtf2nbrexx3vqjhp41",
+            "signed_at_ms": 0,
+            "signature": "00".repeat(64),
+        }),
+        "/v1/pairing-codes/bulk" => json!({"rows": [{"label": "Lane 9"}]}),
         "/v1/merchant/api-keys" | "/v1/merchants/{id}/api-keys" => json!({"label": "Key"}),
         "/v1/partners" => json!({"name": "East Payments"}),
         "/v1/partners/{id}/permissions" => json!({"disabled": []}),

@@ -113,7 +113,7 @@ fn a_till_that_does_not_know_its_engine_does_not_pair() {
     assert!(paired.status.success(), "{paired:?}");
     // What is pinned stays pinned: another code needs no fingerprint, another engine no attention.
     let again = shop.pairing_code();
-    let pair = ["--json", "pair", "--code", &again];
+    let pair = ["--json", "pair", "--again", "--code", &again];
     assert!(till.command(&pair).unwrap().status.success());
     let identity = till.dir.join("state").join("identity.json");
     let mut paired: Value = serde_json::from_slice(&fs::read(&identity).unwrap()).unwrap();

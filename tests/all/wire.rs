@@ -237,6 +237,8 @@ fn is_optional(sample: &Sample, path: &str, field: &str) -> bool {
         "reference" => path == "/request/request/start",
         "tip" | "transaction_id" => path == "/concluded",
         "has_simulator" => true,
+        "facts" | "configuration" | "backlog" => true,
+        "refused" | "reader_age_ms" => true,
         "refusal" => path == "/simulated",
         "attempt_id" => {
             path == "/attempt_ended"
@@ -245,6 +247,6 @@ fn is_optional(sample: &Sample, path: &str, field: &str) -> bool {
         "cause" => path == "/completed",
         "known" | "has_begun" => path == "/print",
         "current" => sample.name.starts_with("to_engine.status"),
-        _ => false,
+        _ => path.ends_with("/facts"),
     }
 }

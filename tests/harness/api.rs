@@ -126,6 +126,20 @@ impl Api {
         read(request.send_json(body))
     }
 
+    /// PATCH with a fresh idempotency key.
+    pub fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.patch_keyed(path, body, &fresh_key())
+    }
+
+    /// PATCH with this idempotency key.
+    pub fn patch_keyed(&self, path: &str, body: &Value, key: &str) -> Answer {
+        let request = self.agent.patch(format!("{}{path}", self.base));
+        let request = request
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("X-Idempotency-Key", key);
+        read(request.send_json(body))
+    }
+
     /// DELETE.
     pub fn delete(&self, path: &str) -> Answer {
         let request = self.agent.delete(format!("{}{path}", self.base));

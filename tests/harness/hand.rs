@@ -14,6 +14,7 @@ use protocol::link::{
     decode, encode, signed_bytes,
 };
 use protocol::money::Money;
+use protocol::pairing::release_bytes;
 use protocol::reader::command::{Activate, Interfaces, activate};
 use protocol::reader::frame::ResponseDecoder;
 use serde::Serialize;
@@ -205,6 +206,45 @@ pub fn redeem(base: &str, code: &str, key: &SigningKey) -> Answer {
     Api::new(base, "").post_raw("/v1/pairing/redeem", &headers, body.to_string().as_bytes())
 }
 
+/// Asks for a person's approval with a key.
+pub fn ask_to_pair(base: &str, serial_number: &str, key: &SigningKey) -> Answer {
+    let public_key = hex::encode(key.verifying_key().as_bytes());
+    let body = json!({
+        "public_key": public_key,
+        "serial_number": serial_number,
+        "agent_version": "by hand",
+    });
+    post_open(base, "/v1/pairing/device", &body)
+}
+
+/// Asks how that stands.
+pub fn poll_pairing(base: &str, device_code: &str) -> Answer {
+    let body = json!({ "device_code": device_code });
+    post_open(base, "/v1/pairing/device/poll", &body)
+}
+
+/// A release of a terminal, signed with a key.
+pub fn release(
+    terminal_id: TerminalId,
+    engine_incarnation: IncarnationId,
+    signed_at_ms: i64,
+    key: &SigningKey,
+) -> Value {
+    let message = release_bytes(engine_incarnation, terminal_id, signed_at_ms);
+    json!({
+        "terminal_id": terminal_id,
+        "engine_incarnation": engine_incarnation,
+        "signed_at_ms": signed_at_ms,
+        "signature": hex::encode(key.sign(&message).to_bytes()),
+    })
+}
+
+/// A request that takes no credential.
+pub fn post_open(base: &str, path: &str, body: &Value) -> Answer {
+    let headers = [("Content-Type", "application/json")];
+    Api::new(base, "").post_raw(path, &headers, body.to_string().as_bytes())
+}
+
 /// Signs a hello for a nonce and an engine.
 pub fn sign(hello: &mut Hello, key: &SigningKey, nonce: &[u8], incarnation: IncarnationId) {
     let bytes = signed_bytes(
@@ -380,7 +420,8 @@ impl HandReader {
     fn new() -> Self {
         let mut config = ReaderConfig::demo();
         config.timing = Timing::INSTANT;
-        config.interface_events = false;
+        config.quirks.interface_events = false;
+        config.quirks.polls_at_power_on = false;
         let mut reader = Reader::new(config, 0);
         reader.handle(0, Input::Deadline);
         Self { reader, now_ms: 0 }

@@ -234,7 +234,7 @@ impl Devices {
     /// # Errors
     /// When they do not start.
     pub fn start(dir: &Path, is_instant: bool) -> io::Result<Self> {
-        Self::start_encrypting(dir, is_instant, "tdes")
+        Self::start_with(dir, is_instant, &[])
     }
 
     /// Plugs devices in whose reader encrypts in this way, a word of `firmware-sim --encryption`.
@@ -253,7 +253,11 @@ impl Devices {
         Self::start_with(dir, true, &["--without-keys"])
     }
 
-    fn start_with(dir: &Path, is_instant: bool, more: &[&str]) -> io::Result<Self> {
+    /// As [`Devices::start`], with more arguments of the simulator's command `run`.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn start_with(dir: &Path, is_instant: bool, more: &[&str]) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let path = dir.display().to_string();
         let mut arguments = vec!["run", "--dir", &path];

@@ -34,6 +34,7 @@ pub mod ending;
 pub mod engine;
 pub mod event;
 pub mod fault;
+mod fleet;
 pub mod happen;
 pub mod hazard;
 pub mod history;

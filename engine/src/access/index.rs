@@ -1,13 +1,15 @@
 //! Who and what the guard knows, in memory: loaded from the rows at start, then changed by owners
 //! before the answer to the change leaves. Nothing else is ever asked whether a credential works.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use protocol::id::{ApiKeyId, MerchantId, PartnerId, TerminalId};
 
-use crate::domain::merchant::{Merchant, Partner, Terminal};
+use crate::domain::merchant::{DeviceKey, Merchant, Partner, Terminal};
 use crate::domain::pairing::PairingCode;
+use crate::domain::terminal_settings::TerminalDefaults;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ApiKey, SecretHash};
 use crate::owner::access_change::AccessChange;
@@ -24,7 +26,50 @@ struct Tables {
     partners: BTreeMap<PartnerId, Arc<Partner>>,
     merchants: BTreeMap<MerchantId, Arc<Merchant>>,
     terminals: BTreeMap<TerminalId, Arc<Terminal>>,
+    /// The ids of a merchant's terminals, in the order in which they were made.
+    by_merchant: BTreeSet<(MerchantId, TerminalId)>,
+    /// The same in the order of their labels.
+    by_label: BTreeSet<(MerchantId, Vec<u8>, TerminalId)>,
+    defaults: BTreeMap<MerchantId, Arc<TerminalDefaults>>,
     pairing_codes: BTreeMap<[u8; 32], Arc<PairingCode>>,
+    /// Whose live key it is: a till is one terminal at a time, whoever its merchant.
+    device_keys: BTreeMap<[u8; 32], TerminalId>,
+}
+
+/// An order that a merchant's terminals are held in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TerminalOrder {
+    /// As they were made: by id.
+    CreatedAt,
+    /// By label, without regard to case, then by id.
+    Label,
+}
+
+impl Tables {
+    fn put_terminal(&mut self, terminal: Terminal) {
+        let (merchant_id, id) = (terminal.merchant_id, terminal.id);
+        let label = sort_key(&terminal.label);
+        let key = terminal.device_key.map(|key| key.0);
+        if let Some(former) = self.terminals.insert(id, Arc::new(terminal)) {
+            let former_key = former.device_key.map(|key| key.0);
+            if let Some(former_key) = former_key.filter(|former| Some(*former) != key)
+                && self.device_keys.get(&former_key) == Some(&id)
+            {
+                self.device_keys.remove(&former_key);
+            }
+            let former = (former.merchant_id, sort_key(&former.label), id);
+            self.by_label.remove(&former);
+        }
+        if let Some(key) = key {
+            self.device_keys.insert(key, id);
+        }
+        self.by_merchant.insert((merchant_id, id));
+        self.by_label.insert((merchant_id, label, id));
+    }
+}
+
+fn sort_key(label: &str) -> Vec<u8> {
+    label.to_lowercase().into_bytes()
 }
 
 /// The index; clones share it.
@@ -45,8 +90,16 @@ impl AccessIndex {
             tables.merchants.insert(merchant.id, Arc::new(merchant));
         })?;
         each(rows, key::TERMINAL, |terminal: Terminal| {
-            tables.terminals.insert(terminal.id, Arc::new(terminal));
+            tables.put_terminal(terminal);
         })?;
+        each(
+            rows,
+            key::TERMINAL_DEFAULTS,
+            |defaults: TerminalDefaults| {
+                let merchant_id = defaults.merchant_id;
+                tables.defaults.insert(merchant_id, Arc::new(defaults));
+            },
+        )?;
         each(rows, key::API_KEY, |api_key: ApiKey| {
             tables.api_keys.insert(api_key.id, Arc::new(api_key));
         })?;
@@ -69,7 +122,7 @@ impl AccessIndex {
                 tables.merchants.insert(merchant.id, Arc::from(merchant));
             }
             AccessChange::Terminal(terminal) => {
-                tables.terminals.insert(terminal.id, Arc::from(terminal));
+                tables.put_terminal(*terminal);
             }
             AccessChange::ApiKey(api_key) => {
                 tables.api_keys.insert(api_key.id, Arc::from(api_key));
@@ -80,6 +133,10 @@ impl AccessIndex {
                     .pairing_codes
                     .retain(|_, other| made_at < other.expires_at);
                 tables.pairing_codes.insert(code.hash.0, Arc::from(code));
+            }
+            AccessChange::TerminalDefaults(defaults) => {
+                let merchant_id = defaults.merchant_id;
+                tables.defaults.insert(merchant_id, Arc::from(defaults));
             }
             // Links belong to the registry; the key that replaced theirs comes as a terminal.
             AccessChange::DropLink(_) => {}
@@ -106,14 +163,103 @@ impl AccessIndex {
         self.read().terminals.get(&id).cloned()
     }
 
+    /// At most `count` of a merchant's terminals behind a place, with their sort keys.
+    pub fn terminals(
+        &self,
+        merchant_id: MerchantId,
+        order: TerminalOrder,
+        is_descending: bool,
+        after: Option<(&[u8], TerminalId)>,
+        count: usize,
+    ) -> Vec<(Vec<u8>, Arc<Terminal>)> {
+        let tables = self.read();
+        let terminal = |id: &TerminalId| tables.terminals.get(id).cloned();
+        match order {
+            TerminalOrder::CreatedAt => {
+                let (low, high) = (
+                    TerminalId::from_bytes([0; 16]),
+                    TerminalId::from_bytes([0xFF; 16]),
+                );
+                let range = bounds(
+                    is_descending,
+                    after.map(|(_, id)| (merchant_id, id)),
+                    ((merchant_id, low), (merchant_id, high)),
+                );
+                let ids = in_order(tables.by_merchant.range(range), is_descending);
+                ids.filter_map(|(_, id)| Some((Vec::new(), terminal(id)?)))
+                    .take(count)
+                    .collect()
+            }
+            TerminalOrder::Label => {
+                let low = (merchant_id, Vec::new(), TerminalId::from_bytes([0; 16]));
+                // Above every label: no text has such a byte.
+                let high = (merchant_id, vec![0xFF], TerminalId::from_bytes([0xFF; 16]));
+                let after = after.map(|(key, id)| (merchant_id, key.to_vec(), id));
+                let range = bounds(is_descending, after, (low, high));
+                let ids = in_order(tables.by_label.range(range), is_descending);
+                ids.filter_map(|(_, key, id)| Some((key.clone(), terminal(id)?)))
+                    .take(count)
+                    .collect()
+            }
+        }
+    }
+
+    /// What a merchant wants of its tills, if it has ever said so.
+    pub fn terminal_defaults(&self, merchant_id: MerchantId) -> Option<Arc<TerminalDefaults>> {
+        self.read().defaults.get(&merchant_id).cloned()
+    }
+
     /// A pairing code, by the hash of its normalized text.
     pub fn pairing_code(&self, hash: SecretHash) -> Option<Arc<PairingCode>> {
         self.read().pairing_codes.get(&hash.0).cloned()
     }
 
+    /// The terminal whose live key this is.
+    pub fn terminal_of_key(&self, key: DeviceKey) -> Option<Arc<Terminal>> {
+        let tables = self.read();
+        let id = tables.device_keys.get(&key.0)?;
+        tables.terminals.get(id).cloned()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Tables> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is behind a place, between the lowest and the highest that there can be.
+/// A place may be made up by a caller.
+fn bounds<T: Ord + Clone>(
+    is_descending: bool,
+    after: Option<T>,
+    (low, high): (T, T),
+) -> (Bound<T>, Bound<T>) {
+    match after {
+        None => (Bound::Included(low), Bound::Included(high)),
+        Some(after) if is_descending => (
+            Bound::Included(low.clone()),
+            Bound::Excluded(after.max(low)),
+        ),
+        Some(after) => (
+            Bound::Excluded(after.min(high.clone())),
+            Bound::Included(high),
+        ),
+    }
+}
+
+fn in_order<T>(
+    forward: impl DoubleEndedIterator<Item = T>,
+    is_descending: bool,
+) -> impl Iterator<Item = T> {
+    let (mut forward, mut backward) = if is_descending {
+        (None, Some(forward.rev()))
+    } else {
+        (Some(forward), None)
+    };
+    std::iter::from_fn(move || match (&mut forward, &mut backward) {
+        (Some(forward), _) => forward.next(),
+        (None, Some(backward)) => backward.next(),
+        (None, None) => None,
+    })
 }
 
 fn each<T: Stored>(rows: &dyn Rows, space: u8, mut take: impl FnMut(T)) -> Result<(), ReadFault> {
@@ -156,6 +302,10 @@ mod tests {
             created_at: Timestamp(0),
             expires_at: Timestamp(expires_at),
             redeemed: None,
+            serial_number: None,
+            revoked_at: None,
+            wrong_serials: 0,
+            is_approval: false,
         }
     }
 
@@ -173,6 +323,8 @@ mod tests {
                 paired_at: None,
                 installations: crate::domain::installation::Installations::default(),
                 created_at: Timestamp(0),
+                location: None,
+                own: crate::domain::terminal_settings::Versioned::default(),
             };
             store.put(key::terminal(merchant_id(), terminal.id), &terminal);
         }
@@ -186,6 +338,39 @@ mod tests {
         }
         assert!(index.pairing_code(SecretHash([1; 32])).is_none());
         assert!(index.pairing_code(SecretHash([2; 32])).is_some());
+    }
+
+    #[test]
+    fn a_live_key_leads_to_its_terminal_and_a_former_one_to_none() {
+        let index = AccessIndex::default();
+        let publish = |number: u128, key: Option<u8>| {
+            index.apply(AccessChange::Terminal(Box::new(Terminal {
+                id: TerminalId::from_uuid(Uuid::from_u128(number)),
+                merchant_id: merchant_id(),
+                label: String::new(),
+                serial_number: None,
+                device_key: key.map(|key| DeviceKey([key; 32])),
+                paired_at: None,
+                installations: crate::domain::installation::Installations::default(),
+                created_at: Timestamp(0),
+                location: None,
+                own: crate::domain::terminal_settings::Versioned::default(),
+            })));
+        };
+        let found = |key: u8| {
+            let terminal = index.terminal_of_key(DeviceKey([key; 32]));
+            terminal.map(|terminal| terminal.id.uuid().as_u128())
+        };
+        publish(1, Some(1));
+        publish(2, None);
+        assert_eq!((found(1), found(2)), (Some(1), None));
+        publish(1, Some(3));
+        assert_eq!((found(1), found(3)), (None, Some(1)));
+        publish(1, None);
+        publish(2, Some(3));
+        assert_eq!(found(3), Some(2));
+        publish(1, None);
+        assert_eq!(found(3), Some(2));
     }
 
     #[test]

@@ -103,10 +103,44 @@ operations! {
     ReadTerminal = "read_terminal", Merchant, Some(S::TerminalsRead), Some(P::ReadTerminal);
     /// Reads what a terminal last said about itself.
     ReadTerminalStatus = "read_terminal_status", Merchant, Some(S::TerminalsRead), Some(P::ReadTerminal);
+    /// Changes what people call a terminal, and where it stands.
+    ChangeTerminal = "change_terminal", Merchant, Some(S::TerminalsManage), None;
+    /// Reads what a terminal is told to be like.
+    ReadTerminalConfiguration = "read_terminal_configuration", Merchant, Some(S::TerminalsRead), Some(P::ReadTerminal);
+    /// Replaces the own settings of a terminal.
+    SetTerminalConfiguration = "set_terminal_configuration", Merchant, Some(S::TerminalsManage), None;
+    /// Reads what all terminals are told to be like.
+    ReadTerminalDefaults = "read_merchant_terminal_configuration", Merchant, Some(S::TerminalsRead), Some(P::ReadTerminal);
+    /// Replaces the settings of all terminals.
+    SetTerminalDefaults = "set_merchant_terminal_configuration", Merchant, Some(S::TerminalsManage), None;
     /// Makes a pairing code.
     CreatePairingCode = "create_pairing_code", Merchant, Some(S::TerminalsManage), None;
+    /// Lists the pairing codes of a terminal, without the codes.
+    ListTerminalPairingCodes = "list_terminal_pairing_codes", Merchant, Some(S::TerminalsManage), None;
+    /// Lists pairing codes, without the codes.
+    ListPairingCodes = "list_pairing_codes", Merchant, Some(S::TerminalsManage), None;
+    /// Makes terminals in bulk, each with a pairing code.
+    CreateTills = "create_tills", Merchant, Some(S::TerminalsManage), None;
+    /// Takes a pairing code back.
+    RevokePairingCode = "revoke_pairing_code", Merchant, Some(S::TerminalsManage), None;
+    /// Ends the pairing of a terminal with its till.
+    UnpairTerminal = "unpair_terminal", Merchant, Some(S::TerminalsManage), None;
     /// Redeems a pairing code; the code is the credential.
     RedeemPairingCode = "redeem_pairing_code", Public, None, None;
+    /// Asks for a person who approves the till; grants nothing.
+    RequestPairing = "request_pairing", Public, None, None;
+    /// Asks how that stands; the device code is the credential.
+    PollPairing = "poll_pairing", Public, None, None;
+    /// Shows a till that waits for approval to whoever can read its code.
+    ReadPairingRequest = "read_pairing_request", Merchant, Some(S::TerminalsManage), None;
+    /// Pairs a till that waits for approval.
+    ApprovePairing = "approve_pairing", Merchant, Some(S::TerminalsManage), None;
+    /// Turns a till away that waits for approval.
+    DenyPairing = "deny_pairing", Merchant, Some(S::TerminalsManage), None;
+    /// Ends the pairing of the till that asks; the signature of its key is the credential.
+    ReleaseTill = "release_till", Public, None, None;
+    /// The page on which a technician approves a till; it holds nothing and asks like anybody else.
+    PairingPage = "pairing_page", Public, None, None;
 
     /// Arms a fault in test mode. It disturbs sales: who may not start one has nothing to disturb.
     ArmFault = "arm_fault", Merchant, Some(S::SandboxManage), Some(P::StartPosTransaction);

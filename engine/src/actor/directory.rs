@@ -13,9 +13,10 @@ use tokio::sync::oneshot;
 use super::Surroundings;
 use super::merchant::{AskMerchant, MerchantActor, Stop, TerminalOf};
 use super::platform::{AskPlatform, PlatformActor};
-use super::terminal::TerminalActor;
+use super::terminal::{AskStatus, TerminalActor};
 use crate::domain::rejection::Rejection;
 use crate::owner::request::{ClaimRequest, PlatformAnswer, PlatformRequest, Reply, Request};
+use crate::owner::terminal::{FRESH_MS_MAX, Freshness};
 
 /// The threads that owners live on: those that serve sockets, so that half of what passes between a
 /// socket and an owner does not leave its thread.
@@ -166,6 +167,24 @@ impl Directory {
             }
         }
         Err(Rejection::Busy)
+    }
+
+    /// Asks a terminal's till how it is now; the registry has the answer then. Takes no longer than
+    /// [`FRESH_MS_MAX`].
+    pub async fn refresh(&self, merchant_id: MerchantId, terminal_id: TerminalId) -> Freshness {
+        let asked = async {
+            let Ok(terminal) = self.terminal(merchant_id, terminal_id).await else {
+                return Freshness::TimedOut;
+            };
+            let (reply_to, reply) = oneshot::channel();
+            if terminal.try_send(AskStatus(reply_to)).is_err() {
+                return Freshness::TimedOut;
+            }
+            reply.await.unwrap_or(Freshness::Offline)
+        };
+        let bound = std::time::Duration::from_millis(FRESH_MS_MAX);
+        let told = tokio::time::timeout(bound, asked).await;
+        told.unwrap_or(Freshness::TimedOut)
     }
 
     /// How many merchants have an owner in memory.

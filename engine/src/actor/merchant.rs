@@ -282,6 +282,10 @@ impl MerchantActor {
             } => {
                 self.to_terminal(terminal_id, TerminalInput::Send(message));
             }
+            Effect::Configure {
+                terminal_id,
+                configuration,
+            } => self.to_terminal(terminal_id, TerminalInput::Configure(configuration)),
             Effect::Acquirer(request) => {
                 let answered = answered(ctx, &request);
                 self.around.acquirer.submit(*request, answered);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
 use protocol::id::{MerchantId, RequestId, TerminalId};
 use protocol::link::{HandshakeReply, Refused, TillRequest, ToAgent, ToEngine};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::merchant::{AskFromTill, FromTerminal, MerchantActor, TerminalRetired};
 use super::{Surroundings, deliver, next_look, until};
@@ -16,7 +16,9 @@ use crate::agent_link::till_request;
 use crate::domain::time::Timestamp;
 use crate::owner::merchant::TerminalEvent;
 use crate::owner::request::TillCaller;
-use crate::owner::terminal::{TerminalInput, TerminalOutput, TerminalOwner, VerifiedHello};
+use crate::owner::terminal::{
+    Freshness, TerminalInput, TerminalOutput, TerminalOwner, VerifiedHello,
+};
 
 /// What a socket's task is to send.
 #[derive(Debug)]
@@ -55,6 +57,11 @@ pub(crate) struct LinkClosed {
 #[rtype(result = "()")]
 pub(crate) struct FromMerchant(pub(crate) TerminalInput);
 
+/// Somebody wants to know how the till is now. The status is published before the answer.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct AskStatus(pub(crate) oneshot::Sender<Freshness>);
+
 /// The actor.
 pub struct TerminalActor {
     terminal_id: TerminalId,
@@ -63,6 +70,8 @@ pub struct TerminalActor {
     around: Surroundings,
     owner: TerminalOwner,
     sockets: BTreeMap<u64, mpsc::Sender<Outbound>>,
+    askers: BTreeMap<u64, oneshot::Sender<Freshness>>,
+    askers_made: u64,
     timer: Option<(Timestamp, SpawnHandle)>,
     /// When it last had anything to do.
     busy_at: Timestamp,
@@ -95,6 +104,8 @@ impl TerminalActor {
             around,
             owner: TerminalOwner::default(),
             sockets: BTreeMap::new(),
+            askers: BTreeMap::new(),
+            askers_made: 0,
             timer: None,
             is_retired: false,
         }
@@ -140,6 +151,14 @@ impl TerminalActor {
                 }
             },
             TerminalOutput::Status => self.publish(),
+            TerminalOutput::Told { askers, freshness } => {
+                for asker in askers {
+                    if let Some(reply_to) = self.askers.remove(&asker) {
+                        // Whoever asked may have gone away.
+                        reply_to.send(freshness).ok();
+                    }
+                }
+            }
         }
     }
 
@@ -195,10 +214,14 @@ impl TerminalActor {
             self.terminal_id,
             LiveStatus {
                 is_online: self.owner.is_online(),
+                link_version: self.owner.version(),
                 since: self.owner.since(),
                 last_seen_at: self.owner.heard_at(),
                 till: till.map(|(status, _)| status.clone()),
                 reported_at: till.map(|(_, at)| *at),
+                reader_age_ms: self.owner.reader_age_ms(),
+                refused: self.owner.refused(),
+                last: self.owner.last().cloned(),
             },
         );
     }
@@ -288,6 +311,17 @@ impl Handler<LinkClosed> for TerminalActor {
                 socket: closed.socket,
             },
         );
+    }
+}
+
+impl Handler<AskStatus> for TerminalActor {
+    type Result = ();
+
+    fn handle(&mut self, ask: AskStatus, ctx: &mut Context<Self>) {
+        self.askers_made += 1;
+        let asker = self.askers_made;
+        self.askers.insert(asker, ask.0);
+        self.feed(ctx, TerminalInput::Ask { asker });
     }
 }
 

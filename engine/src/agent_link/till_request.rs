@@ -155,8 +155,14 @@ fn body(answer: &Answer) -> AnswerBody {
             is_final: transaction.intent.is_none(),
         },
         Answer::TerminalCreated(_)
+        | Answer::TerminalChanged(_)
+        | Answer::TerminalConfigured(..)
+        | Answer::TerminalDefaultsSet(_)
         | Answer::PairingCodeCreated(..)
+        | Answer::TillsCreated(_)
+        | Answer::PairingCodeRevoked(_)
         | Answer::Paired(..)
+        | Answer::Unpaired(_)
         | Answer::ApiKeyCreated(..)
         | Answer::Resolved(_)
         | Answer::ApiKeyRevoked(_)

@@ -3,6 +3,7 @@
 
 use protocol::id::JournalId;
 
+use super::merchant::DeviceKey;
 use super::time::Timestamp;
 
 /// How long two installations that take turns are remembered. A technician who swaps a till back
@@ -18,6 +19,8 @@ pub struct Installations {
     pub former: Option<(JournalId, Timestamp)>,
     /// Two have taken turns: neither is heard until a technician pairs the terminal anew.
     pub is_duplicate: bool,
+    /// The key whose till gave the identity back, or had it taken, and when; of the last such till.
+    pub released: Option<(DeviceKey, Timestamp)>,
 }
 
 /// How an installation that connects stands to the ones before.
@@ -62,6 +65,13 @@ impl Installations {
     pub const fn renew(&mut self) {
         self.former = None;
         self.is_duplicate = false;
+    }
+
+    /// The till with this key is this terminal no more. The latest journal stays known, as in
+    /// [`Self::renew`].
+    pub const fn release(&mut self, key: DeviceKey, now: Timestamp) {
+        self.renew();
+        self.released = Some((key, now));
     }
 }
 

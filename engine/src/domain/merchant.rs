@@ -7,6 +7,7 @@ use protocol::money::Currency;
 
 use super::installation::Installations;
 use super::permission::Allowlist;
+use super::terminal_settings::Versioned;
 use super::time::Timestamp;
 
 /// A partner: boards merchants and holds their allowlist.
@@ -74,4 +75,8 @@ pub struct Terminal {
     pub installations: Installations,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Where it stands, in the merchant's own words.
+    pub location: Option<String>,
+    /// Its own settings, over those of all tills.
+    pub own: Versioned,
 }

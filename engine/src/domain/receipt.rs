@@ -98,6 +98,8 @@ pub struct Source<'a> {
     pub terminal: &'a Terminal,
     /// What it is about.
     pub transaction: &'a Transaction,
+    /// The merchant's lines at the end.
+    pub footer: &'a [String],
 }
 
 /// Makes a receipt; `None` when the transaction has no slip yet.
@@ -116,6 +118,7 @@ pub fn make(source: &Source<'_>, copy: Copy, is_duplicate: bool) -> Option<Recei
     paper.card(&source.transaction.card, slip);
     paper.decision(source.transaction, slip);
     paper.closing(source.transaction, slip);
+    paper.footer(source.footer);
     Some(Receipt {
         copy,
         is_duplicate,
@@ -154,6 +157,15 @@ impl Paper {
             value,
             emphasis,
         });
+    }
+
+    fn footer(&mut self, lines: &[String]) {
+        if !lines.is_empty() {
+            self.entries.push(Entry::Blank);
+        }
+        for line in lines {
+            self.centred(line);
+        }
     }
 
     fn merchant(&mut self, merchant: &Merchant) {

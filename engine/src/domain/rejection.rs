@@ -1,6 +1,6 @@
 //! Why a request is refused: the caller's situation, expected, never our fault.
 
-use protocol::id::PosTransactionId;
+use protocol::id::{PairingCodeId, PosTransactionId, TerminalId};
 use protocol::money::Money;
 
 /// A refusal. Nothing was stored, nothing moved, no idempotency key was used up.
@@ -91,6 +91,32 @@ pub enum Rejection {
     /// Unknown, used, revoked or expired: a caller cannot tell which.
     #[error("pairing code is not valid")]
     PairingCodeInvalid,
+    /// The code is right and meant for another till. That it was tried is counted.
+    #[error("pairing code is bound to another serial number")]
+    PairingSerialMismatch {
+        /// Tries until the code is locked.
+        tries_left: u32,
+    },
+    /// The wrong till tried the code too often.
+    #[error("pairing code is locked: the wrong till tried it too often; ask for a new one")]
+    PairingCodeLocked,
+    /// A code that has paired a till cannot be taken back.
+    #[error("pairing code is {state}")]
+    PairingCodeState {
+        /// The code.
+        id: PairingCodeId,
+        /// Its state.
+        state: &'static str,
+    },
+    /// The till's key is the live key of another terminal.
+    #[error("this till is paired as another terminal: unpair it first")]
+    DeviceKeyInUse {
+        /// That terminal, if it is the caller's to know.
+        terminal: Option<TerminalId>,
+    },
+    /// Somebody has decided on the till's request already.
+    #[error("this request was decided on already: the till must ask again")]
+    PairingRequestSettled,
     /// The terminal has open work; its key cannot be replaced.
     #[error("terminal has open work")]
     TerminalHasOpenWork {

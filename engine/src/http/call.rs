@@ -33,6 +33,8 @@ pub(super) struct Call {
     /// Path parameters, in the order of the path.
     pub(super) path: Vec<(String, String)>,
     pub(super) query: String,
+    /// Whether the answer is wanted as CSV, where there is one.
+    pub(super) wants_csv: bool,
     pub(super) body: Value,
     pub(super) key: Option<String>,
     pub(super) address: Option<IpAddr>,
@@ -144,6 +146,28 @@ impl Call {
                 Err(ErrorAnswer::internal())
             }
         }
+    }
+
+    /// A parameter in the path, as it stands there.
+    pub(super) fn path_text(&self, name: &str) -> &str {
+        let found = self.path.iter().find(|(found, _)| found == name);
+        found.map_or("", |(_, text)| text)
+    }
+
+    /// Asks a merchant's owner for one part of what the request asks for. Each part has a key of
+    /// its own made of the request's, so that a repeat makes what is missing and nothing twice.
+    pub(super) async fn reply_of_part(
+        &self,
+        merchant_id: MerchantId,
+        part: usize,
+        request: Request,
+    ) -> Result<Reply, ErrorAnswer> {
+        let claim = self.key.as_deref().map(|key| ClaimRequest {
+            key: idempotency::part_claim_key(merchant_id, key, part),
+            fingerprint: idempotency::fingerprint(self.route.operation, &self.path, &self.body),
+            render: render::stored,
+        });
+        Ok(self.parts().owners.ask(merchant_id, claim, request).await?)
     }
 
     async fn reply_of(

@@ -36,6 +36,23 @@ pub(super) fn account(field: &'static str, value: String) -> Result<String, Erro
     Ok(value)
 }
 
+/// One line of text for people, at most so many characters long.
+pub(super) fn line(
+    field: &'static str,
+    value: String,
+    letters_max: usize,
+    expected: &'static str,
+) -> Result<String, ErrorAnswer> {
+    let is_good = !value.trim().is_empty()
+        && value.chars().count() <= letters_max
+        && !value.chars().any(char::is_control);
+    if is_good {
+        Ok(value)
+    } else {
+        Err(Rejection::invalid(field, expected).into())
+    }
+}
+
 /// As [`text`], where nothing may be given.
 pub(super) fn optional_text(
     field: &'static str,

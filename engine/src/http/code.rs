@@ -96,8 +96,12 @@ codes! {
     AmountTooLarge = "AMOUNT_TOO_LARGE", 422, Never;
     /// The tip is above the limit.
     TipLimitExceeded = "TIP_LIMIT_EXCEEDED", 422, Never;
-    /// Unknown, used, or expired.
+    /// Unknown, used, taken back, or expired.
     PairingCodeInvalid = "PAIRING_CODE_INVALID", 422, Never;
+    /// The code is right and bound to another till.
+    PairingSerialMismatch = "PAIRING_SERIAL_MISMATCH", 422, Never;
+    /// The wrong till tried the code too often.
+    PairingCodeLocked = "PAIRING_CODE_LOCKED", 422, Never;
     /// The key was used with another request.
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 409, NewKey;
     /// The first request with the key has no answer yet.
@@ -116,6 +120,12 @@ codes! {
     TerminalNotPaired = "TERMINAL_NOT_PAIRED", 409, Never;
     /// The terminal has open work, so that its key stays.
     TerminalHasOpenWork = "TERMINAL_HAS_OPEN_WORK", 409, SameKey;
+    /// The till is paired as another terminal.
+    DeviceKeyInUse = "DEVICE_KEY_IN_USE", 409, Never;
+    /// Somebody has decided on the till's request already.
+    PairingRequestSettled = "PAIRING_REQUEST_SETTLED", 409, Never;
+    /// The signature is good and not of this engine's life and time.
+    SignatureStale = "SIGNATURE_STALE", 409, Never;
     /// There is no receipt yet.
     NoReceipt = "NO_RECEIPT", 409, SameKey;
     /// The tip of this transaction cannot change.
@@ -124,6 +134,8 @@ codes! {
     TooManyFaults = "TOO_MANY_FAULTS", 409, Never;
     /// Too many requests.
     RateLimited = "RATE_LIMITED", 429, SameKey;
+    /// Too many wrong pairing codes from there.
+    PairingLockedOut = "PAIRING_LOCKED_OUT", 429, SameKey;
     /// Our trouble.
     InternalError = "INTERNAL_ERROR", 500, SameKey;
     /// Too much to do, starting or stopping.
@@ -189,6 +201,15 @@ impl ErrorAnswer {
     /// Too many requests; try again after `seconds`.
     pub fn rate_limited(seconds: u64) -> Self {
         Self::new(Code::RateLimited, "Too many requests.").after_s(seconds)
+    }
+
+    /// Too many wrong pairing codes; try again after `seconds`.
+    pub fn locked_out(seconds: u64) -> Self {
+        let message = format!(
+            "Too many wrong pairing codes came from this address: nothing more is tried for \
+             {seconds} seconds."
+        );
+        Self::new(Code::PairingLockedOut, message).after_s(seconds)
     }
 
     /// Too much to do.
@@ -259,6 +280,21 @@ impl From<Rejection> for ErrorAnswer {
                 .with("limit", money(limit)),
             Rejection::TipNotAllowed { why } => plain(Code::TipNotAllowed).with("why", why),
             Rejection::PairingCodeInvalid => plain(Code::PairingCodeInvalid).with("field", "code"),
+            Rejection::PairingSerialMismatch { tries_left } => plain(Code::PairingSerialMismatch)
+                .with("field", "serial_number")
+                .with("tries_left", tries_left),
+            Rejection::PairingCodeLocked => plain(Code::PairingCodeLocked).with("field", "code"),
+            Rejection::PairingCodeState { id, state } => plain(Code::InvalidState)
+                .with("resource_id", id.to_string())
+                .with("state", state),
+            Rejection::DeviceKeyInUse { terminal } => {
+                let answer = plain(Code::DeviceKeyInUse).with("field", "public_key");
+                match terminal {
+                    Some(terminal_id) => answer.with("terminal_id", terminal_id.to_string()),
+                    None => answer,
+                }
+            }
+            Rejection::PairingRequestSettled => plain(Code::PairingRequestSettled),
             Rejection::TerminalHasOpenWork { running } => {
                 plain(Code::TerminalHasOpenWork).with("running", running.to_string())
             }

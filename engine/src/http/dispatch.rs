@@ -23,8 +23,6 @@ use super::idempotency;
 use super::json;
 use super::route::{self, Found, Parameters, Route};
 
-/// Largest body. The largest form there is has less than 2 KiB.
-const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a body may take to arrive. Arbitrary, bounded: a slow sender must not hold a place.
 const BODY_WAIT: Duration = Duration::from_secs(10);
 
@@ -126,7 +124,7 @@ async fn admitted(
     }
     let key = idempotency::key(request.headers(), route.idempotency)?;
     let body = match route.verb.has_body() {
-        true => read_body(request.headers(), payload).await?,
+        true => read_body(route, request.headers(), payload).await?,
         false => Value::Null,
     };
     let call = Call {
@@ -134,6 +132,7 @@ async fn admitted(
         caller,
         path,
         query: request.query_string().to_owned(),
+        wants_csv: wants_csv(request.headers()),
         body,
         key,
         address: request.peer_addr().map(|address| address.ip()),
@@ -175,8 +174,13 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
-async fn read_body(headers: &HeaderMap, payload: Payload) -> Result<Value, ErrorAnswer> {
-    let read = tokio::time::timeout(BODY_WAIT, payload.to_bytes_limited(BODY_BYTES_MAX));
+async fn read_body(
+    route: &Route,
+    headers: &HeaderMap,
+    payload: Payload,
+) -> Result<Value, ErrorAnswer> {
+    let bytes_max = route.body_bytes_max();
+    let read = tokio::time::timeout(BODY_WAIT, payload.to_bytes_limited(bytes_max));
     let bytes = match read.await {
         Ok(Ok(Ok(bytes))) => bytes,
         Ok(Ok(Err(_))) => {
@@ -188,7 +192,7 @@ async fn read_body(headers: &HeaderMap, payload: Payload) -> Result<Value, Error
         Ok(Err(_)) => {
             return Err(
                 ErrorAnswer::new(Code::PayloadTooLarge, "The body is too large.")
-                    .with("bytes_max", BODY_BYTES_MAX),
+                    .with("bytes_max", bytes_max),
             );
         }
         Err(_) => {
@@ -198,14 +202,32 @@ async fn read_body(headers: &HeaderMap, payload: Payload) -> Result<Value, Error
             ));
         }
     };
-    parse_body(headers, &bytes)
+    match route.takes_csv() && is_plain(headers, "text/csv") {
+        true => csv_body(&bytes),
+        false => parse_body(headers, &bytes),
+    }
+}
+
+/// CSV as the member of a form: fingerprints and forms then know one kind of body.
+fn csv_body(bytes: &Bytes) -> Result<Value, ErrorAnswer> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| ErrorAnswer::new(Code::BadRequest, "The body is not UTF-8."))?;
+    Ok(serde_json::json!({ "csv": text }))
+}
+
+/// Whether the answer is wanted as CSV rather than JSON.
+fn wants_csv(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok());
+    let first = accept.and_then(|text| text.split([',', ';']).next());
+    first.is_some_and(|first| first.trim().eq_ignore_ascii_case("text/csv"))
 }
 
 fn parse_body(headers: &HeaderMap, bytes: &Bytes) -> Result<Value, ErrorAnswer> {
     if bytes.is_empty() {
         return Ok(Value::Object(Map::new()));
     }
-    if !is_plain_json(headers) {
+    if !is_plain(headers, "application/json") {
         return Err(ErrorAnswer::new(
             Code::UnsupportedMediaType,
             "The body must be application/json, not compressed.",
@@ -222,7 +244,7 @@ fn parse_body(headers: &HeaderMap, bytes: &Bytes) -> Result<Value, ErrorAnswer> 
     Ok(body)
 }
 
-fn is_plain_json(headers: &HeaderMap) -> bool {
+fn is_plain(headers: &HeaderMap, expected: &str) -> bool {
     let text = |name| {
         headers
             .get(name)
@@ -231,5 +253,5 @@ fn is_plain_json(headers: &HeaderMap) -> bool {
     let media_type = text(header::CONTENT_TYPE).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     let is_plain = text(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity");
-    essence == "application/json" && is_plain
+    essence == expected && is_plain
 }

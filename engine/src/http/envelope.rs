@@ -21,6 +21,8 @@ pub(super) struct Success {
     pub(super) body: Vec<u8>,
     pub(super) content_type: &'static str,
     pub(super) is_replay: bool,
+    /// What a page may do in a browser; what is no page may do nothing anyway.
+    pub(super) policy: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -65,6 +67,7 @@ impl Success {
             body,
             content_type: "application/json",
             is_replay: false,
+            policy: None,
         }
     }
 
@@ -84,10 +87,25 @@ impl Success {
     /// A plain text, as it would be printed.
     pub(super) fn text(text: String) -> Self {
         Self {
-            status: 200,
-            body: text.into_bytes(),
             content_type: "text/plain; charset=utf-8",
-            is_replay: false,
+            ..Self::rendered(200, text.into_bytes())
+        }
+    }
+
+    /// A table.
+    pub(super) fn csv(status: u16, table: Vec<u8>) -> Self {
+        Self {
+            content_type: "text/csv; charset=utf-8",
+            ..Self::rendered(status, table)
+        }
+    }
+
+    /// A page for a browser, which may do what `policy` says and nothing else.
+    pub(super) fn page(html: String, policy: String) -> Self {
+        Self {
+            content_type: "text/html; charset=utf-8",
+            policy: Some(policy),
+            ..Self::rendered(200, html.into_bytes())
         }
     }
 
@@ -97,6 +115,11 @@ impl Success {
         response.insert_header((TRACE_HEADER, trace_id.to_string()));
         response.insert_header((header::CONTENT_TYPE, self.content_type));
         response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if let Some(policy) = self.policy {
+            response.insert_header((header::CONTENT_SECURITY_POLICY, policy));
+            response.insert_header((header::REFERRER_POLICY, "no-referrer"));
+            response.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+        }
         if self.is_replay {
             response.insert_header((REPLAYED_HEADER, "true"));
         }

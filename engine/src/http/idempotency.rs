@@ -89,6 +89,23 @@ pub(super) fn claim_key(merchant_id: MerchantId, key: &str) -> ClaimKey {
     ClaimKey(hash.finalize().into())
 }
 
+/// The key of one part of a request that is carried out in parts. The first part has the request's
+/// own key, so that the key stands for one request everywhere.
+pub(super) fn part_claim_key(merchant_id: MerchantId, key: &str, number: usize) -> ClaimKey {
+    let whole = claim_key(merchant_id, key);
+    if number == 0 {
+        return whole;
+    }
+    let mut hash = Sha256::new();
+    part(&mut hash, b"part");
+    part(&mut hash, &whole.0);
+    part(
+        &mut hash,
+        &u64::try_from(number).unwrap_or(u64::MAX).to_be_bytes(),
+    );
+    ClaimKey(hash.finalize().into())
+}
+
 /// The operator's key as it is stored. There is one operator.
 pub(super) fn operator_claim_key(key: &str) -> ClaimKey {
     let mut hash = Sha256::new();
@@ -185,6 +202,10 @@ mod tests {
         assert_eq!(claim_key(shop(1), "a"), claim_key(shop(1), "a"));
         assert_ne!(claim_key(shop(1), "a"), claim_key(shop(2), "a"));
         assert_ne!(claim_key(shop(1), "a"), claim_key(shop(1), "b"));
+        let of_part = |number| part_claim_key(shop(1), "a", number);
+        assert_eq!(of_part(0), claim_key(shop(1), "a"));
+        assert_ne!(of_part(1), of_part(0));
+        assert_ne!(of_part(1), of_part(2));
     }
 
     #[test]

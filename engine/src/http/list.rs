@@ -3,9 +3,11 @@
 //! A cursor names where the page before ended and which question it belongs to; with another
 //! question it is refused, because its page would silently leave things out.
 
+use protocol::id::TerminalId;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::agent_link::fleet::{Entry, FleetPage, Place};
 use crate::domain::rejection::Rejection;
 use crate::query::list::{Cursor, Listed, Slice};
 
@@ -16,6 +18,10 @@ use super::envelope::Success;
 const LIMIT_DEFAULT: u32 = 25;
 const LIMIT_MAX: u32 = 100;
 
+/// The longest sort key: a label of 64 characters of four bytes, some of which become three when
+/// their case is folded.
+const SORT_KEY_BYTES_MAX: usize = 1_024;
+
 /// What a question is recognized by: eight bytes of a hash.
 type Question = [u8; 8];
 
@@ -24,6 +30,15 @@ pub(super) struct Paging {
     question: Question,
     /// Which page.
     pub(super) slice: Slice,
+}
+
+/// The list of terminals that was asked for: it has orders of its own.
+pub(super) struct FleetPaging {
+    question: Question,
+    /// Items at most.
+    pub(super) limit: usize,
+    /// Where the page before ended.
+    pub(super) after: Option<Place>,
 }
 
 #[derive(Serialize)]
@@ -45,12 +60,8 @@ impl Paging {
         cursor: Option<&str>,
     ) -> Result<Self, ErrorAnswer> {
         let question = question(call)?;
-        let limit = limit.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(Rejection::invalid("limit", "1 to 100").into());
-        }
+        let limit = checked(limit)?;
         let after = cursor.map(|text| read(text, question)).transpose()?;
-        let limit = usize::try_from(limit).unwrap_or(1);
         Ok(Self {
             question,
             slice: Slice { limit, after },
@@ -73,6 +84,55 @@ impl Paging {
             },
         )
     }
+}
+
+impl FleetPaging {
+    /// The page that a request asks for.
+    ///
+    /// # Errors
+    /// A limit out of range, or a cursor that is none or belongs to another question.
+    pub(super) fn of(
+        call: &Call,
+        limit: Option<u32>,
+        cursor: Option<&str>,
+    ) -> Result<Self, ErrorAnswer> {
+        let question = question(call)?;
+        let after = cursor.map(|text| read_place(text, question)).transpose()?;
+        Ok(Self {
+            question,
+            limit: checked(limit)?,
+            after,
+        })
+    }
+
+    /// The answer with a page.
+    pub(super) fn answer<'a, V: Serialize>(
+        &self,
+        page: &'a FleetPage,
+        view: impl Fn(&'a Entry) -> V,
+    ) -> Success {
+        let next = page.next.as_ref();
+        Success::json(
+            200,
+            &PageView {
+                object: "list",
+                items: page.items.iter().map(view).collect(),
+                has_more: next.is_some(),
+                next_cursor: next.map(|next| {
+                    let cursor = write(next.id.bytes(), self.question);
+                    format!("{cursor}{}", hex::encode(&next.key))
+                }),
+            },
+        )
+    }
+}
+
+fn checked(limit: Option<u32>) -> Result<usize, ErrorAnswer> {
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(Rejection::invalid("limit", "1 to 100").into());
+    }
+    Ok(usize::try_from(limit).unwrap_or(1))
 }
 
 fn question(call: &Call) -> Result<Question, ErrorAnswer> {
@@ -111,10 +171,25 @@ fn read(text: &str, expected: Question) -> Result<Cursor, ErrorAnswer> {
     let is_cursor = hex::decode_to_slice(after, &mut cursor).is_ok()
         && hex::decode_to_slice(question, &mut found).is_ok();
     if !is_cursor || found != expected {
-        let expected = "the next_cursor of a page of the same list with the same filters";
-        return Err(Rejection::invalid("cursor", expected).into());
+        return Err(no_cursor());
     }
     Ok(cursor)
+}
+
+/// A cursor with the sort key behind it.
+fn read_place(text: &str, expected: Question) -> Result<Place, ErrorAnswer> {
+    let (cursor, key) = text.split_at_checked(48).unwrap_or((text, ""));
+    let id = TerminalId::from_bytes(read(cursor, expected)?);
+    let is_short = key.len() <= 2 * SORT_KEY_BYTES_MAX;
+    match hex::decode(key) {
+        Ok(key) if is_short => Ok(Place { key, id }),
+        _ => Err(no_cursor()),
+    }
+}
+
+fn no_cursor() -> ErrorAnswer {
+    let expected = "the next_cursor of a page of the same list with the same filters";
+    Rejection::invalid("cursor", expected).into()
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 use std::fmt;
 
 use futures_util::future::LocalBoxFuture;
-use protocol::id::MerchantId;
+use protocol::id::{MerchantId, TerminalId};
 
 use crate::actor::directory::Directory;
 use crate::domain::rejection::Rejection;
 use crate::owner::request::{ClaimRequest, PlatformAnswer, PlatformRequest, Reply, Request};
+use crate::owner::terminal::Freshness;
 
 /// Whom to ask.
 pub trait Owners: fmt::Debug + Send + Sync {
@@ -26,6 +27,13 @@ pub trait Owners: fmt::Debug + Send + Sync {
         claim: Option<ClaimRequest<PlatformAnswer>>,
         request: PlatformRequest,
     ) -> LocalBoxFuture<'_, Result<Reply<PlatformAnswer>, Rejection>>;
+
+    /// Asks a terminal's till how it is now; the registry has what it says. Bounded in time.
+    fn refresh(
+        &self,
+        merchant_id: MerchantId,
+        terminal_id: TerminalId,
+    ) -> LocalBoxFuture<'_, Freshness>;
 }
 
 impl Owners for Directory {
@@ -44,5 +52,13 @@ impl Owners for Directory {
         request: PlatformRequest,
     ) -> LocalBoxFuture<'_, Result<Reply<PlatformAnswer>, Rejection>> {
         Box::pin(Self::ask_platform(self, claim, request))
+    }
+
+    fn refresh(
+        &self,
+        merchant_id: MerchantId,
+        terminal_id: TerminalId,
+    ) -> LocalBoxFuture<'_, Freshness> {
+        Box::pin(Self::refresh(self, merchant_id, terminal_id))
     }
 }

@@ -7,9 +7,11 @@ use crate::owner::request::{Answer, PlatformAnswer};
 
 use super::envelope::body_of;
 use super::view::access::{ApiKeyView, MerchantView, MintedKeyView, PartnerView};
+use super::view::pairing::{MadeTillView, PairingCodeView};
 use super::view::pos::{PosView, PrintJobView};
 use super::view::sandbox::FaultView;
-use super::view::terminal::{PairingCodeView, TerminalView};
+use super::view::terminal::TerminalView;
+use super::view::terminal_configuration::{TerminalConfigurationView, TerminalDefaultsView};
 use super::view::transaction::TransactionView;
 
 /// An answer as its caller gets it, secrets included.
@@ -40,10 +42,30 @@ fn render(answer: &Answer, shows_secrets: bool) -> StoredAnswer {
         Answer::TerminalCreated(terminal) | Answer::Paired(terminal, _) => {
             (201, body_of(&TerminalView::of(terminal)))
         }
+        Answer::TerminalChanged(terminal) => (200, body_of(&TerminalView::of(terminal))),
+        Answer::TerminalConfigured(terminal, defaults) => {
+            let view = TerminalConfigurationView::of(terminal, defaults);
+            (200, body_of(&view))
+        }
+        Answer::TerminalDefaultsSet(defaults) => {
+            (200, body_of(&TerminalDefaultsView::of(defaults)))
+        }
         Answer::PairingCodeCreated(code, secret) => {
             let secret = shown(secret);
-            (201, body_of(&PairingCodeView::of(code, secret.as_ref())))
+            let view = PairingCodeView::of(code, code.created_at);
+            (201, body_of(&view.with_secret(secret.as_ref())))
         }
+        Answer::TillsCreated(tills) => {
+            let views = tills
+                .iter()
+                .map(|till| MadeTillView::of(till, shows_secrets));
+            (201, body_of(&views.collect::<Vec<_>>()))
+        }
+        Answer::PairingCodeRevoked(code) => {
+            let at = code.revoked_at.unwrap_or(code.created_at);
+            (200, body_of(&PairingCodeView::of(code, at)))
+        }
+        Answer::Unpaired(terminal) => (200, body_of(&TerminalView::of(terminal))),
         Answer::ApiKeyCreated(key, secret) => {
             let secret = shown(secret);
             (201, body_of(&MintedKeyView::of(key, secret.as_ref())))

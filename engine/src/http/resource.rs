@@ -4,11 +4,15 @@ pub(super) mod api_key;
 pub(super) mod general;
 pub(super) mod merchant;
 pub(super) mod pairing;
+pub(super) mod pairing_bulk;
+pub(super) mod pairing_device;
+pub(super) mod pairing_page;
 pub(super) mod partner;
 pub(super) mod pos;
 pub(super) mod receipt;
 pub(super) mod sandbox;
 pub(super) mod terminal;
+pub(super) mod terminal_configuration;
 pub(super) mod transaction;
 
 use serde::Deserialize;

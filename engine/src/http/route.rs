@@ -9,7 +9,8 @@ use crate::access::operation::Operation;
 use super::call::{Call, Handled};
 use super::idempotency::Idempotency;
 use super::resource::{
-    api_key, general, merchant, pairing, partner, pos, receipt, sandbox, terminal, transaction,
+    api_key, general, merchant, pairing, pairing_bulk, pairing_device, pairing_page, partner, pos,
+    receipt, sandbox, terminal, terminal_configuration, transaction,
 };
 
 /// A method that routes use.
@@ -21,6 +22,8 @@ pub enum Verb {
     Post,
     /// Replaces.
     Put,
+    /// Changes some.
+    Patch,
     /// Takes back.
     Delete,
 }
@@ -32,13 +35,14 @@ impl Verb {
             Self::Get => "GET",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
         }
     }
 
     /// Whether a request has a body that counts.
     pub const fn has_body(self) -> bool {
-        matches!(self, Self::Post | Self::Put)
+        matches!(self, Self::Post | Self::Put | Self::Patch)
     }
 
     pub(super) const fn method(self) -> Method {
@@ -46,6 +50,7 @@ impl Verb {
             Self::Get => Method::GET,
             Self::Post => Method::POST,
             Self::Put => Method::PUT,
+            Self::Patch => Method::PATCH,
             Self::Delete => Method::DELETE,
         }
     }
@@ -129,6 +134,22 @@ macro_rules! routes {
     };
 }
 
+impl Route {
+    /// Largest body, in bytes. The largest form that is not a list has less than 2 KiB; a list of
+    /// tills has 2,000 rows of two texts each.
+    pub(super) const fn body_bytes_max(&self) -> usize {
+        match self.operation {
+            Operation::CreateTills => 1024 * 1024,
+            _ => 64 * 1024,
+        }
+    }
+
+    /// Whether the body may also come as CSV.
+    pub(super) const fn takes_csv(&self) -> bool {
+        matches!(self.operation, Operation::CreateTills)
+    }
+}
+
 /// Every route there is.
 pub static ROUTES: &[Route] = routes! {
     Get "/healthz" Health None general::health;
@@ -153,15 +174,33 @@ pub static ROUTES: &[Route] = routes! {
     Post "/v1/terminals" CreateTerminal Honoured terminal::create;
     Get "/v1/terminals" ListTerminals None terminal::list;
     Get "/v1/terminals/{id}" ReadTerminal None terminal::read;
+    Patch "/v1/terminals/{id}" ChangeTerminal Honoured terminal::change;
     Get "/v1/terminals/{id}/status" ReadTerminalStatus None terminal::status;
+    Get "/v1/terminals/{id}/configuration" ReadTerminalConfiguration None terminal_configuration::read;
+    Put "/v1/terminals/{id}/configuration" SetTerminalConfiguration Honoured terminal_configuration::set;
     Post "/v1/terminals/{id}/pairing-codes" CreatePairingCode Honoured pairing::create_code;
+    Get "/v1/terminals/{id}/pairing-codes" ListTerminalPairingCodes None pairing::list_of_terminal;
+    Post "/v1/terminals/{id}/unpair" UnpairTerminal Honoured pairing::unpair;
+    Get "/v1/pairing-codes" ListPairingCodes None pairing::list;
+    Post "/v1/pairing-codes/bulk" CreateTills Honoured pairing_bulk::create;
+    Post "/v1/pairing-codes/{id}/revoke" RevokePairingCode Honoured pairing::revoke;
+
+    Get "/pair" PairingPage None pairing_page::show;
     Post "/v1/pairing/redeem" RedeemPairingCode None pairing::redeem;
+    Post "/v1/pairing/device" RequestPairing None pairing_device::ask;
+    Post "/v1/pairing/device/poll" PollPairing None pairing_device::poll;
+    Get "/v1/pairing/requests/{user_code}" ReadPairingRequest None pairing_device::read;
+    Post "/v1/pairing/requests/{user_code}/approve" ApprovePairing None pairing_device::approve;
+    Post "/v1/pairing/requests/{user_code}/deny" DenyPairing None pairing_device::deny;
+    Post "/v1/pairing/release" ReleaseTill None pairing::release;
 
     Post "/v1/sandbox/faults" ArmFault Honoured sandbox::arm;
     Get "/v1/sandbox/faults" ListFaults None sandbox::list;
     Delete "/v1/sandbox/faults/{id}" DisarmFault None sandbox::disarm;
 
     Get "/v1/merchant" ReadMerchant None merchant::read_own;
+    Get "/v1/merchant/terminal-configuration" ReadTerminalDefaults None terminal_configuration::read_defaults;
+    Put "/v1/merchant/terminal-configuration" SetTerminalDefaults Honoured terminal_configuration::set_defaults;
     Get "/v1/merchant/api-keys" ListApiKeys None api_key::list;
     Post "/v1/merchant/api-keys" CreateApiKey Honoured api_key::create;
     Post "/v1/merchant/api-keys/{id}/revoke" RevokeApiKey Honoured api_key::revoke;
@@ -263,6 +302,16 @@ mod tests {
             .filter(|route| route.operation.rule().audience == Audience::Public)
             .map(|route| route.path)
             .collect();
-        assert_eq!(open, ["/healthz", "/v1/pairing/redeem"]);
+        assert_eq!(
+            open,
+            [
+                "/healthz",
+                "/pair",
+                "/v1/pairing/redeem",
+                "/v1/pairing/device",
+                "/v1/pairing/device/poll",
+                "/v1/pairing/release",
+            ]
+        );
     }
 }

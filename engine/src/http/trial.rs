@@ -3,5 +3,6 @@
 mod doors;
 mod lists;
 mod money;
+mod pairing;
 mod socket;
 mod world;

@@ -4,9 +4,11 @@
 //! are only ever added.
 
 pub(super) mod access;
+pub(super) mod pairing;
 pub(super) mod pos;
 pub(super) mod sandbox;
 pub(super) mod terminal;
+pub(super) mod terminal_configuration;
 pub(super) mod transaction;
 
 use chrono::{DateTime, SecondsFormat, Utc};

@@ -5,6 +5,7 @@ use protocol::id::TerminalId;
 
 use crate::domain::merchant::{Merchant, Partner, Terminal};
 use crate::domain::pairing::PairingCode;
+use crate::domain::terminal_settings::TerminalDefaults;
 use crate::domain::token::ApiKey;
 
 /// A change to the index that every door checks.
@@ -20,6 +21,8 @@ pub enum AccessChange {
     ApiKey(Box<ApiKey>),
     /// A pairing code was made or used.
     PairingCode(Box<PairingCode>),
+    /// What a merchant wants of its tills has changed.
+    TerminalDefaults(Box<TerminalDefaults>),
     /// The terminal's live link must end: its key was replaced.
     DropLink(TerminalId),
 }

@@ -18,6 +18,7 @@ use crate::domain::pairing::PairingCode;
 use crate::domain::pos::PosTransaction;
 use crate::domain::print::PrintJob;
 use crate::domain::sandbox::Fault;
+use crate::domain::terminal_settings::TerminalDefaults;
 use crate::domain::token::ApiKey;
 use crate::domain::transaction::Transaction;
 
@@ -185,6 +186,10 @@ impl Gather for Holdings {
                 let counters: Counters = decode(value)?;
                 is_key(row_key, &key::counters(merchant_id))?;
                 self.trace = Some(counters.trace);
+            }
+            key::TERMINAL_DEFAULTS => {
+                let defaults: TerminalDefaults = decode(value)?;
+                is_key(row_key, &key::terminal_defaults(defaults.merchant_id))?;
             }
             key::OPEN => {
                 self.open.insert(open_work(id)?);

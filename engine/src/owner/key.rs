@@ -30,6 +30,8 @@ pub const PRINT_JOB: u8 = b'J';
 pub const COUNTERS: u8 = b'N';
 /// The space byte of a fault that was asked for in test mode.
 pub const FAULT: u8 = b'F';
+/// The space byte of what a merchant wants of its tills.
+pub const TERMINAL_DEFAULTS: u8 = b'G';
 /// The space byte of the marks of open work: all that an owner loads.
 pub const OPEN: u8 = b'O';
 /// The space byte of the marks "this copy of this receipt was queued before".
@@ -129,6 +131,11 @@ pub fn fault(merchant_id: MerchantId, id: FaultId) -> Vec<u8> {
 /// A merchant's counters.
 pub fn counters(merchant_id: MerchantId) -> Vec<u8> {
     key(COUNTERS, [&merchant_id.bytes()])
+}
+
+/// What a merchant wants of its tills.
+pub fn terminal_defaults(merchant_id: MerchantId) -> Vec<u8> {
+    key(TERMINAL_DEFAULTS, [&merchant_id.bytes()])
 }
 
 /// The mark that a row of this owner is open; the value is empty.

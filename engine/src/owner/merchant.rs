@@ -7,9 +7,11 @@
 mod admin;
 mod cancel;
 mod claim;
+mod fleet;
 mod host;
 mod link;
 mod money;
+mod pairing;
 mod print;
 mod resolve;
 mod restore;
@@ -21,6 +23,8 @@ mod wait;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod fleet_test;
 #[cfg(test)]
 mod invariant_test;
 #[cfg(test)]
@@ -48,7 +52,10 @@ use std::sync::Arc;
 use protocol::id::{
     JournalId, MerchantId, PosTransactionId, PrintJobId, TerminalId, TransactionId,
 };
-use protocol::link::{Digest, PosStatus, PrintReport, RefusedReason, ToAgent, ToEngine};
+use protocol::link::{
+    Configuration, ConfigurationReport, Digest, PosStatus, PrintReport, RefusedReason, ToAgent,
+    ToEngine,
+};
 
 use crate::acquirer::{AcquirerAnswer, AcquirerRequest, Sending};
 use crate::domain::merchant::{Merchant, Terminal};
@@ -57,7 +64,9 @@ use crate::domain::print::PrintJob;
 use crate::domain::reason::Reason;
 use crate::domain::rejection::Rejection;
 use crate::domain::reversal::HOST_DELAY_MS_MAX;
+use crate::domain::rollout::Rollout;
 use crate::domain::sandbox::{Fault, Policy};
+use crate::domain::terminal_settings::TerminalDefaults;
 use crate::domain::time::Timestamp;
 use crate::domain::tip::TipLimits;
 use crate::domain::transaction::Transaction;
@@ -183,6 +192,8 @@ pub enum TerminalEvent {
     Down,
     /// The agent said something.
     Said(ToEngine),
+    /// The agent said which configuration it has, on a link where one is wanted.
+    Configured(ConfigurationReport),
 }
 
 /// What a merchant's owner causes.
@@ -218,6 +229,13 @@ pub enum Effect {
         /// The message.
         message: Box<ToAgent>,
     },
+    /// What a till is to be like; sent when it is not. Behind the welcome of its link.
+    Configure {
+        /// The terminal.
+        terminal_id: TerminalId,
+        /// What it is to be like.
+        configuration: Arc<Configuration>,
+    },
     /// A request for the acquirer.
     Acquirer(Box<AcquirerRequest>),
     /// A change in who may do what.
@@ -237,6 +255,8 @@ pub struct MerchantOwner {
     merchant: Merchant,
     limits: Limits,
     counters: Counters,
+    /// What is wanted of all tills.
+    defaults: TerminalDefaults,
     /// This is a copy whose original went on: found at the start, until it has been dealt with.
     is_restored: bool,
     open: BTreeMap<PosTransactionId, PosTransaction>,
@@ -270,12 +290,18 @@ impl MerchantOwner {
             Some(bytes) => decode(&[key::COUNTERS], &bytes)?,
             None => Counters::default(),
         };
+        let defaults_key = key::terminal_defaults(merchant_id);
+        let defaults = match rows.get(&defaults_key)? {
+            Some(bytes) => decode(&defaults_key, &bytes)?,
+            None => TerminalDefaults::none(merchant_id),
+        };
         let (counters, is_restored) = restore::counted_in(counters, rows);
         let mut state = Self {
             is_restored,
             merchant: decode(&merchant_key, &bytes)?,
             limits,
             counters,
+            defaults,
             open: BTreeMap::new(),
             pending: BTreeMap::new(),
             prints: BTreeMap::new(),
@@ -340,6 +366,12 @@ impl MerchantOwner {
             && self.waiters.is_empty()
             && self.sandbox.is_empty()
             && !self.is_restored
+            && self.rollout_deadline().is_none()
+    }
+
+    fn rollout_deadline(&self) -> Option<Timestamp> {
+        let rollout = self.defaults.rollout.as_ref();
+        rollout.and_then(Rollout::deadline)
     }
 
     fn id(&self) -> MerchantId {
@@ -470,9 +502,14 @@ impl MerchantOwner {
                 TerminalEvent::Down => {
                     self.links.remove(&terminal_id);
                     self.prints_reported.remove(&terminal_id);
+                    self.rollout_loses(work, terminal_id);
                     Ok(())
                 }
                 TerminalEvent::Said(message) => self.terminal_said(work, terminal_id, message),
+                TerminalEvent::Configured(report) => {
+                    self.terminal_configured(work, terminal_id, report);
+                    Ok(())
+                }
             },
             MerchantInput::Acquirer {
                 transaction_id,
@@ -508,6 +545,7 @@ impl MerchantOwner {
             self.send_again_if_free(work, transaction_id);
         }
         self.expire_faults(work);
+        self.go_on_with_rollout(work)?;
         self.answer_late_waiters(work)
     }
 }
@@ -562,7 +600,9 @@ impl Decider for MerchantOwner {
         let repeats = self.pending.values().filter_map(host::next_sending);
         let waiters = self.waiters.iter().map(Waiter::until);
         let faults = self.sandbox.poll_deadline();
-        stages.chain(repeats).chain(waiters).chain(faults).min()
+        let rollout = self.rollout_deadline();
+        let others = waiters.chain(faults).chain(rollout);
+        stages.chain(repeats).chain(others).min()
     }
 
     fn urgency(input: &MerchantInput) -> Urgency {
@@ -576,8 +616,15 @@ impl Decider for MerchantOwner {
                 | Request::PrintReceipt(_)
                 | Request::AdjustTip { .. }
                 | Request::CreateTerminal { .. }
+                | Request::ChangeTerminal(_)
+                | Request::SetTerminalSettings { .. }
+                | Request::SetTerminalDefaults { .. }
                 | Request::CreatePairingCode { .. }
+                | Request::CreateTills(_)
+                | Request::RevokePairingCode { .. }
                 | Request::RedeemPairingCode(_)
+                | Request::ApprovePairing(_)
+                | Request::Unpair { .. }
                 | Request::CreateApiKey { .. }
                 | Request::RevokeApiKey { .. }
                 | Request::ArmFault(_)

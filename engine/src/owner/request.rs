@@ -16,6 +16,7 @@ use crate::domain::print::PrintJob;
 use crate::domain::resolution::ResolutionOutcome;
 use crate::domain::sandbox::{self, Fault};
 use crate::domain::scope::ScopeSet;
+use crate::domain::terminal_settings::{TerminalDefaults, TerminalSettings};
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ApiKey, Secret, SecretHash};
 use crate::domain::transaction::Transaction;
@@ -97,17 +98,51 @@ pub enum Request {
         /// Serial number to bind pairing to.
         serial_number: Option<String>,
     },
+    /// Changes what people call a terminal, and where it stands.
+    ChangeTerminal(ChangeTerminal),
+    /// Replaces the own settings of a terminal.
+    SetTerminalSettings {
+        /// The terminal.
+        terminal_id: TerminalId,
+        /// The settings.
+        settings: TerminalSettings,
+    },
+    /// Replaces the settings of all terminals.
+    SetTerminalDefaults {
+        /// The settings.
+        settings: TerminalSettings,
+        /// Whether they come to one terminal first, then to a tenth, then to all.
+        in_waves: bool,
+    },
     /// Makes a pairing code for a terminal.
     CreatePairingCode {
         /// The terminal.
         terminal_id: TerminalId,
         /// Its life in seconds.
         life_s: u64,
+        /// The serial number of the only till that may redeem it.
+        serial_number: Option<String>,
         /// The code, made by the shell; shown in the answer.
         code: Secret,
     },
+    /// Makes terminals, each with a pairing code: all of them or none.
+    CreateTills(Vec<NewTill>),
+    /// Takes a pairing code back; again and again gives the same answer.
+    RevokePairingCode {
+        /// The code.
+        code_id: PairingCodeId,
+    },
     /// Redeems a pairing code; the caller has found the code by its hash.
     RedeemPairingCode(RedeemPairingCode),
+    /// Pairs a till that a person has approved.
+    ApprovePairing(ApprovePairing),
+    /// A terminal's till is this terminal no more; again and again gives the same answer.
+    Unpair {
+        /// The terminal.
+        terminal_id: TerminalId,
+        /// The key whose till asks; `None` when the merchant does.
+        device_key: Option<DeviceKey>,
+    },
     /// Mints an API key.
     CreateApiKey {
         /// What people call it.
@@ -149,6 +184,17 @@ impl std::fmt::Debug for ArchivedRow {
         let (key, bytes) = (hex::encode(&self.key), self.value.len());
         write!(formatter, "{key} ({bytes} bytes)")
     }
+}
+
+/// A change of a terminal; what is absent stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeTerminal {
+    /// The terminal.
+    pub terminal_id: TerminalId,
+    /// What people are to call it.
+    pub label: Option<String>,
+    /// Where it stands; none within forgets it.
+    pub location: Option<Option<String>>,
 }
 
 /// A POS transaction to start.
@@ -227,6 +273,52 @@ pub struct RedeemPairingCode {
     pub serial_number: Option<String>,
 }
 
+/// A terminal to make, with its pairing code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTill {
+    /// What people call it.
+    pub label: String,
+    /// The serial number of the only till that may redeem the code.
+    pub serial_number: Option<String>,
+    /// The code's life in seconds.
+    pub life_s: u64,
+    /// The code, made by the shell; shown in the answer.
+    pub code: Secret,
+}
+
+/// A terminal that was made, with its pairing code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeTill {
+    /// The terminal.
+    pub terminal: Terminal,
+    /// The pairing code.
+    pub pairing_code: PairingCode,
+    /// Its text, shown once.
+    pub code: Secret,
+}
+
+/// A till that showed a code, and what a person made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovePairing {
+    /// What it becomes.
+    pub target: PairingTarget,
+    /// The key made on the device.
+    pub device_key: DeviceKey,
+    /// The till's serial number.
+    pub serial_number: Option<String>,
+    /// Hash of the secret by which the till asks for the answer.
+    pub hash: SecretHash,
+}
+
+/// What a till becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PairingTarget {
+    /// A terminal that there is.
+    Existing(TerminalId),
+    /// One that is made for it, with this label.
+    New(String),
+}
+
 /// What an owner answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -246,10 +338,22 @@ pub enum Answer {
     Resolved(Box<Transaction>),
     /// A terminal was made.
     TerminalCreated(Box<Terminal>),
+    /// A terminal is as it was asked for.
+    TerminalChanged(Box<Terminal>),
+    /// A terminal has these settings of its own, over those of all.
+    TerminalConfigured(Box<Terminal>, Box<TerminalDefaults>),
+    /// All terminals are to have these settings.
+    TerminalDefaultsSet(Box<TerminalDefaults>),
     /// A pairing code was made; the code is shown once.
     PairingCodeCreated(Box<PairingCode>, Secret),
+    /// Terminals were made, each with a pairing code that is shown once.
+    TillsCreated(Vec<MadeTill>),
+    /// The pairing code pairs nobody any more.
+    PairingCodeRevoked(Box<PairingCode>),
     /// The terminal is paired.
     Paired(Box<Terminal>, Box<Merchant>),
+    /// The terminal is paired with no till.
+    Unpaired(Box<Terminal>),
     /// An API key was minted; the secret is shown once.
     ApiKeyCreated(Box<ApiKey>, Secret),
     /// The API key does not work any more.

@@ -5,6 +5,7 @@
 //! removed or given another meaning, also in the types of `protocol` that are part of a form.
 //! `to_bytes` writes this, `from_bytes` also reads the maps of names that version 1 wrote.
 
+mod fleet;
 mod merchant;
 mod pos;
 mod sandbox;
@@ -69,6 +70,7 @@ stored! {
     crate::domain::token::ApiKey = merchant::ApiKeyForm,
     crate::domain::pairing::PairingCode = merchant::PairingCodeForm,
     crate::domain::idempotency::Claim = merchant::ClaimForm,
+    crate::domain::terminal_settings::TerminalDefaults = fleet::TerminalDefaultsForm,
     Counters = merchant::CountersForm,
     crate::domain::pos::PosTransaction = pos::PosForm,
     crate::domain::print::PrintJob = pos::PrintJobForm,

@@ -3,11 +3,16 @@
 //! A hello is handed to the merchant's owner, which reconciles open work and then welcomes; nothing
 //! goes out on a link before its welcome. What belongs to an older link is dropped.
 
-use protocol::id::{JournalId, PrintJobId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use protocol::id::{JournalId, PosTransactionId, PrintJobId};
 use protocol::link::{
-    Digest, HEARTBEAT_MS, PrintReport, RefusedReason, SILENCE_MS_MAX, TillStatus, ToAgent,
+    Concluded, Configuration, ConfigurationRefused, ConfigurationReport, Digest, HEARTBEAT_MS,
+    PosStatus, PrintReport, RefusedReason, SILENCE_MS_MAX, StatusReport, TillStatus, ToAgent,
     ToEngine, Welcome,
 };
+use protocol::money::Money;
 
 use crate::domain::time::Timestamp;
 
@@ -17,6 +22,11 @@ use super::merchant::TerminalEvent;
 const NO_SIMULATOR: &str = "not_supported";
 /// Why a device fault cannot be carried out: the terminal has no link.
 const OFFLINE: &str = "terminal_offline";
+
+/// How long a till may take to say how it is. Requirement: at most 3 s.
+pub const FRESH_MS_MAX: u64 = 3_000;
+/// Why a till is not told its configuration: it speaks a protocol without words for it.
+const TOO_OLD: &str = "the agent on this till is too old to be configured: update it";
 
 /// How long an older hello can still be on its way after a newer one: the socket gives a hello up
 /// that does not come within ten seconds of its challenge.
@@ -97,6 +107,14 @@ pub enum TerminalInput {
     },
     /// The merchant's owner has a message for the agent.
     Send(Box<ToAgent>),
+    /// What the till is to be like. Sent when it says that it is not.
+    Configure(Arc<Configuration>),
+    /// Somebody wants to know how the till is now. Answered by one `Told`, within
+    /// [`FRESH_MS_MAX`].
+    Ask {
+        /// Named by the shell.
+        asker: u64,
+    },
     /// The merchant's owner was discarded, or the device key replaced: begin anew.
     Reset {
         /// Whether the identity was renewed by a technician.
@@ -144,6 +162,63 @@ pub enum TerminalOutput {
     Merchant(Box<TerminalEvent>),
     /// The live status has changed.
     Status,
+    /// Answers `Ask`: the live status is as fresh as this says.
+    Told {
+        /// Who asked.
+        askers: BTreeSet<u64>,
+        /// Whether it is fresh.
+        freshness: Freshness,
+    },
+}
+
+/// Whether a status is of now, and if not, why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freshness {
+    /// The till has just said it.
+    Fresh,
+    /// The till has just said it, but for the reader: a transaction holds that, and nobody speaks to
+    /// it meanwhile.
+    ReaderHeld,
+    /// The terminal has no link.
+    Offline,
+    /// The agent is too old to be asked.
+    NotSupported,
+    /// The till has not answered in time.
+    TimedOut,
+}
+
+impl Freshness {
+    /// The stable code of why it is not fresh.
+    pub const fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Fresh => None,
+            Self::ReaderHeld => Some("busy"),
+            Self::Offline => Some("offline"),
+            Self::NotSupported => Some("not_supported"),
+            Self::TimedOut => Some("timed_out"),
+        }
+    }
+}
+
+/// How the last POS transaction on a terminal ended, as it was told so since the engine started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastConcluded {
+    /// The POS transaction.
+    pub pos_id: PosTransactionId,
+    /// How.
+    pub status: PosStatus,
+    /// The amount that stands.
+    pub amount: Money,
+    /// When it was told.
+    pub at: Timestamp,
+}
+
+/// A question that the till has not answered.
+#[derive(Debug)]
+struct Asked {
+    number: u64,
+    askers: BTreeSet<u64>,
+    until: Timestamp,
 }
 
 #[derive(Debug)]
@@ -155,6 +230,10 @@ struct Link {
     journal_id: JournalId,
     has_simulator: bool,
     is_welcomed: bool,
+    /// What it said on this link of its configuration; none before its first status.
+    configuration: Option<ConfigurationReport>,
+    /// The version that it was sent on this link last.
+    sent: u64,
     heard_at: Timestamp,
     ping_at: Timestamp,
 }
@@ -168,7 +247,13 @@ pub struct TerminalOwner {
     /// The hello that was taken last, with its boot and connection, and when.
     newest: Option<(JournalId, (u64, u64), Timestamp)>,
     since: Timestamp,
-    till: Option<(TillStatus, Timestamp)>,
+    till: Option<(Arc<TillStatus>, Timestamp)>,
+    /// How old what the till says of its reader was when it said it.
+    reader_age_ms: Option<u64>,
+    wanted: Option<Arc<Configuration>>,
+    asked: Option<Asked>,
+    asked_count: u64,
+    last: Option<LastConcluded>,
     heard_at: Option<Timestamp>,
     /// Until when links are refused because somebody asked for it.
     refuses_until: Option<Timestamp>,
@@ -197,13 +282,37 @@ impl TerminalOwner {
     }
 
     /// What the till last said about itself, and when.
-    pub const fn till(&self) -> Option<&(TillStatus, Timestamp)> {
+    pub const fn till(&self) -> Option<&(Arc<TillStatus>, Timestamp)> {
         self.till.as_ref()
+    }
+
+    /// How old what the till last said of its reader was when it said it, where it knows.
+    pub const fn reader_age_ms(&self) -> Option<u64> {
+        self.reader_age_ms
+    }
+
+    /// How the last POS transaction ended that was concluded here.
+    pub const fn last(&self) -> Option<&LastConcluded> {
+        self.last.as_ref()
+    }
+
+    /// Why the till cannot have the configuration that it is to have, if it cannot.
+    pub fn refused(&self) -> Option<ConfigurationRefused> {
+        let wanted = self.wanted.as_ref()?;
+        let link = self.link.as_ref()?;
+        if link.version < 2 {
+            return Some(ConfigurationRefused {
+                version: wanted.version,
+                reason: TOO_OLD.to_owned(),
+            });
+        }
+        link.configuration.as_ref()?.refused.clone()
     }
 
     /// Whether there is no link, and nothing is remembered that a next one may depend on.
     pub fn is_at_rest(&self, now: Timestamp) -> bool {
         self.link.is_none()
+            && self.asked.is_none()
             && self.welcomes_owed == 0
             && self.refuses_until.is_none_or(|until| until <= now)
             && self
@@ -213,9 +322,10 @@ impl TerminalOwner {
 
     /// When the shell must send [`TerminalInput::Deadline`].
     pub fn poll_deadline(&self) -> Option<Timestamp> {
-        self.link
-            .as_ref()
-            .map(|link| link.ping_at.min(link.heard_at.plus_ms(SILENCE_MS_MAX)))
+        let link = self.link.as_ref();
+        let link = link.map(|link| link.ping_at.min(link.heard_at.plus_ms(SILENCE_MS_MAX)));
+        let asked = self.asked.as_ref().map(|asked| asked.until);
+        link.into_iter().chain(asked).min()
     }
 
     /// Takes one input.
@@ -235,7 +345,13 @@ impl TerminalOwner {
                 self.welcome(now, label, prints_known, out);
             }
             TerminalInput::Refuse { reason } => self.refuse(now, reason, out),
-            TerminalInput::Send(message) => self.send(message, out),
+            TerminalInput::Send(message) => self.send(now, message, out),
+            TerminalInput::Configure(configuration) => {
+                self.wanted = Some(configuration);
+                self.configure(out);
+                out.push(TerminalOutput::Status);
+            }
+            TerminalInput::Ask { asker } => self.ask(now, asker, out),
             TerminalInput::Cut { refusal_ms } => {
                 self.refuses_until = Some(now.plus_ms(refusal_ms));
                 self.close_and_lose(now, out);
@@ -252,7 +368,10 @@ impl TerminalOwner {
         }
     }
 
-    fn send(&self, message: Box<ToAgent>, out: &mut Vec<TerminalOutput>) {
+    fn send(&mut self, now: Timestamp, message: Box<ToAgent>, out: &mut Vec<TerminalOutput>) {
+        if let ToAgent::Concluded(concluded) = message.as_ref() {
+            self.last = Some(last_of(concluded, now));
+        }
         // While a welcome is owed, this is for a link that is no more.
         let link = self.link.as_ref();
         let link = link.filter(|link| link.is_welcomed && self.welcomes_owed == 0);
@@ -301,6 +420,8 @@ impl TerminalOwner {
             journal_id: hello.journal_id,
             has_simulator: hello.has_simulator,
             is_welcomed: false,
+            configuration: None,
+            sent: 0,
             heard_at: now,
             ping_at: ping_at(now, first_ping_after_ms(hello.socket)),
         });
@@ -400,9 +521,10 @@ impl TerminalOwner {
             }
             ToEngine::Pong => out.push(TerminalOutput::Status),
             ToEngine::Status(status) => {
-                self.till = Some((status, now));
-                out.push(TerminalOutput::Status);
+                self.reader_age_ms = None;
+                self.status(now, status, out);
             }
+            ToEngine::StatusReported(report) => self.reported(now, *report, out),
             message => {
                 out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Said(
                     message,
@@ -412,6 +534,9 @@ impl TerminalOwner {
     }
 
     fn deadline(&mut self, now: Timestamp, out: &mut Vec<TerminalOutput>) {
+        if self.asked.as_ref().is_some_and(|asked| asked.until <= now) {
+            self.tell(Freshness::TimedOut, out);
+        }
         let Some(link) = &mut self.link else { return };
         if now >= link.heard_at.plus_ms(SILENCE_MS_MAX) {
             self.close_and_lose(now, out);
@@ -427,6 +552,120 @@ impl TerminalOwner {
         }
     }
 
+    fn status(&mut self, now: Timestamp, status: TillStatus, out: &mut Vec<TerminalOutput>) {
+        let report = status.configuration.clone().unwrap_or_default();
+        self.till = Some((Arc::new(status), now));
+        out.push(TerminalOutput::Status);
+        let Some(link) = &mut self.link else { return };
+        let is_news = link.configuration.as_ref() != Some(&report);
+        link.configuration = Some(report.clone());
+        if is_news && self.wanted.is_some() {
+            let event = TerminalEvent::Configured(report);
+            out.push(TerminalOutput::Merchant(Box::new(event)));
+        }
+        self.configure(out);
+    }
+
+    /// Sends the configuration that is wanted, once on a link, when the till has said that it has
+    /// another one.
+    fn configure(&mut self, out: &mut Vec<TerminalOutput>) {
+        let (Some(wanted), Some(link)) = (&self.wanted, &mut self.link) else {
+            return;
+        };
+        if !link.is_welcomed {
+            return;
+        }
+        let version = wanted.version;
+        if link.version < 2 {
+            if link.sent != version {
+                link.sent = version;
+                let refused = Some(ConfigurationRefused {
+                    version,
+                    reason: TOO_OLD.to_owned(),
+                });
+                let report = ConfigurationReport {
+                    applied: 0,
+                    refused,
+                };
+                let event = TerminalEvent::Configured(report);
+                out.push(TerminalOutput::Merchant(Box::new(event)));
+            }
+            return;
+        }
+        let has_other = link.configuration.as_ref().is_some_and(|report| {
+            let refused = report.refused.as_ref();
+            report.applied != version && refused.is_none_or(|one| one.version != version)
+        });
+        if has_other && link.sent != version {
+            link.sent = version;
+            let message = Box::new(ToAgent::Configure(wanted.as_ref().clone()));
+            out.push(TerminalOutput::Send {
+                socket: link.socket,
+                message,
+            });
+        }
+    }
+
+    /// All who ask while a question is open get the answer to it.
+    fn ask(&mut self, now: Timestamp, asker: u64, out: &mut Vec<TerminalOutput>) {
+        let link = self.link.as_ref().filter(|link| link.is_welcomed);
+        let refusal = match link {
+            None => Some(Freshness::Offline),
+            Some(link) if link.version < 2 => Some(Freshness::NotSupported),
+            Some(_) => None,
+        };
+        if let Some(freshness) = refusal {
+            let askers = BTreeSet::from([asker]);
+            out.push(TerminalOutput::Told { askers, freshness });
+            return;
+        }
+        if let Some(asked) = &mut self.asked {
+            asked.askers.insert(asker);
+            return;
+        }
+        self.asked_count = self.asked_count.saturating_add(1);
+        let number = self.asked_count;
+        self.asked = Some(Asked {
+            number,
+            askers: BTreeSet::from([asker]),
+            until: now.plus_ms(FRESH_MS_MAX),
+        });
+        if let Some(link) = link {
+            let message = Box::new(ToAgent::ReportStatus { ask: number });
+            out.push(TerminalOutput::Send {
+                socket: link.socket,
+                message,
+            });
+        }
+    }
+
+    /// The till has looked. An answer that comes too late is a status like any other.
+    fn reported(&mut self, now: Timestamp, report: StatusReport, out: &mut Vec<TerminalOutput>) {
+        let freshness = if report.is_reader_held {
+            Freshness::ReaderHeld
+        } else {
+            Freshness::Fresh
+        };
+        self.reader_age_ms = report.reader_age_ms;
+        self.status(now, report.status, out);
+        if self
+            .asked
+            .as_ref()
+            .is_some_and(|asked| asked.number == report.ask)
+        {
+            self.tell(freshness, out);
+        }
+    }
+
+    fn tell(&mut self, freshness: Freshness, out: &mut Vec<TerminalOutput>) {
+        if let Some(asked) = self.asked.take() {
+            out.push(TerminalOutput::Told {
+                askers: asked.askers,
+                freshness,
+            });
+        }
+    }
+
     fn close_and_lose(&mut self, now: Timestamp, out: &mut Vec<TerminalOutput>) {
         if let Some(link) = &self.link {
             out.push(TerminalOutput::Close {
@@ -439,9 +678,19 @@ impl TerminalOwner {
     fn lose(&mut self, now: Timestamp, out: &mut Vec<TerminalOutput>) {
         if self.link.take().is_some() {
             self.since = now;
+            self.tell(Freshness::Offline, out);
             out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Down)));
             out.push(TerminalOutput::Status);
         }
+    }
+}
+
+const fn last_of(concluded: &Concluded, at: Timestamp) -> LastConcluded {
+    LastConcluded {
+        pos_id: concluded.pos_id,
+        status: concluded.status,
+        amount: concluded.amount,
+        at,
     }
 }
 

@@ -4,6 +4,7 @@ use protocol::id::{ApiKeyId, MerchantId, PartnerId, PosTransactionId, TerminalId
 use protocol::link::PosStatus;
 
 use crate::domain::merchant::{Merchant, Partner, Terminal};
+use crate::domain::pairing::{CodeState, PairingCode};
 use crate::domain::pos::PosTransaction;
 use crate::domain::print::PrintJob;
 use crate::domain::sandbox::Fault;
@@ -61,6 +62,17 @@ pub struct PosFilter {
     pub reference: Option<String>,
     /// Made then.
     pub created: Created,
+}
+
+/// Which pairing codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeFilter {
+    /// Of this terminal.
+    pub terminal_id: Option<TerminalId>,
+    /// In this state.
+    pub state: Option<CodeState>,
+    /// When that is asked: time ends codes.
+    pub now: Timestamp,
 }
 
 /// Which transactions.
@@ -188,6 +200,27 @@ impl Query {
         let prefix = key::of_merchant(key::API_KEY, merchant_id);
         self.backward(prefix, None, slice, |_: &ApiKey| Take::Yes)
             .await
+    }
+
+    /// Pairing codes of a merchant, newest first; of one terminal or in one state if that is given.
+    ///
+    /// # Errors
+    /// [`QueryFault`].
+    pub async fn list_pairing_codes(
+        &self,
+        merchant_id: MerchantId,
+        filter: CodeFilter,
+        slice: Slice,
+    ) -> Result<Listed<PairingCode>, QueryFault> {
+        let prefix = key::of_merchant(key::PAIRING_CODE, merchant_id);
+        self.backward(prefix, None, slice, move |code: &PairingCode| {
+            let is_wanted = filter.terminal_id.is_none_or(|id| code.terminal_id == id)
+                && filter
+                    .state
+                    .is_none_or(|state| code.state(filter.now) == state);
+            both(Take::Yes, is_wanted)
+        })
+        .await
     }
 
     /// Faults of a merchant, newest first.

@@ -26,6 +26,10 @@ const HANDSHAKE_RECORD: u8 = 22;
 /// What is said to who speaks plain HTTP here.
 const USE_TLS: &str = r#"{"success":false,"error":{"code":"BAD_REQUEST","message":"This port speaks TLS: use https:// or wss://.","details":{}}}"#;
 
+/// A connection that speaks TLS. In a box: its state of more than a kilobyte would be part of every
+/// future that it passes through, several times for as long as a link lives.
+pub type Accepted = Box<TlsStream<TcpStream>>;
+
 /// Accepts TLS. Clones share the places.
 #[derive(Debug, Clone)]
 pub struct Acceptor {
@@ -46,13 +50,13 @@ impl Acceptor {
     ///
     /// # Errors
     /// When the other side does not speak TLS, takes too long or refuses the certificate.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<Accepted> {
         timeout(HANDSHAKE_TIMEOUT, self.shake_hands(stream))
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "TLS handshake took too long"))?
     }
 
-    async fn shake_hands(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    async fn shake_hands(&self, stream: TcpStream) -> io::Result<Accepted> {
         // Who says nothing at all waits outside.
         let mut first = [0];
         if stream.peek(&mut first).await? == 0 {
@@ -63,9 +67,9 @@ impl Acceptor {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not TLS"));
         }
         let _place = self.places.acquire().await.map_err(io::Error::other)?;
-        TlsAcceptor::from(self.serving.config())
-            .accept(stream)
-            .await
+        // In a box of its own too: it is larger than all else of a connection that idles.
+        let accepted = Box::pin(TlsAcceptor::from(self.serving.config()).accept(stream)).await?;
+        Ok(Box::new(accepted))
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Terminal<'a> {
     pub serial: &'a str,
     pub country: [u8; 2],
     pub date: [u8; 3],
+    /// Masked tracks leave the service code in clear.
+    pub shows_service_code: bool,
 }
 
 /// Everything that a response about one card is made of.
@@ -238,7 +240,7 @@ impl Read<'_> {
     }
 
     fn stripe_block(&self) -> Vec<u8> {
-        let tracks = stripe_tracks(self.card);
+        let tracks = stripe_tracks(self.card, self.terminal.shows_service_code);
         let lengths = tracks.each_ref().map(|track| clamp(track.clear.len()));
         let [one, two] = lengths;
         // Encoding ISO, both tracks decoded and sampled; both masked, serial; both encrypted,
@@ -342,7 +344,7 @@ struct StripeTrack {
     masked: String,
 }
 
-fn stripe_tracks(card: &Card) -> [StripeTrack; 2] {
+fn stripe_tracks(card: &Card, shows_service_code: bool) -> [StripeTrack; 2] {
     let Card {
         expiry,
         service_code,
@@ -352,8 +354,13 @@ fn stripe_tracks(card: &Card) -> [StripeTrack; 2] {
     let hidden = card.masked_account();
     let one = format!("%B{account}^{HOLDER:<26}^{expiry}{service_code}{DISCRETIONARY_TRACK1}?");
     let two = format!(";{account}={expiry}{service_code}{DISCRETIONARY_TRACK2}?");
-    let stars_one = "*".repeat(service_code.len() + DISCRETIONARY_TRACK1.len());
-    let stars_two = "*".repeat(service_code.len() + DISCRETIONARY_TRACK2.len());
+    let shown = if shows_service_code {
+        service_code
+    } else {
+        "***"
+    };
+    let stars_one = format!("{shown}{}", "*".repeat(DISCRETIONARY_TRACK1.len()));
+    let stars_two = format!("{shown}{}", "*".repeat(DISCRETIONARY_TRACK2.len()));
     [
         StripeTrack {
             clear: with_check_character(one, 0x3F, b' '),
@@ -425,7 +432,7 @@ mod tests {
         let vectors: serde_json::Value =
             serde_json::from_str(include_str!("../../../protocol/vectors/idtech_neo2.json"))
                 .unwrap();
-        let [one, two] = stripe_tracks(cards::find("visa").unwrap());
+        let [one, two] = stripe_tracks(cards::find("visa").unwrap(), false);
         assert_eq!(one.clear, vectors["flow_keys"]["msr_t1"].as_str().unwrap());
         assert_eq!(two.clear, vectors["flow_keys"]["msr_t2"].as_str().unwrap());
         for track in [one, two] {

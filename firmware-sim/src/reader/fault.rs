@@ -14,6 +14,10 @@ pub enum Fault {
     WrongCrc,
     /// The second half of the frame is missing.
     Truncated,
+    /// Bytes that belong to nothing come before the frame, among them the beginning of a header.
+    Noise,
+    /// Bytes inside the frame are others.
+    Garbled,
     /// The frame comes twice.
     Duplicate,
     /// The frame comes three seconds late, after the host's first-byte timer.
@@ -28,6 +32,11 @@ pub enum Fault {
     Refused,
     /// The reader loses power for a moment; takes effect at once.
     Reset,
+    /// The reader loses power in the middle of the frame.
+    ResetMidway,
+    /// The cable is pulled in the middle of the frame, and comes back some seconds later; the
+    /// reader itself goes on.
+    Vanish,
 }
 
 /// Which frames a fault hits.
@@ -37,6 +46,8 @@ pub enum Scope {
     Next,
     /// The next final response of a transaction.
     NextFinal,
+    /// A final response after so many others: a chip's transaction has three.
+    FinalAfter(u8),
     /// Every frame until the faults are cleared.
     Always,
 }
@@ -51,6 +62,8 @@ const ARMED_MAX: usize = 32;
 const WORDS: &[(&str, Fault)] = &[
     ("wrong-crc", Fault::WrongCrc),
     ("truncated", Fault::Truncated),
+    ("noise", Fault::Noise),
+    ("garbled", Fault::Garbled),
     ("duplicate", Fault::Duplicate),
     ("late", Fault::Late),
     ("mute", Fault::Mute),
@@ -58,6 +71,8 @@ const WORDS: &[(&str, Fault)] = &[
     ("slow", Fault::Slow),
     ("refused", Fault::Refused),
     ("reset", Fault::Reset),
+    ("reset-midway", Fault::ResetMidway),
+    ("vanish", Fault::Vanish),
 ];
 
 impl Fault {
@@ -79,19 +94,39 @@ impl Scope {
         match word {
             "next" => Some(Self::Next),
             "next-final" => Some(Self::NextFinal),
+            "second-final" => Some(Self::FinalAfter(1)),
+            "third-final" => Some(Self::FinalAfter(2)),
             "always" => Some(Self::Always),
             _ => None,
         }
     }
 }
 
+/// What a frame under way took with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Break {
+    /// The reader's power.
+    Power,
+    /// The cable.
+    Cable,
+}
+
+/// What is on a line where a plug has a bad contact; ends with the first half of a header.
+const NOISE: &[u8] = b"\xFF\x00\x56ViVOtech2\x0060\x7F\xFFViVOt";
+/// Every so many bytes one is another when a frame is garbled; arbitrary.
+const GARBLED_STEP: usize = 7;
+
 /// Bytes under way to the host.
 #[derive(Debug, Default)]
 pub(super) struct Line {
+    /// The latest break, until somebody looks.
+    broken: Option<Break>,
     armed: Vec<(Fault, Scope)>,
     /// By due time, then by order of sending.
     under_way: BTreeMap<(u64, u64), Vec<u8>>,
     sent: u64,
+    /// A frame that goes out byte by byte holds the line until then.
+    busy_until_ms: u64,
 }
 
 impl Line {
@@ -108,6 +143,24 @@ impl Line {
     /// Forgets what is under way: the power is gone.
     pub(super) fn cut(&mut self) {
         self.under_way.clear();
+        self.busy_until_ms = 0;
+    }
+
+    /// What the frames sent so far have taken with them.
+    pub(super) fn take_break(&mut self) -> Option<Break> {
+        self.broken.take()
+    }
+
+    /// Forgets what was due by `now_ms`: nobody listened.
+    pub(super) fn drop_until(&mut self, now_ms: u64) {
+        drop(self.arrived(now_ms));
+    }
+
+    /// Sends card data that nobody asked for: not a frame, but with a CRC, high byte first.
+    pub(super) fn send_burst(&mut self, now_ms: u64, mut bytes: Vec<u8>) {
+        let crc = protocol::reader::frame::crc(&bytes);
+        bytes.extend_from_slice(&crc.to_be_bytes());
+        self.put(now_ms, bytes);
     }
 
     pub(super) fn next_due_ms(&self) -> Option<u64> {
@@ -133,6 +186,7 @@ impl Line {
         } else {
             now_ms
         };
+        let due_ms = due_ms.max(self.busy_until_ms);
         if has(Fault::EventFirst) {
             self.put(due_ms, interface_event().encode());
         }
@@ -144,14 +198,32 @@ impl Line {
         if let (true, Some(last)) = (has(Fault::WrongCrc), bytes.last_mut()) {
             *last ^= 0x55;
         }
-        if has(Fault::Truncated) {
+        if has(Fault::Garbled) {
+            for byte in bytes.iter_mut().skip(GARBLED_STEP).step_by(GARBLED_STEP) {
+                *byte = byte.wrapping_mul(31).wrapping_add(1);
+            }
+        }
+        if has(Fault::Vanish) {
+            self.broken = Some(Break::Cable);
+            return;
+        }
+        if has(Fault::ResetMidway) {
+            self.broken = Some(Break::Power);
+        }
+        if has(Fault::Truncated) || has(Fault::ResetMidway) {
             bytes.truncate(bytes.len() / 2);
+        }
+        if has(Fault::Noise) {
+            bytes.splice(..0, NOISE.iter().copied());
         }
         for _ in 0..if has(Fault::Duplicate) { 2 } else { 1 } {
             if has(Fault::Slow) {
-                for (place, byte) in (0u64..).zip(&bytes) {
-                    self.put(due_ms + place * SLOW_GAP_MS, vec![*byte]);
+                let mut byte_ms = due_ms.max(self.busy_until_ms);
+                for byte in &bytes {
+                    self.put(byte_ms, vec![*byte]);
+                    byte_ms += SLOW_GAP_MS;
                 }
+                self.busy_until_ms = byte_ms;
             } else {
                 self.put(due_ms, bytes.clone());
             }
@@ -159,11 +231,20 @@ impl Line {
     }
 
     fn take_faults(&mut self, is_final: bool) -> Vec<Fault> {
-        let hits = |scope: Scope| scope != Scope::NextFinal || is_final;
-        let faults = self.armed.iter().filter(|(_, scope)| hits(*scope));
-        let faults = faults.map(|(fault, _)| *fault).collect();
-        self.armed
-            .retain(|(_, scope)| *scope == Scope::Always || !hits(*scope));
+        let mut faults = Vec::new();
+        self.armed.retain_mut(|(fault, scope)| {
+            let (hits, remains) = match scope {
+                Scope::Next => (true, false),
+                Scope::NextFinal | Scope::FinalAfter(0) => (is_final, !is_final),
+                Scope::FinalAfter(others) => {
+                    *others -= u8::from(is_final);
+                    (false, true)
+                }
+                Scope::Always => (true, true),
+            };
+            faults.extend(hits.then_some(*fault));
+            remains
+        });
         faults
     }
 
@@ -205,6 +286,10 @@ mod tests {
         for (fault, frames) in [
             (Fault::WrongCrc, 0),
             (Fault::Truncated, 0),
+            (Fault::Noise, 1),
+            (Fault::Garbled, 0),
+            (Fault::ResetMidway, 0),
+            (Fault::Vanish, 0),
             (Fault::Duplicate, 2),
             (Fault::Late, 1),
             (Fault::Mute, 0),
@@ -218,6 +303,19 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_frame_is_not_cut_by_the_next() {
+        let mut line = Line::default();
+        line.arm(Fault::Slow, Scope::Next);
+        for cmd in [0x18, 0x29] {
+            line.send(0, &Response::bare(cmd, 0), false);
+        }
+        let mut decoder = ResponseDecoder::default();
+        let parts = line.arrived(10_000);
+        let frames: Vec<_> = parts.iter().flat_map(|p| decoder.decode(p)).collect();
+        assert_eq!(frames, [0x18, 0x29].map(|cmd| Response::bare(cmd, 0)));
+    }
+
+    #[test]
     fn faults_wait_for_their_frame() {
         let mut line = Line::default();
         line.arm(Fault::Mute, Scope::NextFinal);
@@ -226,6 +324,14 @@ mod tests {
         assert_eq!(line.arrived(0).len(), 1);
         line.send(0, &response, true);
         assert_eq!(line.arrived(0).len(), 0);
+        line.send(0, &response, true);
+        assert_eq!(line.arrived(0).len(), 1);
+
+        line.arm(Fault::Mute, Scope::FinalAfter(2));
+        for (is_final, arrives) in [(true, 1), (false, 1), (true, 1), (false, 1), (true, 0)] {
+            line.send(0, &response, is_final);
+            assert_eq!(line.arrived(0).len(), arrives);
+        }
         line.send(0, &response, true);
         assert_eq!(line.arrived(0).len(), 1);
 

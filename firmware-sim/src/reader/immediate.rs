@@ -9,6 +9,7 @@ use protocol::reader::tlv::{self, Form, TlvWriter, Tlvs};
 
 use super::Reader;
 use super::answer::padded;
+use super::ending::put;
 use super::transaction::response;
 
 /// Bytes of a serial number, padded with zeros.
@@ -33,8 +34,14 @@ impl Reader {
             }
             _ => self.end_polling(),
         }
+        if let (group::INTERFACE, group::POLL_MODE, [mode @ (0x00 | 0x01)]) =
+            (command.cmd(), command.sub(), command.data())
+        {
+            self.reads_unasked = *mode == 0x00;
+        }
         match (command.cmd(), command.sub()) {
             (group::ACTIVATE, group::ACTIVATE_TRANSACTION) => self.activate(now_ms, command),
+            (group::PROMPT, _) => self.prompt_answered(now_ms, command),
             (group::CONTACT, group::CONTACT_START) => self.contact_start(now_ms, command),
             (group::CONTACT, group::CONTACT_AUTHENTICATE) => {
                 self.contact_authenticate(now_ms, command);
@@ -56,6 +63,9 @@ impl Reader {
         match (cmd, command.sub()) {
             (group::PING, group::PING_SUB) => bare(Status::Ok),
             (group::FIRMWARE, 0x00) => done(self.config.firmware.clone().into_bytes()),
+            (group::SERIAL_NUMBER, group::SERIAL) if self.config.serial.is_empty() => {
+                bare(Status::NotAllowed)
+            }
             (group::SERIAL_NUMBER, group::SERIAL) => {
                 done(padded(&self.config.serial, SERIAL_LENGTH))
             }
@@ -66,9 +76,7 @@ impl Reader {
             }
             (0x09, 0x20) => done(self.config.firmware.clone().into_bytes()),
             (group::INTERFACE, group::POLL_MODE) => match command.data() {
-                // Reading cards unasked is not simulated.
-                [0x01] => bare(Status::Ok),
-                [0x00] => bare(Status::ParameterNotSupported),
+                [0x00 | 0x01] => bare(Status::Ok),
                 _ => bare(Status::WrongParameter),
             },
             (group::INTERFACE, group::MESSAGE) => match command.data() {
@@ -86,7 +94,9 @@ impl Reader {
             }
             (0x03, 0x02) => done(self.configuration_data()),
             (group::CONTACT, 0x06) => bare(self.set_terminal_data(command.data())),
-            (group::CONTACT, group::CONTACT_LAST_RESULT) => {
+            (group::CONTACT, group::CONTACT_LAST_RESULT)
+                if self.config.quirks.knows_last_result =>
+            {
                 match self.last_values(command.data()) {
                     Some(data) => done(data),
                     None => bare(Status::NotFound),
@@ -185,14 +195,6 @@ impl Reader {
         let writer = TlvWriter::after(&[*attribution]);
         let tlvs = Tlvs::new(values).map_while(Result::ok);
         let chosen = tlvs.filter(|tlv| wanted.contains(&tlv.tag));
-        Some(
-            chosen
-                .fold(writer, |writer, tlv| match tlv.form {
-                    Form::Clear => writer.clear(tlv.tag, tlv.value),
-                    Form::Masked => writer.masked(tlv.tag, tlv.value),
-                    Form::Encrypted => writer.encrypted(tlv.tag, tlv.value),
-                })
-                .finish(),
-        )
+        Some(chosen.fold(writer, put).finish())
     }
 }

@@ -23,7 +23,7 @@ impl Bench {
     fn with(change: impl FnOnce(&mut ReaderConfig)) -> Self {
         let mut config = ReaderConfig::demo();
         config.timing = Timing::INSTANT;
-        config.interface_events = false;
+        config.quirks.interface_events = false;
         config.keys = KeyRegister::demo(0x11);
         change(&mut config);
         let mut bench = Self {
@@ -32,6 +32,7 @@ impl Bench {
             now_ms: 0,
         };
         bench.wait_to_deadline();
+        bench.send(&command::poll_on_demand());
         bench
     }
 
@@ -403,7 +404,7 @@ fn waiting_ends_by_time_cancel_or_any_other_command() {
             vec![(0x05, None), (0x02, Some(R::Canceled))],
         ),
     ] {
-        let mut bench = Bench::with(|config| config.stray_answer = stray_answer);
+        let mut bench = Bench::with(|config| config.quirks.stray_answer = stray_answer);
         bench.activate();
         assert_eq!(results(&bench.send(&command::cancel())), expected);
         assert_eq!(bench.reader.phase(), Phase::Idle);
@@ -554,6 +555,7 @@ fn a_reset_forgets_the_transaction_and_is_announced() {
     assert_eq!(codes(&bench.wait_to_deadline()), [(0x14, 0x00)]);
     assert_eq!(codes(&bench.send(&command::ping())), [(0x18, 0x00)]);
     assert_eq!(bench.reader.inserted().unwrap().name, "visa");
+    bench.send(&command::poll_on_demand());
     bench.send(&activate_command());
     assert_eq!(bench.reader.phase(), Phase::Reading);
 }
@@ -570,7 +572,7 @@ fn a_late_final_answer_is_overtaken() {
 
 #[test]
 fn a_detected_card_is_announced_during_activation() {
-    let mut bench = Bench::with(|config| config.interface_events = true);
+    let mut bench = Bench::with(|config| config.quirks.interface_events = true);
     bench.activate();
     let responses = bench.present(Way::Tap, "visa");
     assert_eq!(codes(&responses), [(0x02, 0x0E), (0x02, 0x23)]);

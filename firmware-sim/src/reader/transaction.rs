@@ -1,7 +1,8 @@
 //! A card transaction as the reader runs it: 02-40, and 60-10, 60-11, 60-12.
 //!
 //! Owns which phase follows which and which result a card brings about. It never builds the data
-//! of a response (`answer` does) and never damages one (`fault` does).
+//! of a response (`answer` does), never decides what a card leads to (`ending` does) and never
+//! damages a frame (`fault` does).
 //!
 //! ```text
 //! phase           input                       → phase
@@ -11,6 +12,7 @@
 //! polling         05-01 or any other command  → idle
 //! reading         done: contactless, stripe   → idle        (23, 00 or 0A)
 //! reading         done: chip                  → chip ready  (result 0010) or idle (failed)
+//! reading, authenticating: question to the host → asking → as if it had not been asked
 //! chip ready      60-11                       → authenticating
 //! chip ready      time is up                  → idle
 //! authenticating  done                        → wait host   (result 0004) or idle
@@ -27,14 +29,13 @@ use protocol::reader::frame::{Command, Response};
 use protocol::reader::outcome::{ContactlessError, Status, TransactionResult};
 use protocol::reader::tlv::{self, Form, Tlvs};
 
-use super::answer::{self, Cryptogram, Read, Terminal};
-use super::{Phase, Reader, StrayAnswer};
-use crate::cards::{Behaviour, Card, Way};
+use super::prompt::Asked;
+use super::quirks::StrayAnswer;
+use super::{Phase, Reader, answer};
+use crate::cards::{Card, Way};
 
 /// When the host does not say how long a chip may wait for it; arbitrary.
 const NEXT_COMMAND_MS: u64 = 60_000;
-/// Failed insertions before the stripe is allowed (tag DFEF7D, default).
-const FAILED_INSERTIONS_MAX: u8 = 3;
 
 /// A card on one of the interfaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,12 @@ pub(super) enum State {
     Idle,
     Polling(Transaction),
     Reading(Transaction, Presentation),
+    /// The host was asked for a choice.
+    Asking {
+        transaction: Transaction,
+        card: &'static Card,
+        asked: Asked,
+    },
     ChipReady(Transaction),
     Authenticating {
         transaction: Transaction,
@@ -92,6 +99,7 @@ impl State {
             Self::Polling(transaction) if transaction.group == command::CONTACT => Phase::Inserting,
             Self::Polling(_) => Phase::Polling,
             Self::Reading(..) => Phase::Reading,
+            Self::Asking { .. } => Phase::Asking,
             Self::ChipReady(_) => Phase::ChipReady,
             Self::Authenticating { .. } => Phase::Authenticating,
             Self::WaitHost(_) => Phase::WaitHost,
@@ -160,7 +168,9 @@ impl Reader {
             return;
         };
         let answer = match command.data() {
-            [0x00, ..] => Some(HostAnswer::Unreachable),
+            [0x00, ..] if self.config.quirks.understands_unreachable => {
+                Some(HostAnswer::Unreachable)
+            }
             [0x01, tlvs @ ..] => Tlvs::new(tlvs)
                 .all(|tlv| tlv.is_ok())
                 .then(|| {
@@ -205,8 +215,8 @@ impl Reader {
             let data = answer::contact_result(TransactionResult::Canceled, scheme);
             response(group, Status::Ok, data)
         });
-        let stray_first = self.config.stray_answer == StrayAnswer::Before;
-        let stray_last = self.config.stray_answer == StrayAnswer::After;
+        let stray_first = self.config.quirks.stray_answer == StrayAnswer::Before;
+        let stray_last = self.config.quirks.stray_answer == StrayAnswer::After;
         if let (true, Some(stray)) = (stray_first, &stray) {
             self.line.send(now_ms, stray, false);
         }
@@ -232,6 +242,7 @@ impl Reader {
             self.slot = Some(presentation.card);
         }
         let State::Polling(transaction) = &self.state else {
+            self.read_unasked(now_ms, presentation);
             return;
         };
         let allowed = match presentation.way {
@@ -246,7 +257,7 @@ impl Reader {
             return;
         }
         let transaction = transaction.clone();
-        if transaction.group == command::ACTIVATE && self.config.interface_events {
+        if transaction.group == command::ACTIVATE && self.config.quirks.interface_events {
             const CARD_DETECTED: u8 = 0x01;
             let event = response(
                 command::ACTIVATE,
@@ -266,17 +277,17 @@ impl Reader {
             State::Reading(transaction, presentation) => match presentation.way {
                 Way::Swipe => {}
                 Way::Tap => self.finish_contactless_error(now_ms, ContactlessError::CardRemoved),
-                Way::Insert => self.finish_contact(
-                    now_ms,
-                    transaction.group,
-                    TransactionResult::CardCommunicationError,
-                ),
+                Way::Insert => self.finish_pulled(now_ms, transaction.group),
             },
-            State::Authenticating { .. } | State::Completing { .. } => self.finish_contact(
-                now_ms,
-                command::CONTACT,
-                TransactionResult::CardCommunicationError,
-            ),
+            State::Asking {
+                transaction, asked, ..
+            } => {
+                let group = asked.group(&transaction);
+                self.finish_pulled(now_ms, group);
+            }
+            State::Authenticating { .. } | State::Completing { .. } => {
+                self.finish_pulled(now_ms, command::CONTACT);
+            }
             State::Boot
             | State::Idle
             | State::Polling(_)
@@ -292,6 +303,9 @@ impl Reader {
             State::Idle => self.enter_idle(),
             State::Polling(transaction) => self.finish_timeout(now_ms, &transaction),
             State::ChipReady(_) | State::WaitHost(_) => self.enter_idle(),
+            State::Asking {
+                transaction, asked, ..
+            } => self.finish_unanswered(now_ms, &transaction, asked),
             State::Reading(transaction, presentation) => match presentation.way {
                 Way::Tap => self.finish_contactless(now_ms, &transaction, presentation.card),
                 Way::Insert => self.finish_start(now_ms, transaction, presentation.card),
@@ -314,220 +328,18 @@ impl Reader {
             self.reply_status(now_ms, transaction.group, Status::NotAllowed);
             return;
         }
+        if self.reads_unasked {
+            // Commands that read a card need poll on demand.
+            self.reply_status(now_ms, transaction.group, Status::NotAllowed);
+            return;
+        }
+        self.last_result.clear();
+        self.is_answered = false;
         self.enter(State::Polling(transaction), now_ms + timeout_ms);
         if let Some(card) = self.slot {
             let way = Way::Insert;
             self.present(now_ms, Presentation { card, way });
         }
-    }
-
-    fn finish_timeout(&mut self, now_ms: u64, transaction: &Transaction) {
-        if transaction.group == command::CONTACT {
-            self.finish_contact(now_ms, command::CONTACT, TransactionResult::Timeout);
-        } else {
-            let response = Response::bare(transaction.group, Status::Timeout.code());
-            self.finish(now_ms, &response);
-        }
-    }
-
-    fn finish_contactless(&mut self, now_ms: u64, transaction: &Transaction, card: &'static Card) {
-        let error = match card.behaviour {
-            Behaviour::DeclinesOffline => ContactlessError::CardDeclined,
-            Behaviour::Expired => ContactlessError::CardExpired,
-            Behaviour::Blocked => ContactlessError::CardBlocked,
-            Behaviour::TwoCards => ContactlessError::TwoCards,
-            Behaviour::WantsOtherInterface => ContactlessError::UseOtherInterface,
-            Behaviour::LeavesField => ContactlessError::CardRemoved,
-            Behaviour::UnreadableChip => ContactlessError::CardCommunication,
-            Behaviour::ApprovesOffline
-            | Behaviour::Cooperates
-            | Behaviour::RefusesApproval
-            | Behaviour::PulledDuringAuthentication
-            | Behaviour::PulledDuringCompletion => ContactlessError::None,
-        };
-        if error != ContactlessError::None {
-            self.finish_contactless_error(now_ms, error);
-            return;
-        }
-        let (status, cryptogram) = match card.behaviour {
-            Behaviour::ApprovesOffline => (Status::Ok, Cryptogram::Approved),
-            _ => (Status::RequestOnline, Cryptogram::AskIssuer),
-        };
-        self.count_card(card);
-        let Some(read) = self.read(transaction, card) else {
-            self.finish_without_keys(now_ms, transaction.group);
-            return;
-        };
-        let response = response(transaction.group, status, read.contactless(cryptogram));
-        self.finish(now_ms, &response);
-    }
-
-    fn finish_contactless_error(&mut self, now_ms: u64, error: ContactlessError) {
-        let data = answer::contactless_error(error, self.config.keys.scheme());
-        self.finish(now_ms, &response(command::ACTIVATE, Status::Failed, data));
-    }
-
-    fn finish_start(&mut self, now_ms: u64, transaction: Transaction, card: &'static Card) {
-        let group = transaction.group;
-        match card.behaviour {
-            Behaviour::Blocked => {
-                self.finish_contact(now_ms, group, TransactionResult::CardBlocked);
-                return;
-            }
-            Behaviour::UnreadableChip => {
-                self.failed_insertions = self.failed_insertions.saturating_add(1);
-                // The customer pulls it out and has to try again.
-                self.slot = None;
-                let result = if self.failed_insertions >= FAILED_INSERTIONS_MAX {
-                    TransactionResult::FallbackSituation
-                } else {
-                    TransactionResult::NoMatchingApplication
-                };
-                self.finish_contact(now_ms, group, result);
-                return;
-            }
-            _ => {}
-        }
-        self.failed_insertions = 0;
-        self.count_card(card);
-        let Some(read) = self.read(&transaction, card) else {
-            self.finish_without_keys(now_ms, group);
-            return;
-        };
-        let response = response(group, Status::Ok, read.contact_started());
-        let until_ms = now_ms + transaction.next_command_ms;
-        self.finish(now_ms, &response);
-        self.enter(State::ChipReady(transaction), until_ms);
-    }
-
-    fn finish_swipe(&mut self, now_ms: u64, transaction: &Transaction, card: &'static Card) {
-        if self.must_use_chip(card) {
-            self.finish_contactless_error(now_ms, ContactlessError::UseContact);
-            return;
-        }
-        let is_fallback = card.stripe_says_chip();
-        self.failed_insertions = 0;
-        let Some(read) = self.read(transaction, card) else {
-            self.finish_without_keys(now_ms, transaction.group);
-            return;
-        };
-        let response = response(transaction.group, Status::Ok, read.swiped(is_fallback));
-        self.finish(now_ms, &response);
-    }
-
-    fn finish_authentication(&mut self, now_ms: u64, transaction: Transaction, force_online: bool) {
-        use TransactionResult as R;
-        let Some(card) = self.slot else {
-            self.finish_contact(now_ms, command::CONTACT, R::CardAbsent);
-            return;
-        };
-        let (result, cryptogram) = match card.behaviour {
-            Behaviour::Expired => {
-                self.finish_contact(now_ms, command::CONTACT, R::Expired);
-                return;
-            }
-            Behaviour::PulledDuringAuthentication => {
-                self.slot = None;
-                self.finish_contact(now_ms, command::CONTACT, R::CardCommunicationError);
-                return;
-            }
-            Behaviour::DeclinesOffline => (R::DeclinedOffline, Cryptogram::Declined),
-            Behaviour::ApprovesOffline => (R::ApprovedOffline, Cryptogram::Approved),
-            // Every other chip asks the issuer, made to or not: the floor limit is zero.
-            _ => (R::GoOnline, Cryptogram::AskIssuer),
-        };
-        self.forced_online = force_online;
-        let Some(read) = self.read(&transaction, card) else {
-            self.finish_without_keys(now_ms, command::CONTACT);
-            return;
-        };
-        let data = read.authenticated(result, cryptogram);
-        self.last_result.clone_from(&data);
-        self.finish(now_ms, &response(command::CONTACT, Status::Ok, data));
-        if result == R::GoOnline {
-            let until_ms = now_ms + transaction.next_command_ms;
-            self.enter(State::WaitHost(transaction), until_ms);
-        }
-    }
-
-    fn finish_completion(&mut self, now_ms: u64, transaction: &Transaction, host: HostAnswer) {
-        let Some(card) = self.slot else {
-            self.finish_contact(now_ms, command::CONTACT, TransactionResult::CardAbsent);
-            return;
-        };
-        if card.behaviour == Behaviour::PulledDuringCompletion {
-            self.slot = None;
-            let result = TransactionResult::CardCommunicationError;
-            self.finish_contact(now_ms, command::CONTACT, result);
-            return;
-        }
-        let counter = self.card_counter(card);
-        let scheme = self.config.keys.scheme();
-        let data = match host {
-            HostAnswer::Unreachable => answer::unreachable(scheme),
-            HostAnswer::Answered { response_code } => {
-                let known = self.response_codes.contains(&response_code);
-                let is_approval = self.response_codes.first() == Some(&response_code);
-                let result = if is_approval && card.behaviour != Behaviour::RefusesApproval {
-                    TransactionResult::Approved
-                } else {
-                    TransactionResult::Declined
-                };
-                // The kernel replaces a code that it was not taught.
-                let applied = if known { response_code } else { *b"Z3" };
-                answer::completed(scheme, result, applied, card, transaction, counter)
-            }
-        };
-        self.last_result.clone_from(&data);
-        self.finish(now_ms, &response(command::CONTACT, Status::Ok, data));
-    }
-
-    fn finish_contact(&mut self, now_ms: u64, group: u8, result: TransactionResult) {
-        let data = answer::contact_result(result, self.config.keys.scheme());
-        self.last_result.clone_from(&data);
-        self.finish(now_ms, &response(group, Status::Ok, data));
-    }
-
-    fn finish_without_keys(&mut self, now_ms: u64, group: u8) {
-        self.finish(now_ms, &Response::bare(group, Status::Failed.code()));
-    }
-
-    fn finish(&mut self, now_ms: u64, response: &Response) {
-        self.enter_idle();
-        self.line.send(now_ms, response, true);
-    }
-
-    fn must_use_chip(&self, card: &Card) -> bool {
-        card.stripe_says_chip() && self.failed_insertions < FAILED_INSERTIONS_MAX
-    }
-
-    fn read<'a>(
-        &'a mut self,
-        transaction: &'a Transaction,
-        card: &'static Card,
-    ) -> Option<Read<'a>> {
-        let (ksn, key) = self.config.keys.advance()?;
-        Some(Read {
-            terminal: Terminal {
-                serial: &self.config.serial,
-                country: self.config.country,
-                date: self.config.date,
-            },
-            transaction,
-            card,
-            card_counter: self.card_counter(card),
-            ksn,
-            key,
-        })
-    }
-
-    fn count_card(&mut self, card: &Card) {
-        let counter = self.card_counters.entry(card.name).or_default();
-        *counter = counter.wrapping_add(1);
-    }
-
-    fn card_counter(&self, card: &Card) -> u16 {
-        self.card_counters.get(card.name).copied().unwrap_or(0)
     }
 }
 

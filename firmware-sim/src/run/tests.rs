@@ -11,10 +11,12 @@ use std::io::{Read, Write};
 fn reader() -> Plugged {
     let mut config = ReaderConfig::demo();
     config.timing = Timing::INSTANT;
-    config.interface_events = false;
+    config.quirks.interface_events = false;
+    config.quirks.polls_at_power_on = false;
     Plugged {
         name: "reader",
         device: Box::new(ReaderDevice::new(Reader::new(config, 0), None)),
+        reach: Reach::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::id::{AttemptId, FaultId, PosTransactionId, PrintJobId, RequestId, Tra
 use crate::money::Money;
 use crate::receipt::Receipt;
 
+use super::configuration::Configuration;
 use super::handshake::is_false;
 use super::{PosKind, PosStatus};
 
@@ -60,6 +61,15 @@ pub enum ToAgent {
     /// Does something to the devices, which are simulated. Only for an agent whose hello says
     /// `has_simulator`. Answered by `Simulated`; what comes behind it is read after it was done.
     Simulate(SimulatorCommand),
+    /// Looks at the till anew and answers by `StatusReported`. The reader is not spoken to while a
+    /// transaction holds it. Since version 2.
+    ReportStatus {
+        /// The engine's number for it.
+        ask: u64,
+    },
+    /// Tells the till what to be like. Applied when nothing runs; the next `Status` says which
+    /// version is in force. Since version 2.
+    Configure(Configuration),
 }
 
 impl ToAgent {
@@ -79,6 +89,7 @@ impl ToAgent {
             | Self::Ping
             | Self::Pong
             | Self::Simulate(_) => 1,
+            Self::ReportStatus { .. } | Self::Configure(_) => 2,
         }
     }
 }

@@ -9,6 +9,8 @@ use crate::money::Money;
 use crate::receipt::Copy;
 
 use super::PosKind;
+use super::configuration::ConfigurationReport;
+use super::facts::TillFacts;
 
 /// A message to the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +70,8 @@ pub enum ToEngine {
         /// Why it was not.
         refusal: Option<String>,
     },
+    /// Answers `ReportStatus`. Since version 2.
+    StatusReported(Box<StatusReport>),
 }
 
 impl ToEngine {
@@ -87,6 +91,7 @@ impl ToEngine {
             | Self::Ping
             | Self::Pong
             | Self::Simulated { .. } => 1,
+            Self::StatusReported(_) => 2,
         }
     }
 }
@@ -324,6 +329,85 @@ pub struct TillStatus {
     pub agent_version: String,
     /// The POS transaction that is running, if one is.
     pub current: Option<PosTransactionId>,
+    /// The machine; older agents do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Box<TillFacts>>,
+    /// The configuration in force; absent when the till was never told one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<ConfigurationReport>,
+    /// What is not done yet.
+    #[serde(default, skip_serializing_if = "TillBacklog::is_empty")]
+    pub backlog: TillBacklog,
+}
+
+impl TillStatus {
+    /// Whether a person would care about the change from `self` to `now`. The backlog alone is no
+    /// reason to say anything: each piece of it has messages of its own.
+    pub fn is_news(&self, now: &Self) -> bool {
+        let Self {
+            reader,
+            reader_serial,
+            reader_firmware,
+            printer_online,
+            paper,
+            cover_open,
+            printer_trouble,
+            drawer_open,
+            agent_version,
+            current,
+            facts,
+            configuration,
+            backlog: _,
+        } = self;
+        *reader != now.reader
+            || *reader_serial != now.reader_serial
+            || *reader_firmware != now.reader_firmware
+            || *printer_online != now.printer_online
+            || *paper != now.paper
+            || *cover_open != now.cover_open
+            || *printer_trouble != now.printer_trouble
+            || *drawer_open != now.drawer_open
+            || *agent_version != now.agent_version
+            || *current != now.current
+            || *configuration != now.configuration
+            || match (facts, &now.facts) {
+                (None, None) => false,
+                (Some(facts), Some(now)) => facts.is_news(now),
+                _ => true,
+            }
+    }
+}
+
+/// What a till has not done yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TillBacklog {
+    /// POS transactions that are not concluded.
+    pub open: u32,
+    /// Requests of the cashier without an answer.
+    pub requests: u32,
+    /// Print jobs that wait for the printer.
+    pub prints: u32,
+}
+
+impl TillBacklog {
+    /// Whether everything is done.
+    pub const fn is_empty(&self) -> bool {
+        self.open == 0 && self.requests == 0 && self.prints == 0
+    }
+}
+
+/// The answer to `ReportStatus`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The engine's number for what it asked.
+    pub ask: u64,
+    /// Whether a transaction holds the reader: then what is said of it is from before.
+    pub is_reader_held: bool,
+    /// Milliseconds since the reader was last heard; absent when it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader_age_ms: Option<u64>,
+    /// The till.
+    pub status: TillStatus,
 }
 
 /// State of the card reader.

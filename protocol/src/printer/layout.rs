@@ -6,7 +6,6 @@
 
 use super::code_page::CodePage;
 use super::encode::{Encoder, QrCorrection};
-use super::logo::Logo;
 use super::paper::{Cut, Paper};
 use crate::receipt::{Align, Entry, Line, Receipt};
 
@@ -58,7 +57,8 @@ pub fn receipt_blocks(receipt: &Receipt, paper: &Paper) -> Vec<Vec<u8>> {
             .international_usa()
             .code_page(paper.code_page());
     })];
-    blocks.extend(paper.logo().into_iter().flat_map(Logo::blocks));
+    let bands = paper.logo().map(|logo| logo.blocks(paper.band_bytes()));
+    blocks.extend(bands.unwrap_or_default());
     blocks.extend(
         spelled(receipt, paper.code_page())
             .lay_out(paper.columns())
@@ -190,6 +190,7 @@ fn encode_plain(content: &str, paper: &Paper) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::logo::Logo;
     use super::*;
     use crate::receipt::{Copy, Entry};
     use proptest::prelude::*;

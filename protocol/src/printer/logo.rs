@@ -11,8 +11,6 @@ use crate::receipt::Align;
 pub const LOGO_WIDTH_DOTS_MAX: usize = 576;
 /// Highest picture in dots: 64 mm at 203 dpi, which prints in a second or two.
 pub const LOGO_ROWS_MAX: usize = 512;
-/// Bytes of one command: it goes out whole, into an empty buffer, and small printers have 1 KiB.
-const BAND_BYTES: usize = 512;
 
 /// Why a picture cannot be a logo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -69,10 +67,11 @@ impl Logo {
         self.width_dots
     }
 
-    /// The picture in the middle of the paper, in commands of up to 512 bytes, each whole.
-    pub(super) fn blocks(&self) -> Vec<Vec<u8>> {
+    /// The picture in the middle of the paper, in commands of up to `band_bytes` of dots, at least
+    /// a row, each whole.
+    pub(super) fn blocks(&self, band_bytes: usize) -> Vec<Vec<u8>> {
         let row_bytes = usize::from(self.row_bytes);
-        let band_rows = BAND_BYTES.checked_div(row_bytes).unwrap_or(1).max(1);
+        let band_rows = band_bytes.checked_div(row_bytes).unwrap_or(1).max(1);
         self.dots
             .chunks(row_bytes.saturating_mul(band_rows))
             .filter_map(|band| self.band(band))
@@ -125,7 +124,7 @@ mod tests {
         let black: Vec<bool> = rows.concat().chars().map(|dot| dot == '#').collect();
         let logo = Logo::new(10, 3, &black).unwrap();
         assert_eq!(logo.width_dots(), 10);
-        let blocks = logo.blocks();
+        let blocks = logo.blocks(512);
         assert_eq!(
             blocks,
             [b"\x1ba\x01\x1dv0\x00\x02\x00\x03\x00\xff\xc0\x80\x40\xff\xc0".to_vec()]
@@ -135,10 +134,11 @@ mod tests {
     #[test]
     fn a_high_picture_comes_in_bands() {
         let logo = Logo::new(576, 20, &[true; 576 * 20]).unwrap();
-        let blocks = logo.blocks();
+        let blocks = logo.blocks(512);
         let rows: Vec<u8> = blocks.iter().map(|block| block[9]).collect();
         assert_eq!(rows, [7, 7, 6]);
         assert!(blocks.iter().all(|block| block.len() <= 512 + 11));
+        assert_eq!(logo.blocks(10).len(), 20, "a row is the least");
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
                 .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1))
                 .collect();
             let logo = Logo::new(8, bytes.len(), &black).unwrap();
-            let sent = logo.blocks().concat();
+            let sent = logo.blocks(512).concat();
             for pair in sent.windows(2) {
                 prop_assert!(!matches!(pair, [0x10, 0x04 | 0x05 | 0x14]), "{}", hex::encode(&sent));
             }

@@ -53,10 +53,13 @@ pub struct Paper {
     feed_before_cut_dots: u8,
     cut: Cut,
     logo: Option<Arc<Logo>>,
+    band_bytes: usize,
 }
 
 /// Most columns in font A: 576 dots, 80 mm paper at 203 dpi.
 const FONT_A_COLUMNS_MAX: u16 = 48;
+/// Bytes of a picture in one command: it goes out whole, into an empty buffer.
+const BAND_BYTES_MAX: usize = 512;
 /// An empty strip of 3 mm below the last line.
 const FEED_BEFORE_CUT_DOTS: u8 = 24;
 
@@ -76,6 +79,7 @@ impl Paper {
             feed_before_cut_dots: FEED_BEFORE_CUT_DOTS,
             cut: Cut::Partial,
             logo: None,
+            band_bytes: BAND_BYTES_MAX,
         }
     }
 
@@ -108,6 +112,13 @@ impl Paper {
         Self { logo, ..self }
     }
 
+    /// The same paper in a printer that takes pictures in commands of up to this many bytes, of
+    /// 512 at most and of one row at least.
+    pub fn with_band_bytes(self, band_bytes: usize) -> Self {
+        let band_bytes = band_bytes.min(BAND_BYTES_MAX);
+        Self { band_bytes, ..self }
+    }
+
     /// Characters a line.
     pub fn columns(&self) -> usize {
         usize::from(self.columns)
@@ -136,6 +147,11 @@ impl Paper {
     /// The picture above each receipt.
     pub fn logo(&self) -> Option<&Logo> {
         self.logo.as_deref()
+    }
+
+    /// Bytes of a picture in one command.
+    pub const fn band_bytes(&self) -> usize {
+        self.band_bytes
     }
 
     /// Dots across that surely are printable.

@@ -243,6 +243,11 @@ impl StatusDecoder {
         self.expected.clear();
     }
 
+    /// Drops an unfinished answer, after a silence that no printer makes within one.
+    pub fn forget_unfinished(&mut self) {
+        self.unfinished = Unfinished::Nothing;
+    }
+
     /// Drops outstanding queries and an unfinished answer, after silence or a new connection.
     pub fn reset(&mut self) {
         *self = Self::default();
@@ -264,7 +269,8 @@ impl StatusDecoder {
             XOFF => return Some(StatusEvent::Pause),
             _ => {}
         }
-        let is_in_text = matches!(self.unfinished, Unfinished::Block { .. }) && byte >= 0x20;
+        let is_printable = (0x20..0x7f).contains(&byte);
+        let is_in_text = matches!(self.unfinished, Unfinished::Block { .. }) && is_printable;
         if byte & 0x93 == 0x12 && !is_in_text {
             let query = self.expected.pop_front();
             return Some(StatusEvent::RealTime {
@@ -313,15 +319,7 @@ impl StatusDecoder {
             }),
             (0x3b, [0x31]) => Some(StatusEvent::PoweredOn),
             (0x5f, text) => Some(StatusEvent::Identification(
-                text.iter()
-                    .map(|byte| {
-                        if byte.is_ascii() {
-                            char::from(*byte)
-                        } else {
-                            '?'
-                        }
-                    })
-                    .collect(),
+                text.iter().copied().map(char::from).collect(),
             )),
             _ => Some(StatusEvent::Unknown(header)),
         }
@@ -534,6 +532,26 @@ mod tests {
                 StatusEvent::Unknown(0xff),
             ]
         );
+    }
+
+    #[test]
+    fn noise_ends_an_unfinished_answer() {
+        for (noise, unknown) in [
+            (&[0x5f, b'T', 0xff][..], vec![0xff]),
+            (&[0x37, 0x22, 0x80], vec![0x80]),
+            (&[0x10, 0x00, 0xd5], vec![0xd5]),
+            (&[0x91, 0xb0], vec![0x91, 0xb0]),
+        ] {
+            let mut decoder = StatusDecoder::new();
+            let mut expected: Vec<_> = unknown.into_iter().map(StatusEvent::Unknown).collect();
+            expected.push(StatusEvent::Reply(0));
+            let bytes = [noise, &[0]].concat();
+            assert_eq!(decoded(&mut decoder, &bytes), expected, "{noise:02x?}");
+        }
+        let mut decoder = StatusDecoder::new();
+        decoded(&mut decoder, &[0x5f, b'T']);
+        decoder.forget_unfinished();
+        assert_eq!(decoded(&mut decoder, &[0]), [StatusEvent::Reply(0)]);
     }
 
     #[test]

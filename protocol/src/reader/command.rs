@@ -30,6 +30,8 @@ pub const CONTACT_POWER: u8 = 0x2C;
 pub const INTERFACE_EVENT: u8 = 0x45;
 /// Group of the contact chip transaction.
 pub const CONTACT: u8 = 0x60;
+/// Group of what the reader asks of the host's display and keypad; see [`super::prompt`].
+pub const PROMPT: u8 = 0x61;
 /// Group of the key and encryption commands.
 pub const ENCRYPTION: u8 = 0xC7;
 
@@ -142,6 +144,51 @@ pub fn set_configuration(tlvs: TlvWriter) -> Result<Command, CommandError> {
 /// Switches off frames of card data that nobody asked for.
 pub fn burst_mode_off() -> Command {
     Command::short(CONFIGURATION, 0x00, [0xDF, 0xEE, 0x7E, 0x01, 0x00])
+}
+
+/// When the reader lets the stripe take the place of a chip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FallbackRules {
+    /// A swipe of a card that has a chip is refused until the chip has failed often enough.
+    pub refuses_early_swipe: bool,
+    /// Failed insertions before the stripe may be used, 1 to 5.
+    pub failures: u8,
+}
+
+/// Tag of [`FallbackRules::refuses_early_swipe`].
+pub const TAG_REFUSE_EARLY_SWIPE: u32 = 0x00DF_EF62;
+/// Tag of [`FallbackRules::failures`].
+pub const TAG_FALLBACK_FAILURES: u32 = 0x00DF_EF7D;
+/// Tag of the result codes that count as failed insertions, two bytes each.
+pub const TAG_FALLBACK_CODES: u32 = 0x00DF_EF7E;
+/// Tag of whether a fallback swipe names its reason.
+pub const TAG_FALLBACK_REASON: u32 = 0x00DF_ED0A;
+/// Tag of whether failed insertions are reported to the host.
+pub const TAG_REPORT_FAILURES: u32 = 0x00DF_EF65;
+/// Tag of burst mode.
+pub const TAG_BURST_MODE: u32 = 0x00DF_EE7E;
+/// The vendor's result codes that count as failed insertions (knowledge base, fallback).
+pub const FALLBACK_CODES: [u16; 3] = [0x5001, 0x5005, 0x5036];
+/// The most failed insertions that the reader can count.
+pub const FALLBACK_FAILURES_MAX: u8 = 5;
+
+/// Tells the reader when the stripe may be used instead of a chip, and that it is to say so.
+pub fn fallback_rules(rules: FallbackRules) -> Command {
+    let [a, b, c] = FALLBACK_CODES.map(u16::to_be_bytes);
+    let tlvs = TlvWriter::default()
+        .clear(
+            TAG_REFUSE_EARLY_SWIPE,
+            &[u8::from(rules.refuses_early_swipe)],
+        )
+        .clear(
+            TAG_FALLBACK_FAILURES,
+            &[rules.failures.clamp(1, FALLBACK_FAILURES_MAX)],
+        )
+        .clear(TAG_FALLBACK_CODES, &[a, b, c].concat())
+        .clear(TAG_FALLBACK_REASON, &[0x01])
+        .clear(TAG_REPORT_FAILURES, &[0x01]);
+    Command::new(CONFIGURATION, 0x00, tlvs.finish())
+        .expect("five values of a few bytes fit into a frame")
 }
 
 /// A text of the reader's own display.
@@ -443,6 +490,30 @@ mod tests {
             ),
         ] {
             assert_eq!(command.encode(), vector(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn fallback_rules_carry_the_vendors_codes_and_stay_in_range() {
+        for (failures, sent) in [(0, 1), (3, 3), (9, 5)] {
+            let command = fallback_rules(FallbackRules {
+                refuses_early_swipe: true,
+                failures,
+            });
+            let values: Vec<_> = Tlvs::new(command.data())
+                .map(|tlv| tlv.map(|tlv| (tlv.tag, tlv.value.to_vec())).unwrap())
+                .collect();
+            let codes = vec![0x50, 0x01, 0x50, 0x05, 0x50, 0x36];
+            assert_eq!(
+                values,
+                [
+                    (0x00DF_EF62, vec![1]),
+                    (0x00DF_EF7D, vec![sent]),
+                    (0x00DF_EF7E, codes),
+                    (0x00DF_ED0A, vec![1]),
+                    (0x00DF_EF65, vec![1]),
+                ]
+            );
         }
     }
 

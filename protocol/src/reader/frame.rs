@@ -26,6 +26,11 @@ const FRAME_LENGTH_MAX: usize = PREFIX_LENGTH + DATA_LENGTH_MAX + CRC_LENGTH;
 /// Polynomial 1021, initial FFFF, no reflection, no final XOR.
 const CRC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_IBM_3740);
 
+/// The CRC of every frame.
+pub fn crc(bytes: &[u8]) -> u16 {
+    CRC.checksum(bytes)
+}
+
 /// Why a frame cannot be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
@@ -188,7 +193,7 @@ impl ResponseDecoder {
     /// Bytes that belong to no valid frame are dropped one by one until a frame fits.
     pub fn decode(&mut self, bytes: &[u8]) -> Vec<Response> {
         let mut responses = Vec::new();
-        self.scanner.scan(bytes, u16::from_be_bytes, |found| {
+        self.scanner.scan(bytes, is_high_first, |found| {
             responses.extend(response(found));
         });
         responses
@@ -199,7 +204,7 @@ impl ResponseDecoder {
     /// To be called when the line has been silent for longer than the gap within a frame.
     pub fn abandon_partial(&mut self) -> Vec<Response> {
         let mut responses = Vec::new();
-        self.scanner.abandon_partial(u16::from_be_bytes, |found| {
+        self.scanner.abandon_partial(is_high_first, |found| {
             responses.extend(response(found));
         });
         responses
@@ -251,13 +256,32 @@ pub enum Received {
 #[derive(Debug, Default)]
 pub struct CommandDecoder {
     scanner: Scanner,
+    /// The vendor's guide shows some commands with the CRC the other way round.
+    takes_either_order: bool,
 }
 
 impl CommandDecoder {
+    /// Takes commands whose CRC has its bytes in the other order too.
+    pub fn of_either_order() -> Self {
+        Self {
+            takes_either_order: true,
+            ..Self::default()
+        }
+    }
+
+    fn rule(&self) -> CrcRule {
+        if self.takes_either_order {
+            is_either
+        } else {
+            is_low_first
+        }
+    }
+
     /// Takes the next bytes in, however they were cut, and gives the frames that they complete.
     pub fn decode(&mut self, bytes: &[u8]) -> Vec<Received> {
         let mut frames = Vec::new();
-        self.scanner.scan(bytes, u16::from_le_bytes, |found| {
+        let rule = self.rule();
+        self.scanner.scan(bytes, rule, |found| {
             frames.push(received(found));
         });
         frames
@@ -266,7 +290,8 @@ impl CommandDecoder {
     /// Gives up on a frame whose remaining bytes do not come, and looks for frames inside it.
     pub fn abandon_partial(&mut self) -> Vec<Received> {
         let mut frames = Vec::new();
-        self.scanner.abandon_partial(u16::from_le_bytes, |found| {
+        let rule = self.rule();
+        self.scanner.abandon_partial(rule, |found| {
             frames.push(received(found));
         });
         frames
@@ -311,27 +336,42 @@ struct Scanner {
     dropped_bytes: u64,
 }
 
-type CrcFromBytes = fn([u8; 2]) -> u16;
+/// Whether the trailer of a frame is this CRC.
+type CrcRule = fn([u8; 2], u16) -> bool;
+
+/// Reader to host.
+fn is_high_first(trailer: [u8; 2], crc: u16) -> bool {
+    u16::from_be_bytes(trailer) == crc
+}
+
+/// Host to reader.
+fn is_low_first(trailer: [u8; 2], crc: u16) -> bool {
+    u16::from_le_bytes(trailer) == crc
+}
+
+fn is_either(trailer: [u8; 2], crc: u16) -> bool {
+    is_low_first(trailer, crc) || is_high_first(trailer, crc)
+}
 
 impl Scanner {
-    fn scan(&mut self, mut bytes: &[u8], crc: CrcFromBytes, mut emit: impl FnMut(Found<'_>)) {
+    fn scan(&mut self, mut bytes: &[u8], rule: CrcRule, mut emit: impl FnMut(Found<'_>)) {
         while !bytes.is_empty() {
             let room = FRAME_LENGTH_MAX.saturating_sub(self.pending.len()).max(1);
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.pending.extend_from_slice(now);
-            self.drain(crc, &mut emit);
+            self.drain(rule, &mut emit);
             bytes = later;
         }
     }
 
-    fn abandon_partial(&mut self, crc: CrcFromBytes, mut emit: impl FnMut(Found<'_>)) {
+    fn abandon_partial(&mut self, rule: CrcRule, mut emit: impl FnMut(Found<'_>)) {
         while !self.pending.is_empty() {
             self.drop_front(1);
-            self.drain(crc, &mut emit);
+            self.drain(rule, &mut emit);
         }
     }
 
-    fn drain(&mut self, crc: CrcFromBytes, emit: &mut impl FnMut(Found<'_>)) {
+    fn drain(&mut self, rule: CrcRule, emit: &mut impl FnMut(Found<'_>)) {
         loop {
             self.drop_front(noise_length(&self.pending));
             let Some(prefix) = self.pending.first_chunk::<PREFIX_LENGTH>() else {
@@ -350,7 +390,7 @@ impl Scanner {
             let Some(&trailer) = rest.first_chunk::<CRC_LENGTH>() else {
                 return;
             };
-            let crc_matches = CRC.checksum(covered) == crc(trailer);
+            let crc_matches = rule(trailer, CRC.checksum(covered));
             emit(Found {
                 cmd,
                 code,
@@ -449,6 +489,19 @@ mod tests {
             }
         }
         assert!(count > 20);
+    }
+
+    #[test]
+    fn a_command_with_the_other_byte_order_needs_a_tolerant_reader() {
+        let mut bytes = Command::new(0x2C, 0x18, vec![]).unwrap().encode();
+        let end = bytes.len();
+        bytes.swap(end - 1, end - 2);
+        let wrong = [Received::WrongCrc { cmd: 0x2C }];
+        assert_eq!(CommandDecoder::default().decode(&bytes), wrong);
+        let taken = CommandDecoder::of_either_order().decode(&bytes);
+        assert!(matches!(taken.as_slice(), [Received::Command(_)]));
+        *bytes.first_mut().unwrap() ^= 0x01;
+        assert_eq!(CommandDecoder::of_either_order().decode(&bytes), []);
     }
 
     #[test]

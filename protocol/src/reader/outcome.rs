@@ -54,9 +54,9 @@ macro_rules! codes {
             }
         }
 
-        #[cfg(test)]
         impl $name {
-            const LISTED: &[$raw] = &[$($code,)*];
+            /// Every code that has a name, in the order of the table.
+            pub const LISTED: &[$raw] = &[$($code,)*];
         }
     };
 }
@@ -96,10 +96,34 @@ codes! {
         CommunicationNotSupported = 0x11,
         /// The secure interface does not work.
         SecureInterfaceFailed = 0x12,
+        /// A key or its module cannot be used (code 13).
+        KeyError13 = 0x13,
+        /// A key or its module cannot be used (code 14).
+        KeyError14 = 0x14,
+        /// A key or its module cannot be used (code 15).
+        KeyError15 = 0x15,
+        /// A key or its module cannot be used (code 16).
+        KeyError16 = 0x16,
+        /// A key or its module cannot be used (code 17).
+        KeyError17 = 0x17,
+        /// A key or its module cannot be used (code 18).
+        KeyError18 = 0x18,
+        /// A key or its module cannot be used (code 19).
+        KeyError19 = 0x19,
+        /// A key or its module cannot be used (code 1A).
+        KeyError1A = 0x1A,
+        /// A key or its module cannot be used (code 1B).
+        KeyError1B = 0x1B,
         /// An application command could not be built.
         ApduEncoding = 0x1C,
         /// The tamper switch has opened: the reader has erased its keys.
         Tampered = 0x1D,
+        /// The key loading protocol failed (code 20).
+        KeyLoading20 = 0x20,
+        /// The key loading protocol failed (code 21).
+        KeyLoading21 = 0x21,
+        /// The key loading protocol failed (code 22).
+        KeyLoading22 = 0x22,
         /// Contactless: ask the issuer.
         RequestOnline = 0x23,
         /// A raw read was requested.
@@ -156,6 +180,16 @@ codes! {
         Terminated = 0x007E,
         /// The issuer could not be reached.
         HostUnreachable = 0x00FF,
+        /// A file of the reader is bad.
+        FileArgument = 0x1001,
+        /// A file of the reader cannot be opened.
+        FileOpen = 0x1002,
+        /// A file of the reader cannot be used.
+        FileOperation = 0x1003,
+        /// The reader has no memory left.
+        MemoryFull = 0x2001,
+        /// A step with the chip went well; the transaction has not ended.
+        SmartcardOk = 0x3001,
         /// The chip does not answer as it should.
         SmartcardFailed = 0x3002,
         /// The chip could not be powered.
@@ -172,30 +206,94 @@ codes! {
         MagstripeFailedOther = 0x3012,
         /// Nobody inserted a card in time.
         InsertTimeout = 0x3013,
+        /// A tag could not be read.
+        TagParse = 0x5001,
+        /// A data element came twice.
+        DuplicateData = 0x5002,
+        /// A data element has a wrong format.
+        DataFormat = 0x5003,
         /// No terminal application.
         NoTerminalApplication = 0x5004,
         /// No application in common.
         NoMatchingApplication = 0x5005,
         /// Mandatory data is missing on the card.
         MandatoryDataMissing = 0x5006,
+        /// The application has to be selected again.
+        SelectionRetry = 0x5007,
+        /// The amount could not be read.
+        AmountError = 0x5008,
         /// The card was rejected.
         CardRejected = 0x5009,
+        /// The card has no application interchange profile.
+        InterchangeProfileMissing = 0x5010,
+        /// The card has no file locator.
+        FileLocatorMissing = 0x5011,
+        /// The file locator is wrong.
+        FileLocatorWrong = 0x5012,
+        /// The file locator has a wrong length.
+        FileLocatorLength = 0x5013,
+        /// The file locator names a wrong file.
+        FileLocatorFile = 0x5014,
         /// The application has expired.
         Expired = 0x5015,
         /// The application is not yet effective.
         NotYetEffective = 0x5016,
+        /// The issuer code table is not supported.
+        CodeTable = 0x5017,
+        /// The chip answered with an unexpected kind of cryptogram.
+        CryptogramType = 0x5018,
+        /// The payment system environment is not supported.
+        EnvironmentUnsupported = 0x5019,
+        /// No language in common.
+        Language = 0x5020,
         /// The service is not allowed on the card.
         ServiceNotAllowed = 0x5021,
+        /// A requested tag does not exist.
+        TagNotFound = 0x5022,
         /// The card is blocked.
         CardBlocked = 0x5023,
+        /// A data element has a wrong length.
+        DataLength = 0x5024,
         /// Communication with the chip broke.
         CardCommunicationError = 0x5025,
+        /// The transaction counter is exhausted.
+        CounterExhausted = 0x5026,
+        /// A hash differs.
+        HashMismatch = 0x5027,
         /// The response code is missing.
         ResponseCodeMissing = 0x5028,
         /// The response code is not valid.
         ResponseCodeInvalid = 0x5029,
         /// No online communication.
         NoOnlineCommunication = 0x5030,
+        /// The kind of transaction is not supported.
+        TransactionType = 0x5031,
+        /// The application is not supported.
+        ApplicationUnsupported = 0x5032,
+        /// The application was not chosen.
+        ApplicationNotChosen = 0x5033,
+        /// The language was not chosen.
+        LanguageNotChosen = 0x5034,
+        /// Data of the terminal is missing.
+        TerminalDataMissing = 0x5035,
+        /// Counts towards fallback in the vendor's settings; its text is not public.
+        FallbackReason = 0x5036,
+        /// The kind of cardholder verification is not known.
+        VerificationType = 0x6001,
+        /// The card does not support cardholder verification.
+        VerificationUnsupported = 0x6002,
+        /// The list of verification methods is missing.
+        VerificationListMissing = 0x6003,
+        /// The list of verification methods is wrong.
+        VerificationListWrong = 0x6004,
+        /// A verification method is not known.
+        VerificationCode = 0x6005,
+        /// A condition of verification is not known.
+        VerificationCondition = 0x6006,
+        /// No verification method is left.
+        VerificationExhausted = 0x6007,
+        /// The PIN was bypassed before.
+        PinBypassed = 0x6008,
         /// Failed for an unnamed reason.
         Unspecified = 0xFFFF,
     }
@@ -261,6 +359,16 @@ codes! {
         CardWantsOnline = 0x43,
         /// No data authentication in common.
         NoCommonAuthentication = 0x44,
+        /// Offline data authentication failed.
+        AuthenticationFailed = 0x50,
+        /// Offline data authentication failed (second code).
+        AuthenticationFailed2 = 0x51,
+        /// Offline data authentication failed (third code).
+        AuthenticationFailed3 = 0x52,
+        /// Offline data authentication failed (fourth code).
+        AuthenticationFailed4 = 0x53,
+        /// Offline data authentication failed (fifth code).
+        AuthenticationFailed5 = 0x54,
         /// Processing restrictions failed.
         Restrictions = 0x55,
         /// Terminal risk management failed.
@@ -275,6 +383,22 @@ codes! {
         Generic = 0x62,
         /// The contact kernel has an error.
         ContactKernel = 0x70,
+        /// The log of torn transactions has an error.
+        TornLog = 0x73,
+        /// Listed by the vendor without a public text.
+        Reserved80 = 0x80,
+        /// Listed by the vendor without a public text.
+        Reserved81 = 0x81,
+        /// Listed by the vendor without a public text.
+        Reserved82 = 0x82,
+        /// Listed by the vendor without a public text.
+        Reserved83 = 0x83,
+        /// Listed by the vendor without a public text.
+        Reserved84 = 0x84,
+        /// Listed by the vendor without a public text.
+        Reserved85 = 0x85,
+        /// Listed by the vendor without a public text.
+        Reserved88 = 0x88,
     }
 }
 

@@ -183,6 +183,28 @@ impl<'a> Swipe<'a> {
     }
 }
 
+impl Swipe<'_> {
+    /// Whether the stripe says that the card has a chip: its service code begins with 2 or 6.
+    ///
+    /// Nothing when the masking hides the service code, as it usually does: then only whoever can
+    /// decrypt the track knows.
+    pub fn says_chip(&self) -> Option<bool> {
+        let [one, two, _] = self.tracks;
+        let first = service_code_start(two.masked, b'=', 1)
+            .or_else(|| service_code_start(one.masked, b'^', 2))?;
+        first
+            .is_ascii_digit()
+            .then_some(matches!(first, b'2' | b'6'))
+    }
+}
+
+/// The character after the four digits of the expiry, which follow the `count`th separator.
+fn service_code_start(masked: Option<&[u8]>, separator: u8, count: usize) -> Option<u8> {
+    const EXPIRY_LENGTH: usize = 4;
+    let mut parts = masked?.splitn(count + 1, |byte| *byte == separator);
+    parts.nth(count)?.get(EXPIRY_LENGTH).copied()
+}
+
 /// Frames card data as the value of tag DFEE23; gives nothing when it is too long for the format.
 pub fn seal(data: &[u8]) -> Option<Vec<u8>> {
     let [low, high] = u16::try_from(data.len()).ok()?.to_le_bytes();
@@ -266,6 +288,45 @@ mod tests {
         );
         assert_eq!(swipe.scheme, Scheme::TripleDes);
         assert!(!swipe.is_pin_variant);
+    }
+
+    #[test]
+    fn a_visible_service_code_says_whether_there_is_a_chip() {
+        let track = |text: &'static [u8]| Track {
+            masked: Some(text),
+            ..Track::default()
+        };
+        let none = Track::default();
+        for (one, two, expected) in [
+            (none, track(b";4761********0010=28122010000?*"), Some(true)),
+            (none, track(b";4761********0010=28126010000?*"), Some(true)),
+            (none, track(b";4761********0010=28121010000?*"), Some(false)),
+            (none, track(b";4761********0010=2812*******?*"), None),
+            (none, track(b";4761********0010=281"), None),
+            (none, track(b";4761"), None),
+            (
+                track(b"%B4761********0010^A/B^28122010?*"),
+                none,
+                Some(true),
+            ),
+            (
+                track(b"%B4761********0010^A/B^28121010?*"),
+                none,
+                Some(false),
+            ),
+            (none, none, None),
+        ] {
+            let swipe = Swipe {
+                encoding: 0x80,
+                tracks: [one, two, none],
+                scheme: Scheme::TripleDes,
+                is_pin_variant: false,
+                serial: None,
+                ksn: None,
+            };
+            assert_eq!(swipe.says_chip(), expected);
+        }
+        assert_eq!(Swipe::parse(&vector_block()).unwrap().says_chip(), None);
     }
 
     #[test]

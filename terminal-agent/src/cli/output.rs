@@ -37,6 +37,16 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Something that happens before the result: a line of JSON, or text that must be seen.
+    pub(super) fn event<T: Serialize>(&mut self, value: &T, text: &str) {
+        if self.is_json {
+            let line = crate::control::message::encode_line(value);
+            self.write(&line);
+        } else {
+            self.write(text);
+        }
+    }
+
     /// Something to read while the command waits; not part of the result.
     pub(super) fn progress(&mut self, text: &str) {
         if !self.is_json {

@@ -103,6 +103,9 @@ impl PrinterConfig {
         if !paper.contains(&self.columns) {
             return out_of_range("printer.columns", "from 24 to 64");
         }
+        if !(128..=65_536).contains(&self.buffer_bytes) {
+            return out_of_range("printer.buffer_bytes", "from 128 to 65536");
+        }
         if !matches!(self.drawer.pin, 2 | 5) {
             return out_of_range("printer.drawer.pin", "2 or 5");
         }
@@ -124,7 +127,7 @@ impl PrinterConfig {
             ConfirmationName::ProcessId => Confirmation::ProcessId,
         };
         machine.reprints_interrupted = self.reprint_interrupted;
-        machine
+        machine.with_buffer(self.buffer_bytes)
     }
 
     /// The paper without its logo, which must not be wider.
@@ -207,6 +210,7 @@ mod tests {
             logo = "/etc/tillway/logo.png"
             cutter = "full"
             feed_dots = 5
+            buffer_bytes = 512
             confirmation = "process_id"
             reprint_interrupted = true
             [printer.drawer]
@@ -228,9 +232,11 @@ mod tests {
             .with_code_page(CodePage::Wpc1252)
             .with_cut(Cut::Full)
             .with_feed_before_cut(5)
+            .with_band_bytes(256)
             .with_logo(logo);
         assert_eq!(machine.paper, paper);
         assert_eq!(machine.paper.width_dots(), 378, "58 mm");
+        assert_eq!((machine.window_bytes, machine.write_bytes), (128, 56));
         assert_eq!(machine.confirmation, Confirmation::ProcessId);
         assert!(machine.reprints_interrupted);
         let drawer = Drawer {
@@ -262,6 +268,7 @@ mod tests {
             ("font = \"c\"", "font"),
             ("confirmation = \"hope\"", "confirmation"),
             ("feed_dots = 256", "feed_dots"),
+            ("buffer_bytes = 45", "printer.buffer_bytes"),
             ("[printer.drawer]\npin = 3", "printer.drawer.pin"),
             ("[printer.drawer]\non_ms = 600", "printer.drawer.on_ms"),
             ("[printer.drawer]\noff_ms = 0", "printer.drawer.off_ms"),

@@ -558,6 +558,13 @@ pub enum WatchEvent {
         /// Whether it is up.
         is_online: bool,
     },
+    /// The merchant's configuration was applied.
+    Configured {
+        /// Its version.
+        version: u64,
+        /// What to show while nothing runs.
+        idle_text: Option<String>,
+    },
     /// A port opened, was lost, or cannot be opened.
     Port {
         /// Whose.

@@ -132,8 +132,10 @@ impl PortFault {
                 "name a device file; `terminal-agent ports` lists them".to_owned()
             }
             Self::Forbidden { user, file } => permission::remedy(user, file),
-            Self::Confined { .. } => "allow it in the service: `sudo systemctl edit \
-                terminal-agent`, [Service], `DeviceAllow=` with this device and `rw`"
+            Self::Confined { .. } => "restart the service, which may use only ports whose driver \
+                was loaded when it started (`sudo systemctl restart terminal-agent`); if that does \
+                not help, allow the device with `DeviceAllow=` in `sudo systemctl edit \
+                terminal-agent`"
                 .to_owned(),
             Self::InUse { .. } => "stop the other program; a second agent needs a reader of its \
                 own; ModemManager is kept away by Tillway's udev rules"

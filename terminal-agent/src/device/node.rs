@@ -39,8 +39,8 @@ impl Node {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::empty())?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        let file = register(Arc::new(file))
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        // The system cannot wait for every file; one where it cannot is no port of ours.
+        let file = register(Arc::new(file)).map_err(|_| Errno::NOTSUP)?;
         Ok(Self {
             file,
             writing,
@@ -160,5 +160,11 @@ mod tests {
         assert_eq!(second.err(), Some(Errno::WOULDBLOCK));
         drop(first);
         assert!(Node::open(&terminal.path, Writing::Direct).is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_waited_for_is_refused() {
+        let refused = Node::open(Path::new("/dev/null"), Writing::Direct);
+        assert_eq!(refused.err(), Some(Errno::NOTSUP));
     }
 }

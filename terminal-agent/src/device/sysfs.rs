@@ -38,9 +38,14 @@ pub fn listing(root: &Path) -> Listing {
 /// Only what may be meant by `selector`: cheap while the device is away, which is when somebody
 /// asks every other second.
 pub fn listing_of(root: &Path, selector: &UsbSelector) -> Listing {
-    let is_there = usb_devices(root)
-        .iter()
-        .any(|usb| usb.is_meant_by(selector));
+    let directory = root.join("sys/bus/usb/devices");
+    let is_there = names(&directory).iter().any(|name| {
+        // One file of each device; the others only of those of this maker.
+        let device = directory.join(name);
+        let vendor = attribute(&device, "idVendor").and_then(|text| parse_usb_id(&text));
+        vendor == Some(selector.vendor)
+            && identity(&device, name).is_some_and(|usb| usb.is_meant_by(selector))
+    });
     if is_there {
         listing(root)
     } else {

@@ -36,6 +36,7 @@
 mod attempt;
 mod control;
 mod device;
+mod fleet;
 mod message;
 mod offer;
 mod print;
@@ -60,6 +61,7 @@ use protocol::link::{RejectReason, ToAgent, ToEngine};
 
 use crate::machine::record::{JournalEntry, JournalState};
 use crate::machine::screen::Screen;
+use fleet::FleetSide;
 use print::PrintSide;
 use session::LinkSide;
 use work::{ReaderSide, Work};
@@ -85,6 +87,7 @@ pub struct Agent {
     link: LinkSide,
     reader: ReaderSide,
     printer: PrintSide,
+    fleet: FleetSide,
     screen: Screen,
     recent: recent::Recent,
 
@@ -104,6 +107,7 @@ impl Agent {
             .open()
             .map(|digest| (digest.pos_id, Work::resumed(digest)))
             .collect();
+        let fleet = FleetSide::resumed(journal.configuration());
         Self {
             config,
             journal,
@@ -114,6 +118,7 @@ impl Agent {
             link: LinkSide::default(),
             reader: ReaderSide::default(),
             printer: PrintSide::default(),
+            fleet,
             screen: Screen::Idle,
             recent: recent::Recent::default(),
             entries: Vec::new(),
@@ -138,7 +143,11 @@ impl Agent {
     /// Takes one input. `now_ms` is monotonic and never smaller than before.
     pub fn handle(&mut self, now_ms: u64, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Persisted => self.persisted(),
+            Input::Persisted => {
+                if self.persisted() {
+                    self.report_status(now_ms);
+                }
+            }
             Input::PersistFailed => self.persist_failed(out),
             // A timer that fires while the journal is busy is asked for again afterwards.
             Input::Deadline if self.persisting.is_some() => {}
@@ -196,10 +205,14 @@ impl Agent {
         }
     }
 
-    fn persisted(&mut self) {
+    /// Whether the status has changed by what was written.
+    fn persisted(&mut self) -> bool {
+        let mut is_configured = false;
         for entry in self.persisting.take().unwrap_or_default() {
+            is_configured |= matches!(entry, JournalEntry::Configured(_));
             self.journal.apply(&entry);
         }
+        is_configured
     }
 
     /// The journal has lost a decision: its effects never happen, and nothing new begins.
@@ -242,7 +255,7 @@ impl Agent {
 
     fn decide(&mut self, now_ms: u64, input: Input) {
         if self.is_faulted {
-            self.decide_faulted(input);
+            self.decide_faulted(now_ms, input);
             return;
         }
         match input {
@@ -250,14 +263,19 @@ impl Agent {
             Input::LinkUp(welcome) => self.link_up(welcome),
             Input::LinkDown => self.link_down(now_ms),
             Input::Message(message) => self.message(now_ms, *message),
-            Input::Reader(event) => self.reader_event(now_ms, event),
+            Input::Reader(event) => {
+                self.fleet.reader_heard_ms = Some(now_ms);
+                self.reader_event(now_ms, event);
+            }
             Input::Printer(event) => self.printer_event(event),
+            Input::Facts(facts) => self.looked_around(now_ms, facts),
             Input::Control(control, command) => self.control(now_ms, control, command),
             Input::ControlClosed(control) => self.control_closed(control),
             Input::Deadline => self.deadline(now_ms),
             // Taken by `handle`; a caller that invents one changes nothing.
             Input::Persisted | Input::PersistFailed => {}
         }
+        self.configure_when_idle(now_ms);
         self.report_status(now_ms);
     }
 
@@ -279,13 +297,15 @@ impl Agent {
             ToAgent::Print(command) => self.print(*command),
             ToAgent::Answer { request_id, body } => self.answer(request_id, &body),
             ToAgent::Ping => self.send(ToEngine::Pong),
+            ToAgent::ReportStatus { ask } => self.report_anew(ask),
+            ToAgent::Configure(configuration) => self.configure(configuration),
             // The simulator of the devices is the shell's business.
             ToAgent::Pong | ToAgent::Simulate(_) => {}
         }
     }
 
     /// Without a journal the agent says so to everybody and begins nothing.
-    fn decide_faulted(&mut self, input: Input) {
+    fn decide_faulted(&mut self, now_ms: u64, input: Input) {
         let mut out = Vec::new();
         match input {
             Input::LinkConnecting { version } => {
@@ -300,6 +320,10 @@ impl Agent {
                 ToAgent::SelectTip { pos_id, .. } => self.reject_fault(pos_id, &mut out),
                 ToAgent::ReadCard(grant) => self.reject_fault(grant.pos_id, &mut out),
                 ToAgent::Ping => self.send(ToEngine::Pong),
+                ToAgent::ReportStatus { ask } => {
+                    let report = self.status_report(now_ms, ask);
+                    self.send(ToEngine::StatusReported(Box::new(report)));
+                }
                 ToAgent::HostAnswer(_)
                 | ToAgent::Stop { .. }
                 | ToAgent::AttemptClosed { .. }
@@ -307,7 +331,8 @@ impl Agent {
                 | ToAgent::Print(_)
                 | ToAgent::Answer { .. }
                 | ToAgent::Pong
-                | ToAgent::Simulate(_) => {}
+                | ToAgent::Simulate(_)
+                | ToAgent::Configure(_) => {}
             },
             // A chip that still waits must not be left waiting.
             Input::Reader(ReaderEvent::CardData { .. }) => {
@@ -315,6 +340,7 @@ impl Agent {
             }
             Input::Reader(_)
             | Input::Printer(_)
+            | Input::Facts(_)
             | Input::ControlClosed(_)
             | Input::Persisted
             | Input::PersistFailed

@@ -6,99 +6,20 @@
 //! configuration and says DUPLICATE: what a power cut or a pulled cable has interrupted is printed
 //! whole once more. Ports, clocks and journals are elsewhere.
 
+mod config;
 mod job;
 mod listening;
 mod progress;
 mod sending;
 
 use protocol::id::PrintJobId;
-use protocol::printer::{DrawerPin, Encoder, Paper, PrinterStatus, StatusDecoder, Trouble};
+use protocol::printer::{Encoder, PrinterStatus, StatusDecoder, Trouble};
 use protocol::receipt::Receipt;
 
+pub use config::{Confirmation, Drawer, PrinterConfig};
 pub use job::{FailureReason, HoldReason, JobState};
 use job::{Job, JobQueue};
 use progress::Progress;
-
-/// How the printer says that it has printed everything up to here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Confirmation {
-    /// By the state of its paper, asked for in the queue (`1D 72 1`): every printer knows it. The
-    /// answers have no names and are counted.
-    PaperStatus,
-    /// By giving an id back (`1D 28 48`): newer models only; others print the id.
-    ProcessId,
-}
-
-/// The drawer at the printer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Drawer {
-    /// Its wire.
-    pub pin: DrawerPin,
-    /// Length of the pulse, in units of 2 ms.
-    pub on_2ms: u8,
-    /// Pause after it, in units of 2 ms.
-    pub off_2ms: u8,
-    /// Level of its switch while it is open, if it has one.
-    pub is_high_when_open: Option<bool>,
-}
-
-/// 100 ms on and off, as the usual drawers need.
-const DRAWER_PULSE_2MS: u8 = 50;
-
-/// What the machine must know of its printer, and its patience. Times in ms.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PrinterConfig {
-    /// The paper, with columns and code page.
-    pub paper: Paper,
-    /// The drawer.
-    pub drawer: Drawer,
-    /// How ends of jobs are confirmed.
-    pub confirmation: Confirmation,
-    /// Whether a job that was interrupted is printed once more, whole and marked DUPLICATE.
-    pub reprints_interrupted: bool,
-    /// How often an idle printer is asked whether it is still there; never if not set.
-    pub idle_check_ms: Option<u64>,
-    /// Jobs that may wait; more fail.
-    pub queue_jobs_max: usize,
-    /// Within this time a live printer answers a query in real time.
-    pub answer_ms: u64,
-    /// Within this time a ready printer confirms a write.
-    pub confirm_ms: u64,
-    /// How often a printer that needs a person is asked.
-    pub poll_ms: u64,
-    /// For so long a job waits for a person.
-    pub hold_ms_max: u64,
-    /// Bytes a write: two of them, one under way as XOFF comes, fit in the room that printers
-    /// keep free for that (128 bytes in larger models).
-    pub write_bytes: usize,
-    /// Bytes that may wait for confirmation: below the buffer of common printers (4 KiB).
-    pub window_bytes: usize,
-}
-
-impl PrinterConfig {
-    /// A printer with paper of `columns` characters (24…64) and the usual patience.
-    pub fn new(columns: usize) -> Self {
-        Self {
-            paper: Paper::new(columns),
-            drawer: Drawer {
-                pin: DrawerPin::Two,
-                on_2ms: DRAWER_PULSE_2MS,
-                off_2ms: DRAWER_PULSE_2MS,
-                is_high_when_open: None,
-            },
-            confirmation: Confirmation::PaperStatus,
-            reprints_interrupted: false,
-            idle_check_ms: Some(60_000),
-            queue_jobs_max: 32,
-            answer_ms: 2_000,
-            confirm_ms: 30_000,
-            poll_ms: 5_000,
-            hold_ms_max: 15 * 60 * 1_000,
-            write_bytes: 56,
-            window_bytes: 1_024,
-        }
-    }
-}
 
 /// What happens to the machine.
 #[derive(Debug, Clone)]
@@ -200,6 +121,8 @@ pub struct PrinterMachine {
     needs_resync: bool,
     /// Identifications that were asked for and have not come.
     markers: u32,
+    /// Whether it has said anything of its state since the port was opened.
+    has_answered: bool,
     /// Whether a synchronisation went by in silence: nothing was left to be said.
     was_quiet: bool,
 }
@@ -219,6 +142,7 @@ impl PrinterMachine {
             is_line_busy: false,
             needs_resync: true,
             markers: 0,
+            has_answered: false,
             was_quiet: false,
         }
     }
@@ -226,6 +150,11 @@ impl PrinterMachine {
     /// The printer's state as last heard.
     pub const fn status(&self) -> Option<PrinterStatus> {
         self.status
+    }
+
+    /// Whether the state is what the printer has said, not only that it says nothing.
+    pub const fn has_answered(&self) -> bool {
+        self.has_answered
     }
 
     /// What keeps the printer from printing, as far as it has said.
@@ -303,6 +232,7 @@ impl PrinterMachine {
         self.is_line_busy = false;
         self.needs_resync = true;
         self.was_quiet = false;
+        self.has_answered = false;
         let mut encoder = Encoder::new();
         encoder.initialise().automatic_status();
         self.write(encoder.finish(), out);

@@ -17,14 +17,24 @@
 //! any          port closed                → closed
 //! ```
 //!
-//! When the answer to 60-12 does not come, the outcome is not asked for afterwards (60-13): which
-//! transaction such a late result belongs to is not documented, and the engine reverses.
+//! When the reader is lost after an approval has gone to the chip, its last result is asked for as
+//! soon as it is back (60-13). It counts only when it provably belongs to this transaction; else,
+//! and when it does not come in time, the attempt ends without the chip's word and the engine
+//! reverses. Until then no other event tells of the loss.
 //!
 //! # Layout
+//! * `message`: inputs, outputs, events and settings.
 //! * `setup`: the initialisation sequence.
 //! * `transaction`: one presentation of a card, with retries, up to its end.
+//! * `chip`: the steps of a chip after it was powered.
+//! * `last_result`: what a chip has said that nobody heard.
+//! * `prompt`: what the reader asks of the till.
 //! * `verdict`: what a response means; no state.
 
+mod chip;
+mod last_result;
+mod message;
+mod prompt;
 mod setup;
 mod transaction;
 mod verdict;
@@ -32,295 +42,16 @@ mod verdict;
 use std::collections::VecDeque;
 use std::fmt;
 
-use protocol::money::Money;
-use protocol::reader::command::{self, Interfaces};
+use protocol::reader::command::{self, Beep, Message};
 use protocol::reader::frame::{Command, Response, ResponseDecoder};
 
+use last_result::Owed;
+pub use message::{
+    EndReason, Entry, Event, Input, NotReadyReason, Output, Progress, ReaderConversationConfig,
+    ReaderFault, ReaderSwitches, Request, Start,
+};
 use setup::Step;
 use transaction::Transaction;
-
-/// Times and codes of the conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReaderConversationConfig {
-    /// How long to wait for the first byte of an answer.
-    pub first_byte_ms: u64,
-    /// A longer gap within a frame means that its rest is lost.
-    pub byte_gap_ms: u64,
-    /// Added to a transaction timeout that was given to the reader.
-    pub transaction_grace_ms: u64,
-    /// How long the chip may take for one step, in seconds.
-    pub chip_step_s: u16,
-    /// How long the reader keeps the chip powered between commands, in seconds.
-    pub next_command_s: u16,
-    /// How long to wait for the issuer's answer before the chip is told that there is none.
-    /// Must be shorter than `next_command_s`.
-    pub host_wait_ms: u64,
-    /// Pause before the card is asked for again.
-    pub retry_pause_ms: u64,
-    /// How often the card is asked for again within one transaction.
-    pub retries_max: u8,
-    /// Pause before a reader that is not ready is tried again.
-    pub unready_pause_ms: u64,
-    /// Response codes that the reader's kernel knows as approval (tag DFEE1B); the first one
-    /// stands for all that are not listed.
-    pub approval_codes: Vec<[u8; 2]>,
-    /// Response codes that the reader's kernel knows as decline, likewise.
-    pub decline_codes: Vec<[u8; 2]>,
-}
-
-impl ReaderConversationConfig {
-    /// Timers recommended in card-reader.md §1, and the response codes of the vendor's example.
-    pub fn standard() -> Self {
-        Self {
-            first_byte_ms: 2_000,
-            byte_gap_ms: 250,
-            transaction_grace_ms: 10_000,
-            chip_step_s: 60,
-            next_command_s: 96,
-            host_wait_ms: 90_000,
-            retry_pause_ms: 1_000,
-            retries_max: 8,
-            unready_pause_ms: 5_000,
-            approval_codes: vec![*b"00"],
-            decline_codes: vec![*b"05"],
-        }
-    }
-}
-
-/// A card presentation that is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Start {
-    /// What the card is asked for.
-    pub amount: Money,
-    /// How long the customer has to present a card, retries included.
-    pub timeout_ms: u64,
-    /// Where a card may be presented.
-    pub interfaces: Interfaces,
-}
-
-/// What the agent wants of the reader.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Request {
-    /// Read a card.
-    Start(Start),
-    /// The issuer has answered. Without a waiting chip the answer is only shown on the reader.
-    HostAnswer {
-        /// Whether the engine says that the payment stands.
-        approved: bool,
-        /// The issuer's response code.
-        response_code: [u8; 2],
-        /// Tags 91, 71 and 72 exactly as the issuer sent them.
-        issuer_data: Vec<u8>,
-    },
-    /// The issuer cannot be asked or did not answer.
-    HostUnreachable,
-    /// End the transaction. Without effect once the issuer's answer has gone to the chip.
-    Cancel,
-}
-
-impl fmt::Debug for Request {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Start(start) => write!(formatter, "{start:?}"),
-            Self::HostAnswer { approved, .. } => write!(formatter, "HostAnswer({approved})"),
-            Self::HostUnreachable => formatter.write_str("HostUnreachable"),
-            Self::Cancel => formatter.write_str("Cancel"),
-        }
-    }
-}
-
-/// Something that happens to the conversation.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Input<'a> {
-    /// The port is open.
-    PortOpened,
-    /// The port is gone.
-    PortClosed,
-    /// Bytes from the reader, cut anywhere.
-    Bytes(&'a [u8]),
-    /// The agent wants something.
-    Request(Request),
-    /// Time has passed; see [`ReaderConversation::poll_deadline`].
-    Deadline,
-}
-
-impl fmt::Debug for Input<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PortOpened => formatter.write_str("PortOpened"),
-            Self::PortClosed => formatter.write_str("PortClosed"),
-            Self::Bytes(bytes) => write!(formatter, "Bytes({})", bytes.len()),
-            Self::Request(request) => write!(formatter, "{request:?}"),
-            Self::Deadline => formatter.write_str("Deadline"),
-        }
-    }
-}
-
-/// What the conversation does.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Bytes to the reader.
-    Write(Vec<u8>),
-    /// News for the agent.
-    Event(Event),
-}
-
-impl fmt::Debug for Output {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Write(bytes) => write!(formatter, "Write({} bytes)", bytes.len()),
-            Self::Event(event) => write!(formatter, "{event:?}"),
-        }
-    }
-}
-
-/// How the card met the reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
-    /// Tapped.
-    Contactless,
-    /// Inserted.
-    Contact,
-    /// Swiped.
-    Swipe,
-}
-
-/// What the till can show while a transaction runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// The reader waits for a card on every allowed interface.
-    PresentCard,
-    /// A card is being read.
-    CardDetected,
-    /// The card has to be inserted (or swiped, when it has no chip).
-    InsertOrSwipe,
-    /// More than one card was held to the reader.
-    OneCardOnly,
-    /// The card could not be read; the same card may be presented again.
-    TryAgain,
-    /// The chip card may be taken out.
-    RemoveCard,
-}
-
-/// Why the reader cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotReadyReason {
-    /// The port is closed.
-    PortClosed,
-    /// The reader does not answer.
-    NoAnswer,
-    /// The reader does not encrypt card data: it must not be used.
-    EncryptionOff,
-    /// The reader refused to be set up.
-    SetupRefused,
-    /// The reader is being set up again after a restart or a fault.
-    Restarting,
-}
-
-/// What is wrong with the reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReaderFault {
-    /// No answer, or none that could be read.
-    NoAnswer,
-    /// It lost power or restarted.
-    Restarted,
-    /// The port closed.
-    PortClosed,
-    /// It refused a command.
-    Refused {
-        /// The status byte.
-        status: u8,
-    },
-    /// Its answer makes no sense.
-    BadAnswer,
-    /// It gave card data that is not encrypted. The data was dropped.
-    NotEncrypted,
-}
-
-/// Why a transaction ended without card data or without the chip's last word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// Nobody presented a card in time.
-    Timeout,
-    /// Canceled.
-    Canceled,
-    /// The card was taken away too early. After the issuer approved this means: reverse.
-    CardRemoved,
-    /// The card could not be read, or is of no supported kind.
-    CardError,
-    /// The card is blocked.
-    CardBlocked,
-    /// The card has expired.
-    CardExpired,
-    /// The card declined without the issuer.
-    CardDeclined,
-    /// More than one card, again and again.
-    TwoCards,
-    /// Card or reader approved without the issuer, which is never payment.
-    OfflineNotAllowed,
-    /// The amount does not fit into the reader's format.
-    AmountRefused,
-    /// The reader was not ready.
-    NotReady,
-    /// The reader failed.
-    ReaderFault(ReaderFault),
-}
-
-/// News for the agent.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The reader can be used.
-    Ready {
-        /// Serial number; empty when the reader has none.
-        serial: String,
-        /// Firmware version.
-        firmware: String,
-        /// Whether card data is encrypted; always so, or the reader would not be ready.
-        encryption_on: bool,
-    },
-    /// The reader cannot be used.
-    NotReady {
-        /// Why.
-        reason: NotReadyReason,
-    },
-    /// Something for the till's display.
-    Progress(Progress),
-    /// A card was read; the engine has to be asked.
-    CardData {
-        /// Attribution byte and TLVs, as the reader sent them.
-        response_data: Vec<u8>,
-        /// How the card met the reader.
-        entry: Entry,
-        /// Whether the chip waits for [`Request::HostAnswer`] or [`Request::HostUnreachable`].
-        /// Otherwise the reader's part is over.
-        needs_host_answer: bool,
-    },
-    /// The chip's last word.
-    ChipFinal {
-        /// The issuer approved and the chip agrees.
-        approved: bool,
-        /// Attribution byte and TLVs, as the reader sent them.
-        data: Vec<u8>,
-    },
-    /// The transaction ended.
-    Ended(EndReason),
-    /// A start was refused because a transaction runs; that one goes on.
-    Busy,
-}
-
-impl fmt::Debug for Event {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ready { serial, .. } => write!(formatter, "Ready({serial})"),
-            Self::NotReady { reason } => write!(formatter, "NotReady({reason:?})"),
-            Self::Progress(progress) => write!(formatter, "Progress({progress:?})"),
-            Self::CardData { entry, .. } => write!(formatter, "CardData({entry:?})"),
-            Self::ChipFinal { approved, .. } => write!(formatter, "ChipFinal({approved})"),
-            Self::Ended(reason) => write!(formatter, "Ended({reason:?})"),
-            Self::Busy => formatter.write_str("Busy"),
-        }
-    }
-}
 
 /// How long an answer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -407,6 +138,8 @@ pub struct ReaderConversation {
     /// Each read of a card is encrypted anew: the same again is a late copy from the line, and nobody
     /// has presented a card.
     last_reads: LastReads,
+    /// The chip's last word is missing, and the reader may still know it.
+    owed: Option<Owed>,
     serial: String,
     firmware: String,
 }
@@ -421,6 +154,7 @@ impl ReaderConversation {
             state: State::Closed,
             slot_may_hold_card: false,
             last_reads: LastReads::default(),
+            owed: None,
             serial: String::new(),
             firmware: String::new(),
         }
@@ -430,10 +164,12 @@ impl ReaderConversation {
     pub fn handle(&mut self, now_ms: u64, input: Input<'_>, out: &mut Vec<Output>) {
         match input {
             Input::PortOpened => {
+                // Whatever ran, ran on another port.
+                self.lose_transaction(now_ms, ReaderFault::PortClosed, out);
                 self.decoder.reset();
                 self.begin_setup(now_ms, out);
             }
-            Input::PortClosed => self.close(out),
+            Input::PortClosed => self.close(now_ms, out),
             Input::Bytes(bytes) => self.hear(now_ms, bytes, out),
             Input::Request(request) => self.request(now_ms, request, out),
             Input::Deadline => {}
@@ -452,12 +188,16 @@ impl ReaderConversation {
             | State::Canceling { wait, .. } => Some(wait.deadline_ms()),
             State::Transaction(transaction) => Some(transaction.wait.deadline_ms()),
         };
-        [state, self.gap_deadline_ms()].into_iter().flatten().min()
+        let owed = self.owed.as_ref().map(Owed::by_ms);
+        [state, self.gap_deadline_ms(), owed]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether a transaction runs or is being canceled: the reader is taken.
     pub fn is_busy(&self) -> bool {
-        matches!(self.state, State::Transaction(_) | State::Canceling { .. })
+        self.owed.is_some() || matches!(self.state, State::Transaction(_) | State::Canceling { .. })
     }
 
     fn gap_deadline_ms(&self) -> Option<u64> {
@@ -466,14 +206,14 @@ impl ReaderConversation {
             .then(|| self.heard_ms.saturating_add(self.config.byte_gap_ms))
     }
 
-    fn close(&mut self, out: &mut Vec<Output>) {
+    fn close(&mut self, now_ms: u64, out: &mut Vec<Output>) {
         if matches!(self.state, State::Closed) {
             return;
         }
-        self.end_if_busy(EndReason::ReaderFault(ReaderFault::PortClosed), out);
+        self.lose_transaction(now_ms, ReaderFault::PortClosed, out);
         self.state = State::Closed;
         self.decoder.reset();
-        not_ready(NotReadyReason::PortClosed, out);
+        self.not_ready(NotReadyReason::PortClosed, out);
     }
 
     fn hear(&mut self, now_ms: u64, bytes: &[u8], out: &mut Vec<Output>) {
@@ -509,6 +249,10 @@ impl ReaderConversation {
             self.restart(now_ms, ReaderFault::Restarted, out);
             return;
         }
+        if response.cmd() == command::PROMPT {
+            self.prompted(&response, out);
+            return;
+        }
         match &self.state {
             State::Setup { step, .. } if step.group() == response.cmd() => {
                 self.setup_answered(now_ms, &response, out);
@@ -517,8 +261,8 @@ impl ReaderConversation {
                 self.keep_house(now_ms, out);
             }
             State::Canceling { .. } if response.cmd() == command::CANCEL => {
-                self.state = State::Ready;
                 out.push(Output::Event(Event::Ended(EndReason::Canceled)));
+                self.show(now_ms, Message::NoCard, Beep::None, out);
             }
             State::Transaction(_) => self.transaction_answered(now_ms, response, out),
             _ => {}
@@ -535,7 +279,7 @@ impl ReaderConversation {
                 response_code,
                 issuer_data,
             } => {
-                let answer = transaction::HostAnswer {
+                let answer = chip::HostAnswer {
                     approved,
                     response_code,
                     issuer_data,
@@ -547,6 +291,7 @@ impl ReaderConversation {
 
     fn start_requested(&mut self, now_ms: u64, requested: Start, out: &mut Vec<Output>) {
         match &mut self.state {
+            _ if self.owed.is_some() => out.push(Output::Event(Event::Busy)),
             State::Ready => self.begin_transaction(now_ms, requested, out),
             State::Housekeeping { start, .. } if start.is_none() => *start = Some(requested),
             State::Closed | State::Setup { .. } | State::Unready { .. } => {
@@ -582,6 +327,7 @@ impl ReaderConversation {
     }
 
     fn expire(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        self.expire_owed(now_ms, out);
         let is_due = |wait: &Wait| wait.deadline_ms() <= now_ms;
         match &self.state {
             State::Unready { retry_at_ms } if *retry_at_ms <= now_ms => {
@@ -612,14 +358,37 @@ impl ReaderConversation {
 
     /// Ends what runs and sets the reader up again.
     fn restart(&mut self, now_ms: u64, fault: ReaderFault, out: &mut Vec<Output>) {
-        self.end_if_busy(EndReason::ReaderFault(fault), out);
+        self.lose_transaction(now_ms, fault, out);
         if matches!(self.state, State::Closed) {
             return;
         }
         if !matches!(self.state, State::Setup { .. } | State::Unready { .. }) {
-            not_ready(NotReadyReason::Restarting, out);
+            self.not_ready(NotReadyReason::Restarting, out);
         }
         self.begin_setup(now_ms, out);
+    }
+
+    /// What runs ends, unless the reader may still know how.
+    fn lose_transaction(&mut self, now_ms: u64, fault: ReaderFault, out: &mut Vec<Output>) {
+        if !self.hold_for_last_result(now_ms, fault, out) {
+            self.end_if_busy(EndReason::ReaderFault(fault), out);
+        }
+    }
+
+    /// Says so at once, or when the chip's last word has been found or given up.
+    fn not_ready(&mut self, reason: NotReadyReason, out: &mut Vec<Output>) {
+        match &mut self.owed {
+            Some(owed) => owed.unsaid = Some(reason),
+            None => out.push(Output::Event(Event::NotReady { reason })),
+        }
+    }
+
+    /// Lets the reader's own display say something, now that it reads no card.
+    fn show(&mut self, now_ms: u64, message: Message, beep: Beep, out: &mut Vec<Output>) {
+        self.state = State::Ready;
+        if self.config.switches.shows_messages {
+            self.begin_housekeeping(now_ms, [command::show(message, beep)], out);
+        }
     }
 
     fn end_if_busy(&mut self, reason: EndReason, out: &mut Vec<Output>) {
@@ -646,6 +415,14 @@ impl ReaderConversation {
             start: None,
         };
         self.keep_house(now_ms, out);
+    }
+
+    /// One command more, after those that are under way.
+    fn keep_house_also(&mut self, now_ms: u64, command: Command, out: &mut Vec<Output>) {
+        match &mut self.state {
+            State::Housekeeping { queue, .. } => queue.push_back(command),
+            _ => self.begin_housekeeping(now_ms, [command], out),
+        }
     }
 
     fn keep_house(&mut self, now_ms: u64, out: &mut Vec<Output>) {
@@ -680,10 +457,6 @@ impl ReaderConversation {
             first_byte_by_ms: Some(until_ms),
         }
     }
-}
-
-fn not_ready(reason: NotReadyReason, out: &mut Vec<Output>) {
-    out.push(Output::Event(Event::NotReady { reason }));
 }
 
 #[cfg(test)]

@@ -17,12 +17,13 @@ use std::collections::BTreeMap;
 
 use protocol::id::{AttemptId, JournalId, PosTransactionId, PrintJobId, RequestId};
 use protocol::link::{
-    AttemptEnd, Completion, Digest, DigestState, PrintReport, PrintState, TillRequest,
+    AttemptEnd, Completion, Configuration, Digest, DigestState, PrintReport, PrintState,
+    TillRequest,
 };
 use serde::{Deserialize, Serialize};
 
 /// The version of the entries below; a journal of a newer one is not read.
-pub const JOURNAL_FORMAT: u16 = 2;
+pub const JOURNAL_FORMAT: u16 = 3;
 /// The oldest version that is read: its frames all say that what is before them is durable.
 pub const JOURNAL_FORMAT_MIN: u16 = 1;
 /// How many ended print jobs are remembered. Arbitrary, bounded: the engine repeats a job only
@@ -113,6 +114,8 @@ pub enum JournalEntry {
         /// The job.
         job_id: PrintJobId,
     },
+    /// The till is about to be as it was told. Since format 3.
+    Configured(Configuration),
 }
 
 impl JournalEntry {
@@ -134,7 +137,9 @@ impl JournalEntry {
             | Self::Concluded { .. }
             | Self::Open(_)
             | Self::Answered { .. }
-            | Self::PrintKnown { .. } => false,
+            | Self::PrintKnown { .. }
+            // The engine tells it again when it was lost.
+            | Self::Configured(_) => false,
         }
     }
 }
@@ -156,6 +161,7 @@ pub struct JournalState {
     open: BTreeMap<PosTransactionId, Digest>,
     requests: BTreeMap<RequestId, TillRequest>,
     prints: BTreeMap<PrintJobId, PrintRecord>,
+    configuration: Option<Configuration>,
 }
 
 impl JournalState {
@@ -217,6 +223,9 @@ impl JournalState {
             }
             JournalEntry::PrintKnown { job_id } => {
                 self.prints.remove(job_id);
+            }
+            JournalEntry::Configured(configuration) => {
+                self.configuration = Some(configuration.clone());
             }
         }
     }
@@ -328,6 +337,11 @@ impl JournalState {
             .collect()
     }
 
+    /// What the till was told to be like, if it ever was.
+    pub const fn configuration(&self) -> Option<&Configuration> {
+        self.configuration.as_ref()
+    }
+
     /// Whether nothing would be lost with the journal.
     pub fn is_quiet(&self) -> bool {
         self.open.is_empty() && self.requests.is_empty()
@@ -361,6 +375,7 @@ impl JournalState {
             .chain(open)
             .chain(requests)
             .chain(prints)
+            .chain(self.configuration.clone().map(JournalEntry::Configured))
             .collect()
     }
 }

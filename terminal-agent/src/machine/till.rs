@@ -38,7 +38,8 @@ use protocol::id::{PosTransactionId, RequestId};
 use protocol::link::{Concluded, PosKind};
 use protocol::money::{Currency, Money};
 
-use crate::control::message::{Heard, Line, WatchEvent};
+use crate::control::message::{Heard, Line, PortsHealth, WatchEvent};
+use crate::device::fault::PortState;
 use crate::machine::agent::{AgentStatus, RecentSale};
 use amount::Digits;
 use follow::Running;
@@ -50,6 +51,9 @@ const STATUS_EVERY_MS: u64 = 1_000;
 const SILENT_AFTER_MS: u64 = 5_000;
 /// How many conclusions are remembered, so that a late answer finds its end. Arbitrary, bounded.
 const ENDS_MAX: usize = 32;
+/// How long a start is repeated: as long as the agent takes an offer for it. A sale that began
+/// later would find another customer at the reader.
+const START_MS_MAX: u64 = 60_000;
 
 /// What the till needs to know from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,6 +133,7 @@ struct Start {
     line_id: u64,
     amount: Money,
     kind: PosKind,
+    since_ms: u64,
     /// The cashier has asked for a cancel before there was anything to cancel.
     is_cancel_wanted: bool,
 }
@@ -197,6 +202,8 @@ pub struct Till {
     contact: Contact,
     status: Option<AgentStatus>,
     status_ms: u64,
+    /// As the last status has them.
+    ports: PortsHealth,
     is_online: bool,
     out_of_order: Option<String>,
     entry: Entry,
@@ -217,6 +224,10 @@ impl Till {
             contact: Contact::None(Absence::NotRunning),
             status: None,
             status_ms: 0,
+            ports: PortsHealth {
+                reader: PortState::Starting,
+                printer: None,
+            },
             is_online: false,
             out_of_order: None,
             entry: Entry {
@@ -225,7 +236,10 @@ impl Till {
                 tip_prompt: config.tip_prompt,
             },
             start: None,
-            mode: Mode::Entry,
+            mode: match config.currency {
+                Some(_) => Mode::Entry,
+                None => Mode::Currency(String::new()),
+            },
             requests: Requests::new(),
             recent: Vec::new(),
             ends: BTreeMap::new(),
@@ -244,6 +258,11 @@ impl Till {
                     self.ask_recent_after_end(out);
                 }
                 Heard::Event(WatchEvent::Link { is_online }) => self.is_online = is_online,
+                Heard::Event(WatchEvent::Configured { idle_text, .. }) => {
+                    if let Some(status) = &mut self.status {
+                        status.idle_text = idle_text;
+                    }
+                }
                 // What it means for the till is in the status that is asked for.
                 Heard::Event(WatchEvent::Port { .. }) => {}
                 Heard::Answer(answer) => self.answer(now_ms, fresh, answer, out),
@@ -264,6 +283,7 @@ impl Till {
     fn absent(&mut self, absence: Absence) {
         self.contact = Contact::None(absence);
         self.status = None;
+        self.ports = PortsHealth::default();
         self.is_online = false;
         self.out_of_order = None;
         self.requests.disconnect();
@@ -277,6 +297,10 @@ impl Till {
     }
 
     fn tick(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let is_stale = |start: &Start| now_ms.saturating_sub(start.since_ms) >= START_MS_MAX;
+        if self.start.as_ref().is_some_and(is_stale) {
+            self.give_up_start();
+        }
         if !self.is_connected() {
             return;
         }

@@ -105,6 +105,13 @@ const fn progress_name(progress: Progress) -> &'static str {
         Progress::OneCardOnly => "one_card_only",
         Progress::TryAgain => "try_again",
         Progress::RemoveCard => "remove_card",
+        Progress::UseChip => "use_chip",
+        Progress::Swipe => "swipe",
+        Progress::Message => "reader_message",
+        Progress::LanguageChosen => "language_chosen",
+        Progress::ApplicationChosen => "application_chosen",
+        Progress::PinSkipped => "pin_skipped",
+        Progress::ReaderLost => "reader_lost",
     }
 }
 
@@ -147,6 +154,7 @@ pub fn printer_health(is_connected: bool, printer: &PrinterMachine) -> PrinterHe
             is_connected,
             is_online: status.online,
             paper: match status.paper {
+                _ if !printer.has_answered() => PaperState::Unknown,
                 PrinterPaper::Ok => PaperState::Ok,
                 PrinterPaper::NearEnd => PaperState::NearEnd,
                 PrinterPaper::Out => PaperState::Out,

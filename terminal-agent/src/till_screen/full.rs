@@ -24,9 +24,13 @@ impl Full {
         if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
             return Err(TillError::NoTerminal);
         }
-        let terminal = ratatui::try_init().map_err(|source| TillError::System {
-            action: "take over the terminal",
-            source,
+        let terminal = ratatui::try_init().map_err(|source| {
+            // Half of it may have been done.
+            drop(ratatui::try_restore());
+            TillError::System {
+                action: "take over the terminal",
+                source,
+            }
         })?;
         Ok(Self {
             terminal,

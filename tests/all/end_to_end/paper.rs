@@ -184,6 +184,10 @@ fn a_printer_in_trouble_holds_paper_back_and_never_the_payment() {
             held.iter().all(|job| job["status"] == "queued"),
             "{trouble}: {held:?}"
         );
+        let told = held.iter().find(|job| job["held_by"] == json!(held_by));
+        let problem = &told.unwrap()["problem"];
+        assert_eq!(problem["code"], held_by);
+        assert!(problem["message"].is_string() && problem["remedy"].is_string());
         let status = lane
             .pos
             .get(&format!("/v1/terminals/{}/status", lane.terminal_id));
@@ -192,6 +196,7 @@ fn a_printer_in_trouble_holds_paper_back_and_never_the_payment() {
             "paper-out" => assert_eq!(printer["paper"], "out", "{printer}"),
             _ => assert_eq!(printer["is_cover_open"], true, "{printer}"),
         }
+        assert_eq!(printer["problem"], *problem, "the same words everywhere");
         // The next sale does not mind either.
         let (second, _) = approved(&lane, 3_202, "mastercard");
         assert_eq!(

@@ -165,7 +165,7 @@ fn a_sale_line_by_line() {
     window.keys("yes\n");
     window.read(&mut at, "** Undone");
     window.keys("back\n");
-    window.read(&mut at, "1) USD 50.00 (tip 5.00)  UNDONE  just now");
+    window.read(&mut at, "1) USD 50.00  UNDONE (tip 5.00)  just now");
 
     window.keys("back\nquit\n");
     assert_eq!(window.end(), Some(0));

@@ -26,7 +26,11 @@ fn every_writing_route_reads_its_body_strictly() {
         unknown["colour"] = json!("red");
         let open = right.trim_end_matches('}');
         let deep = format!("{{\"a\":{}", "[".repeat(30_000));
-        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(64 * 1024));
+        let bytes_max = match route.path {
+            "/v1/pairing-codes/bulk" => 1024 * 1024,
+            _ => 64 * 1024,
+        };
+        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(bytes_max));
         for (what, body, status, code, field) in [
             ("not JSON", "{\"a\":", 400, "BAD_REQUEST", None),
             ("words", "hello", 400, "BAD_REQUEST", None),
@@ -165,11 +169,80 @@ fn bad_members(path: &str) -> Vec<Row> {
             ("terminal_id", json!("txn_1")),
         ]),
         "/v1/terminals" => [texts("label"), texts("serial_number")].concat(),
+        "/v1/terminals/{id}" => [
+            texts("label"),
+            rows(vec![
+                ("label", json!(null)),
+                ("location", json!("")),
+                ("location", json!(" ")),
+                ("location", json!("a\nb")),
+                ("location", json!(5)),
+                ("location", json!("x".repeat(101))),
+            ]),
+        ]
+        .concat(),
+        "/v1/terminals/{id}/configuration" | "/v1/merchant/terminal-configuration" => rows(vec![
+            ("settings", json!({"idle_text": ""})),
+            ("settings", json!({"idle_text": "x".repeat(65)})),
+            ("settings", json!({"idle_text": "a\nb"})),
+            ("settings", json!({"idle_text": 5})),
+            ("settings", json!({"log_level": "trace"})),
+            ("settings", json!({"log_level": 3})),
+            ("settings", json!({"print_customer_copy": "no"})),
+            ("settings", json!({"receipt_footer": "Thank you"})),
+            (
+                "settings",
+                json!({"receipt_footer": ["1", "2", "3", "4", "5", "6", "7"]}),
+            ),
+            ("settings", json!({"receipt_footer": ["x".repeat(43)]})),
+            ("settings", json!({"receipt_footer": [""]})),
+            ("settings", json!({"colour": "red"})),
+            ("settings", json!([])),
+            ("settings", json!(null)),
+        ]),
         "/v1/terminals/{id}/pairing-codes" => rows(vec![
             ("life_s", json!(59)),
             ("life_s", json!(8_000_000)),
             ("life_s", json!(-60)),
             ("life_s", json!(60.5)),
+            ("life_s", json!("60")),
+            ("serial_number", json!("")),
+            ("serial_number", json!(5)),
+        ]),
+        "/v1/pairing/device" => [
+            rows(vec![
+                ("public_key", json!("")),
+                ("public_key", json!("00".repeat(32))),
+                ("public_key", json!(5)),
+            ]),
+            texts("serial_number"),
+            texts("agent_version"),
+        ]
+        .concat(),
+        "/v1/pairing/device/poll" => rows(vec![("device_code", json!(5))]),
+        "/v1/pairing/requests/{user_code}/approve" => rows(vec![
+            ("terminal_id", json!("txn_1")),
+            ("terminal_id", json!("trm_01h2xcejqtf2nbrexx3vqjhp41")),
+            ("new_terminal", json!({"label": ""})),
+            ("new_terminal", json!({"label": "a\nb"})),
+            ("new_terminal", json!({"label": "x".repeat(65)})),
+            ("new_terminal", json!([])),
+        ]),
+        "/v1/pairing/release" => rows(vec![
+            ("terminal_id", json!("txn_1")),
+            ("engine_incarnation", json!("term_1")),
+            ("signed_at_ms", json!("now")),
+            ("signature", json!("00")),
+            ("signature", json!("zz".repeat(64))),
+        ]),
+        "/v1/pairing-codes/bulk" => rows(vec![
+            ("rows", json!([])),
+            ("rows", json!("label")),
+            ("rows", json!([{"label": 5}])),
+            ("rows", json!([{"label": "x", "colour": 1}])),
+            ("rows", json!([5])),
+            ("csv", json!("label\nx")),
+            ("life_s", json!(59)),
             ("life_s", json!("60")),
         ]),
         "/v1/pairing/redeem" => [
@@ -273,7 +346,19 @@ fn members_that_are_missing_are_named() {
             "/v1/transactions/{id}/tip-adjustment" => &["tip_amount", "currency"],
             "/v1/terminals" | "/v1/merchant/api-keys" | "/v1/merchants/{id}/api-keys" => &["label"],
             "/v1/pairing/redeem" => &["code", "public_key"],
+            "/v1/pairing/device" => &["public_key"],
+            "/v1/pairing/device/poll" => &["device_code"],
+            "/v1/pairing/release" => &[
+                "terminal_id",
+                "engine_incarnation",
+                "signed_at_ms",
+                "signature",
+            ],
+            "/v1/pairing-codes/bulk" => &["rows"],
             "/v1/partners" => &["name"],
+            "/v1/terminals/{id}/configuration" | "/v1/merchant/terminal-configuration" => {
+                &["settings"]
+            }
             super::RESOLUTION => &["outcome", "reason", "resolved_by"],
             "/v1/merchants" => &["name", "currencies"],
             _ => &[],
@@ -337,7 +422,22 @@ fn queries_are_read_strictly() {
         ("/v1/transactions?status=in_progress".to_owned(), "status"),
         ("/v1/transactions?created_to=1".to_owned(), "created_to"),
         ("/v1/terminals?label=x".to_owned(), "label"),
+        ("/v1/terminals?sort=colour".to_owned(), "sort"),
+        ("/v1/terminals?sort=+label".to_owned(), "sort"),
+        ("/v1/terminals?connection=up".to_owned(), "connection"),
+        ("/v1/terminals?availability=free".to_owned(), "availability"),
+        ("/v1/terminals?paired=1".to_owned(), "paired"),
+        ("/v1/terminals?reader=fine".to_owned(), "reader"),
+        ("/v1/terminals?paper=plenty".to_owned(), "paper"),
+        ("/v1/terminals?cursor=00".to_owned(), "cursor"),
+        (
+            format!("/v1/terminals/{}/status?fresh=yes", world.shop.terminal_id),
+            "fresh",
+        ),
         ("/v1/merchant/api-keys?limit=-1".to_owned(), "limit"),
+        ("/v1/pairing-codes?state=used".to_owned(), "state"),
+        ("/v1/pairing-codes?code=1".to_owned(), "code"),
+        ("/v1/pairing-codes?terminal_id=5".to_owned(), "terminal_id"),
         (format!("{pos}?wait_s=61"), "wait_s"),
         (format!("{pos}?wait_s=-1"), "wait_s"),
         (format!("{pos}?wait=1"), "wait"),

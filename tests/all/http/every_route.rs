@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use engine::http::route::ROUTES;
 use harness::api::Answer;
+use harness::hand::{ask_to_pair, fresh_key, redeem, release};
 use serde_json::{Value, json};
 
 use super::{World, right_body, world};
@@ -125,7 +126,15 @@ const RIGHT: &[(&str, u16, &[&str])] = &[
     (
         "GET /v1/terminals/{id}",
         200,
-        &["id", "label", "is_paired", "availability"],
+        &[
+            "id",
+            "label",
+            "is_paired",
+            "availability",
+            "connection",
+            "configuration",
+            "status",
+        ],
     ),
     (
         "GET /v1/terminals/{id}/status",
@@ -141,9 +150,104 @@ const RIGHT: &[(&str, u16, &[&str])] = &[
         ],
     ),
     (
+        "PATCH /v1/terminals/{id}",
+        200,
+        &["id", "label", "location"],
+    ),
+    (
+        "GET /v1/terminals/{id}/configuration",
+        200,
+        &[
+            "terminal_id",
+            "version",
+            "settings",
+            "effective",
+            "configuration",
+        ],
+    ),
+    (
+        "PUT /v1/terminals/{id}/configuration",
+        200,
+        &["terminal_id", "version", "settings"],
+    ),
+    (
+        "GET /v1/merchant/terminal-configuration",
+        200,
+        &["merchant_id", "version", "settings"],
+    ),
+    (
+        "PUT /v1/merchant/terminal-configuration",
+        200,
+        &["merchant_id", "version", "settings", "updated_at"],
+    ),
+    (
         "POST /v1/terminals/{id}/pairing-codes",
         201,
         &["id", "terminal_id", "code", "expires_at"],
+    ),
+    (
+        "GET /v1/terminals/{id}/pairing-codes",
+        200,
+        &["object", "items", "has_more"],
+    ),
+    ("POST /v1/terminals/{id}/unpair", 200, &["id", "label"]),
+    (
+        "GET /v1/pairing-codes",
+        200,
+        &["object", "items", "has_more"],
+    ),
+    (
+        "POST /v1/pairing-codes/bulk",
+        201,
+        &["object", "created", "failed", "rows"],
+    ),
+    (
+        "POST /v1/pairing-codes/{id}/revoke",
+        200,
+        &["id", "state", "revoked_at"],
+    ),
+    ("GET /pair", 200, &[]),
+    (
+        "POST /v1/pairing/device",
+        201,
+        &[
+            "device_code",
+            "user_code",
+            "verification_path",
+            "verification_path_complete",
+            "expires_in_s",
+            "interval_s",
+        ],
+    ),
+    ("POST /v1/pairing/device/poll", 200, &["status"]),
+    (
+        "GET /v1/pairing/requests/{user_code}",
+        200,
+        &[
+            "user_code",
+            "status",
+            "serial_number",
+            "agent_version",
+            "source_address",
+            "key_fingerprint",
+            "asked_at",
+            "age_s",
+        ],
+    ),
+    (
+        "POST /v1/pairing/requests/{user_code}/approve",
+        200,
+        &["id", "label", "paired_at"],
+    ),
+    (
+        "POST /v1/pairing/requests/{user_code}/deny",
+        200,
+        &["user_code", "status"],
+    ),
+    (
+        "POST /v1/pairing/release",
+        200,
+        &["terminal_id", "released"],
     ),
     (
         "POST /v1/pairing/redeem",
@@ -253,7 +357,19 @@ fn every_route_answers_right_input() {
                 let sale = world.shop.tap_sale(1_100, "mastercard").unwrap();
                 filled = path.replace("{id}", sale.field("transaction_id"));
             }
-            "/v1/pairing/redeem" => body["code"] = json!(pairing_code(world)),
+            "/v1/pairing/redeem" => {
+                body["code"] = json!(pairing_code(world));
+                // A key is one terminal's at a time.
+                let key = fresh_key().verifying_key();
+                body["public_key"] = json!(hex::encode(key.as_bytes()));
+            }
+            "/v1/pairing-codes/{id}/revoke" => filled = path.replace("{id}", &live_code(world)),
+            "/v1/pairing/requests/{user_code}/approve"
+            | "/v1/pairing/requests/{user_code}/deny" => {
+                let asked = ask_to_pair(world.base(), "SN-3", &fresh_key());
+                filled = path.replace("{user_code}", asked.field("user_code"));
+            }
+            "/v1/pairing/release" => body = signed_release(world),
             "/v1/merchant/api-keys/{id}/revoke" => {
                 let minted = world
                     .api
@@ -271,6 +387,15 @@ fn every_route_answers_right_input() {
             false => String::new(),
         };
         let answer = world.send(route, &filled, &body);
+        if path == "/pair" {
+            assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+            assert!(
+                answer
+                    .header("content-security-policy")
+                    .contains("default-src 'none'")
+            );
+            continue;
+        }
         let data = good(&answer, *status, name);
         for member in *members {
             let value = &data[*member];
@@ -282,6 +407,21 @@ fn every_route_answers_right_input() {
         }
         after(world, path, &answer);
     }
+}
+
+fn live_code(world: &World) -> String {
+    let path = format!("/v1/terminals/{}/pairing-codes", world.spare_terminal());
+    world.api.post(&path, &json!({})).field("id").to_owned()
+}
+
+/// A till of its own that was paired for this, and gives its identity back.
+fn signed_release(world: &World) -> Value {
+    let key = fresh_key();
+    let paired = redeem(world.base(), &pairing_code(world), &key);
+    let incarnation = paired.field("engine_incarnation").parse().unwrap();
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let terminal_id = paired.field("terminal_id").parse().unwrap();
+    release(terminal_id, incarnation, now_ms, &key)
 }
 
 fn pairing_code(world: &World) -> String {

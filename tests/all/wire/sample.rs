@@ -8,11 +8,13 @@ use protocol::id::{
     TerminalId, TransactionId,
 };
 use protocol::link::{
-    AnswerBody, AttemptEnd, CardReport, Challenge, ChipOutcome, Completion, Concluded, Digest,
-    DigestState, Grant, Handshake, HandshakeReply, Hello, HostAnswer, HostDecision, Offer,
-    PaperState, PosKind, PosStatus, PrintCommand, PrintReport, PrintState, ReaderState, Refused,
-    RefusedReason, RejectReason, RequestRefused, SimulatorCommand, TillRequest, TillStart,
-    TillStatus, TipChoice, TipPrompt, ToAgent, ToEngine, Welcome, decode, encode,
+    AnswerBody, AttemptEnd, CardReport, Challenge, ChipOutcome, Completion, Concluded,
+    Configuration, ConfigurationRefused, ConfigurationReport, ConnectionType, Digest, DigestState,
+    Grant, Handshake, HandshakeReply, Hello, HostAnswer, HostDecision, Offer, PaperState, PosKind,
+    PosStatus, PrintCommand, PrintReport, PrintState, ReaderState, Refused, RefusedReason,
+    RejectReason, RequestRefused, Setting, SimulatorCommand, StatusReport, TillBacklog, TillFacts,
+    TillRequest, TillStart, TillStatus, TipChoice, TipPrompt, ToAgent, ToEngine, Welcome, decode,
+    encode,
 };
 use protocol::money::Money;
 use protocol::receipt::{Align, Copy, Entry, Receipt};
@@ -118,6 +120,8 @@ pub(super) fn all() -> Vec<Sample> {
             ToAgent::Ping => "ping",
             ToAgent::Pong => "pong",
             ToAgent::Simulate(_) => "simulate",
+            ToAgent::ReportStatus { .. } => "report_status",
+            ToAgent::Configure(_) => "configure",
         };
         let since = message.since();
         samples.push(Sample::new(
@@ -141,6 +145,7 @@ pub(super) fn all() -> Vec<Sample> {
             ToEngine::Ping => "ping",
             ToEngine::Pong => "pong",
             ToEngine::Simulated { .. } => "simulated",
+            ToEngine::StatusReported(_) => "status_reported",
         };
         let since = message.since();
         samples.push(Sample::new(
@@ -312,6 +317,8 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
             })),
         ),
         ("", ToAgent::Simulate(simulator_command())),
+        ("", ToAgent::ReportStatus { ask: 7 }),
+        ("", ToAgent::Configure(configuration())),
         ("", ToAgent::Ping),
         ("", ToAgent::Pong),
     ]);
@@ -553,6 +560,7 @@ fn to_engine() -> Vec<(&'static str, ToEngine)> {
                 refusal: Some("not_supported".to_owned()),
             },
         ),
+        ("", ToEngine::StatusReported(Box::new(status_report()))),
         ("", ToEngine::Ping),
         ("", ToEngine::Pong),
     ];
@@ -651,6 +659,70 @@ fn requests() -> Vec<(&'static str, ToEngine)> {
     requests.into_iter().map(request).collect()
 }
 
+/// Every field that may be absent is there.
+fn whole_status() -> TillStatus {
+    let text = |text: &str| Some(text.to_owned());
+    TillStatus {
+        reader: ReaderState::Ready,
+        reader_serial: "SIM0000001".to_owned(),
+        reader_firmware: "NEO2 SIM v1.00".to_owned(),
+        printer_online: true,
+        paper: PaperState::Ok,
+        cover_open: false,
+        printer_trouble: String::new(),
+        drawer_open: None,
+        agent_version: "0.1.0".to_owned(),
+        current: Some(POS),
+        facts: Some(Box::new(TillFacts {
+            maker: text("Acme"),
+            model: text("Till 9"),
+            os: text("Debian"),
+            kernel: text("6.12"),
+            uptime_s: Some(86_400),
+            agent_uptime_s: Some(60),
+            clock_skew_ms: Some(-1_500),
+            connection: Some(ConnectionType::Wifi),
+            signal_percent: Some(80),
+            battery_percent: Some(55),
+            is_charging: Some(true),
+            temperature_c: Some(-5),
+            is_reader_port_open: Some(true),
+            is_printer_port_open: Some(false),
+        })),
+        configuration: Some(ConfigurationReport {
+            applied: 3,
+            refused: Some(ConfigurationRefused {
+                version: 4,
+                reason: "why".to_owned(),
+            }),
+        }),
+        backlog: TillBacklog {
+            open: 1,
+            requests: 2,
+            prints: 3,
+        },
+    }
+}
+
+fn status_report() -> StatusReport {
+    StatusReport {
+        ask: 7,
+        is_reader_held: true,
+        reader_age_ms: Some(900),
+        status: whole_status(),
+    }
+}
+
+fn configuration() -> Configuration {
+    Configuration {
+        version: 4,
+        settings: vec![Setting {
+            name: "till.idle_text".to_owned(),
+            value: "Welcome".to_owned(),
+        }],
+    }
+}
+
 fn health() -> Vec<(&'static str, ToEngine)> {
     let status = |reader, paper, current| {
         ToEngine::Status(TillStatus {
@@ -664,9 +736,13 @@ fn health() -> Vec<(&'static str, ToEngine)> {
             drawer_open: None,
             agent_version: "0.1.0".to_owned(),
             current,
+            facts: None,
+            configuration: None,
+            backlog: TillBacklog::default(),
         })
     };
     vec![
+        ("whole", ToEngine::Status(whole_status())),
         (
             "ready",
             status(ReaderState::Ready, PaperState::Ok, Some(POS)),

@@ -27,10 +27,11 @@ use engine::http::{AppState, Owners, Parts, configure};
 use engine::id_source::SystemIds;
 use engine::owner::access_change::AccessChange;
 use engine::owner::request::{ClaimRequest, PlatformAnswer, PlatformRequest, Reply, Request};
+use engine::owner::terminal::Freshness;
 use engine::query::Query;
 use engine::store::MemoryStore;
 use futures_util::future::LocalBoxFuture;
-use protocol::id::{ApiKeyId, IncarnationId, MerchantId, PartnerId};
+use protocol::id::{ApiKeyId, IncarnationId, MerchantId, PartnerId, TerminalId};
 use serde_json::Value;
 
 use super::input::Choices;
@@ -82,6 +83,10 @@ impl Clock for FixedClock {
 struct NoOwners;
 
 impl Owners for NoOwners {
+    fn refresh(&self, _: MerchantId, _: TerminalId) -> LocalBoxFuture<'_, Freshness> {
+        Box::pin(async { Freshness::TimedOut })
+    }
+
     fn ask(
         &self,
         _: MerchantId,
@@ -129,6 +134,9 @@ impl Door {
             merchant_requests_per_minute: u32::MAX,
             refused_credentials_per_minute: u32::MAX,
             pairing_attempts_per_minute: u32::MAX,
+            pairing_wrong_tries_max: u32::MAX,
+            pairing_request_life_s: 600,
+            pairing_poll_interval_s: 5,
             queries_at_once: 1,
         };
         let state = AppState::new(Parts {
@@ -265,6 +273,7 @@ fn put_together(
             Verb::Get => Method::GET,
             Verb::Post => Method::POST,
             Verb::Put => Method::PUT,
+            Verb::Patch => Method::PATCH,
             Verb::Delete => Method::DELETE,
         })
         .peer_addr(([127, 0, 0, 1], 40_000).into());
@@ -381,10 +390,30 @@ const BODIES: &[(&str, &str)] = &[
         r#"{"tip_amount":150,"tip":150}"#,
     ),
     ("/v1/terminals", r#"{"label":"Lane 1","serial_number":"1"}"#),
-    ("/v1/terminals/{id}/pairing-codes", r#"{"ttl_s":900}"#),
+    (
+        "/v1/terminals/{id}/pairing-codes",
+        r#"{"life_s":900,"serial_number":"1"}"#,
+    ),
     (
         "/v1/pairing/redeem",
         r#"{"code":"ABCDE-FGHJK","public_key":"00"}"#,
+    ),
+    (
+        "/v1/pairing/device",
+        r#"{"public_key":"00","serial_number":"1","agent_version":"1"}"#,
+    ),
+    ("/v1/pairing/device/poll", r#"{"device_code":"00"}"#),
+    (
+        "/v1/pairing/requests/{user_code}/approve",
+        r#"{"new_terminal":{"label":"x"}}"#,
+    ),
+    (
+        "/v1/pairing-codes/bulk",
+        r#"{"csv":"label,serial_number\nLane 1,SN-1\n","life_s":60}"#,
+    ),
+    (
+        "/v1/pairing/release",
+        r#"{"terminal_id":"trm_01h2xcejqtf2nbrexx3vqjhp41","engine_incarnation":"inc_01h2xcejqtf2nbrexx3vqjhp41","signed_at_ms":0,"signature":"00"}"#,
     ),
     (
         "/v1/merchant/api-keys",

@@ -55,6 +55,7 @@ impl World {
         let last_ms = self.random.between(60_000, 300_000);
         self.queue.push(last_ms, Event::Heals);
         self.plan_restore();
+        self.plan_fleet();
     }
 
     fn board_partner(&mut self, store: &MemoryStore) -> PartnerId {
@@ -111,6 +112,8 @@ impl World {
             paired_at: Some(beginning()),
             installations: Installations::default(),
             created_at: beginning(),
+            location: None,
+            own: engine::domain::terminal_settings::Versioned::default(),
         };
         // Firmware that prints line by line costs time: not every till has it.
         let printer = if self.random.chance(40) {

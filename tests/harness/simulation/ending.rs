@@ -101,6 +101,9 @@ impl World {
         if !self.engine.callers.is_empty() {
             return Some("a caller has no answer".to_owned());
         }
+        if let Some(open) = self.open_configuration() {
+            return Some(open);
+        }
         let client = self.clients.iter().position(Client::waits);
         if let Some(client) = client {
             return Some(format!("client {client} has no answer"));

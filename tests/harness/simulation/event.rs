@@ -43,6 +43,8 @@ pub enum Event {
     JournalSpaceReturns { till: usize },
     /// Somebody does what has to be done.
     Staff { errand: Errand },
+    /// An office wants something of its tills.
+    Office,
     /// A technician comes to a till.
     Technician { till: usize },
     /// A client learns that it was not let in.

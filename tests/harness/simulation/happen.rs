@@ -32,6 +32,7 @@ impl World {
             Event::SpaceReturns => self.space_returns(),
             Event::JournalSpaceReturns { till } => self.tills[till].disk.is_full = false,
             Event::Staff { errand } => self.run_errand(errand),
+            Event::Office => self.office(),
             Event::Technician { till } => self.technician(till),
             Event::TurnedAway {
                 client,

@@ -49,6 +49,10 @@ impl World {
                     self.tell_terminal(terminal_id, TerminalInput::Send(early));
                 }
             }
+            Effect::Configure {
+                terminal_id,
+                configuration,
+            } => self.tell_terminal(terminal_id, TerminalInput::Configure(configuration)),
             Effect::Acquirer(request) => {
                 let is_authorization = matches!(request.action, AcquirerAction::Authorize { .. });
                 self.authorizations += u64::from(is_authorization);
@@ -139,6 +143,7 @@ impl World {
                 TerminalOutput::Close { socket } => self.hang_up(socket, true),
                 TerminalOutput::Merchant(event) => self.tell_merchant(till, *event),
                 TerminalOutput::Status => {}
+                TerminalOutput::Told { askers, freshness } => self.told(till, &askers, freshness),
             }
         }
     }

@@ -72,7 +72,11 @@ impl Printer {
     pub fn agent_side(&self) -> Option<PrinterSide> {
         self.firmware.as_ref()?;
         Some(PrinterSide {
-            machine: PrinterMachine::new(PrinterConfig::new(usize::from(COLUMNS))),
+            machine: PrinterMachine::new(PrinterConfig {
+                // Worlds are long, and a printer here cannot be switched off unnoticed.
+                idle_check_ms: None,
+                ..PrinterConfig::new(usize::from(COLUMNS))
+            }),
             health: PrinterHealth::UNKNOWN,
         })
     }

@@ -53,6 +53,7 @@ impl World {
         let life = self.engine.life;
         self.engine.life += 1;
         self.engine.is_up = false;
+        self.nobody_asks();
         self.engine.ends_after = None;
         self.engine.mail = Default::default();
         let callers = std::mem::take(&mut self.engine.callers);

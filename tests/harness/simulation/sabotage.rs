@@ -207,7 +207,7 @@ pub const CASES: &[Case] = &{
         ),
         case(S::KeepRefused, "answers_hold", 20, &[F::CommitRefused]),
         case(S::AckBeforeSync, "answered_is_kept", 10, &[F::EngineCrash]),
-        case(S::FoldBeforeSync, "rows_are_the_log", 10, &[F::EngineCrash]),
+        case(S::FoldBeforeSync, "rows_are_the_log", 20, &[F::EngineCrash]),
         case(S::LoseRows, "nothing_is_lost", 10, &[F::EngineCrash]),
         case(S::AuthorizeTwice, "host_is_asked_rightly", 10, &[]),
         case(
@@ -231,7 +231,7 @@ pub const CASES: &[Case] = &{
         case(
             S::DropReversalsOnRestart,
             "somebody_keeps_asking",
-            10,
+            40,
             &[F::EngineCrash, F::HostTrouble],
         ),
         case(
@@ -339,7 +339,7 @@ pub const CASES: &[Case] = &{
         case(S::NoTraceJump, "traces_are_new", 20, &[F::EngineRestored]),
         case(S::IgnoreLost, "converges", 20, &[F::EngineRestored]),
         case(S::DenyLost, "told_is_true", 410, &[F::EngineRestored]),
-        case(S::HideLost, "lost_money_is_named", 20, &[F::EngineRestored]),
+        case(S::HideLost, "lost_money_is_named", 60, &[F::EngineRestored]),
     ]
 };
 

@@ -83,6 +83,10 @@ impl World {
             Output::ControlAnswer(_, reply) => {
                 self.note(|| format!("till {number} answers {reply:?}"));
             }
+            Output::LookAround => inputs.push_back(Input::Facts(Box::default())),
+            Output::Configured { version, settings } => {
+                self.note(|| format!("till {number} is as told in {version}: {settings:?}"));
+            }
             Output::JournalFault => self.end_till(number, Fault::JournalFails),
         }
     }

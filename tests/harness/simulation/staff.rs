@@ -32,6 +32,17 @@ pub enum Errand {
         /// Whose.
         client: usize,
     },
+    /// A till, or all of them, are to be otherwise.
+    Configure {
+        /// Which, or whose.
+        till: usize,
+        /// Which text.
+        text: u64,
+        /// Whether only this one.
+        is_own: bool,
+        /// Whether one after the other.
+        in_waves: bool,
+    },
     /// A till is paired anew, beginning with a code.
     Code {
         /// Which.
@@ -149,10 +160,20 @@ impl World {
                     Request::RevokeApiKey { key_id },
                 )
             }
+            Errand::Configure {
+                till,
+                text,
+                is_own,
+                in_waves,
+            } => {
+                let request = self.configuring(till, text, is_own, in_waves);
+                (self.tills[till].merchant, request)
+            }
             Errand::Code { till } => {
                 let request = Request::CreatePairingCode {
                     terminal_id: self.tills[till].terminal_id,
                     life_s: 900,
+                    serial_number: None,
                     code: self.a_secret(),
                 };
                 (self.tills[till].merchant, request)

@@ -16,6 +16,7 @@ use super::ending::Report;
 use super::engine::Engine;
 use super::event::Event;
 use super::fault::Plan;
+use super::fleet::Fleet;
 use super::history::History;
 use super::host::Acquirer;
 use super::link::Network;
@@ -81,6 +82,7 @@ pub struct World {
     pub(super) turned_away: u64,
     pub(super) model: Model,
     pub(super) backups: Backups,
+    pub(super) fleet: Fleet,
     pub(super) first_answers: BTreeMap<ClaimKey, StoredAnswer>,
     pub(super) intentions: u64,
     pub(super) authorizations: u64,
@@ -134,6 +136,7 @@ impl World {
             turned_away: 0,
             model: Model::default(),
             backups: Backups::default(),
+            fleet: Fleet::new(seed),
             first_answers: BTreeMap::new(),
             intentions: 0,
             authorizations: 0,

@@ -14,8 +14,8 @@ use futures_util::{SinkExt, StreamExt};
 use protocol::id::{JournalId, PosTransactionId, TerminalId};
 use protocol::link::{
     AGENT_HEARTBEAT_MS, CardReport, ChipOutcome, Completion, Handshake, HandshakeReply, Hello,
-    PaperState, PrintReport, PrintState, ReaderState, TillStatus, ToAgent, ToEngine, VERSION,
-    decode, encode, signed_bytes,
+    PaperState, PrintReport, PrintState, ReaderState, TillBacklog, TillStatus, ToAgent, ToEngine,
+    VERSION, decode, encode, signed_bytes,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -237,6 +237,8 @@ impl Agent {
             ToAgent::AttemptClosed { .. } => self.trouble("attempt closed"),
             ToAgent::Answer { .. } => self.trouble("answer"),
             ToAgent::Simulate(_) => self.trouble("simulate"),
+            ToAgent::ReportStatus { .. } => self.trouble("report status"),
+            ToAgent::Configure(_) => self.trouble("configure"),
         }
     }
 
@@ -258,6 +260,9 @@ pub(crate) fn healthy() -> TillStatus {
         drawer_open: None,
         agent_version: "bench".to_owned(),
         current: None,
+        facts: None,
+        configuration: None,
+        backlog: TillBacklog::default(),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::io;
 
 use firmware_sim::cards::{self, Way};
-use firmware_sim::reader::{Input, Output, Presentation, Reader, ReaderConfig, Timing};
+use firmware_sim::reader::{
+    Input, Output, Presentation, Reader, ReaderConfig, ReaderQuirks, Timing,
+};
 use protocol::money::Money;
 use protocol::reader::command::{self, Activate, Interfaces};
 use protocol::reader::frame::ResponseDecoder;
@@ -16,7 +18,11 @@ pub(crate) fn tap(amount: Money) -> io::Result<Vec<u8>> {
     // A notice that a card was detected would come before the data.
     let config = ReaderConfig {
         timing: Timing::INSTANT,
-        interface_events: false,
+        quirks: ReaderQuirks {
+            interface_events: false,
+            polls_at_power_on: false,
+            ..ReaderQuirks::default()
+        },
         ..ReaderConfig::demo()
     };
     let mut reader = Reader::new(config, 0);

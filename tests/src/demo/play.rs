@@ -55,15 +55,15 @@ pub(crate) fn open(narrator: &mut Narrator, dir: &Path) -> io::Result<Shop> {
     };
 
     narrator.step("The technician pairs the till: its key is made on the device and stays there");
+    let wrong = shop
+        .till
+        .command(&["--json", "pair", "--code", "BCDFG-HJKLM"])?;
+    narrator.expect("a wrong code is refused", !wrong.status.success());
     let code = shop.pairing_code();
     narrator.say(&format!("$ terminal-agent pair --code {code}"));
     let paired = shop.till.command(&["pair", "--code", &code])?;
     narrator.say(String::from_utf8_lossy(&paired.stdout).trim());
     narrator.expect("pairing succeeds", paired.status.success());
-    let again = shop
-        .till
-        .command(&["--json", "pair", "--code", "BCDFG-HJKLM"])?;
-    narrator.expect("a wrong code is refused", !again.status.success());
     shop.till.run()?;
     let is_ready = shop.wait_until_ready();
     narrator.expect("the till is online and its reader ready", is_ready);

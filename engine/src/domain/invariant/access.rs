@@ -18,8 +18,8 @@ pub(super) fn merchant_exists(id: MerchantId, holdings: &Holdings, found: &mut V
     }
 }
 
-/// A terminal has a device key exactly when it was paired; if codes were redeemed for it, the key is
-/// one of theirs.
+/// A terminal has a device key exactly when it is paired: a release takes both. If codes were
+/// redeemed for it, the key is one of theirs.
 pub(super) fn terminal_key_was_paired(
     _: MerchantId,
     holdings: &Holdings,
@@ -37,7 +37,10 @@ pub(super) fn terminal_key_was_paired(
     for terminal in holdings.terminals.values() {
         let redeemed = redeemed.get(&terminal.id);
         let what = match (terminal.device_key, terminal.paired_at) {
-            (None, None) if terminal.installations.latest.is_some() => {
+            (None, None)
+                if terminal.installations.latest.is_some()
+                    && terminal.installations.released.is_none() =>
+            {
                 "was linked and never paired"
             }
             (None, Some(_)) => "was paired and has no device key",
@@ -55,7 +58,8 @@ pub(super) fn terminal_key_was_paired(
     }
 }
 
-/// A pairing code is for a terminal that exists, and was redeemed while it lived.
+/// A pairing code is for a terminal that exists, and was redeemed while it lived, unless it was taken
+/// back. Its terminal has a key since, until it is released.
 pub(super) fn pairing_code_has_terminal(
     _: MerchantId,
     holdings: &Holdings,
@@ -82,7 +86,14 @@ pub(super) fn pairing_code_has_terminal(
         if redeemed_at >= code.expires_at {
             report(code.id, "was redeemed after its end".to_owned());
         }
-        if terminal.is_some_and(|terminal| terminal.device_key.is_none()) {
+        if code.revoked_at.is_some() {
+            report(code.id, "was redeemed and taken back".to_owned());
+        }
+        let lost_its_key = terminal.is_some_and(|terminal| {
+            let released = terminal.installations.released;
+            terminal.device_key.is_none() && released.is_none_or(|(_, at)| at < redeemed_at)
+        });
+        if lost_its_key {
             report(
                 code.id,
                 "was redeemed and its terminal has no key".to_owned(),

@@ -16,6 +16,7 @@ use super::super::envelope::Success;
 use super::super::list::Paging;
 use super::super::view::pos::{PrintJobView, copy_code};
 use super::PlainList;
+use super::terminal_configuration::defaults_of;
 
 /// Widths of paper: 58 mm, 80 mm in font A at 42 and at 48 columns.
 const COLUMNS: [u32; 3] = [32, 42, 48];
@@ -105,8 +106,12 @@ pub(in crate::http) async fn read(call: Call) -> Handled {
     let source = query.receipt_source(merchant_id, transaction_id).await?;
     let source = source.ok_or(Rejection::NoReceipt)?;
     let copy = form.copy.copy();
+    let defaults = defaults_of(&call, merchant_id);
+    let wanted = defaults.wanted(source.terminal.id, &source.terminal.own);
+    let footer = wanted.settings.receipt_footer.unwrap_or_default();
     let made = receipt::make(
         &Source {
+            footer: &footer,
             merchant: &source.merchant,
             terminal: &source.terminal,
             transaction: &source.transaction,

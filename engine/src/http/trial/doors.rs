@@ -17,6 +17,7 @@ use crate::owner::request::Answer;
 fn path_of(route: &Route) -> String {
     // An id of no kind: whoever gets past the guard finds nothing.
     let path = route.path.replace("{transaction_id}", "nothing");
+    let path = path.replace("{user_code}", "nothing");
     path.replace("{id}", "nothing")
 }
 
@@ -25,6 +26,7 @@ fn request_for(route: &Route) -> TestRequest {
         Verb::Get => TestRequest::get(),
         Verb::Post => TestRequest::post(),
         Verb::Put => TestRequest::put(),
+        Verb::Patch => TestRequest::patch(),
         Verb::Delete => TestRequest::delete(),
     };
     request.uri(&path_of(route))

@@ -196,6 +196,10 @@ async fn minted_secrets_are_shown_once() {
         created_at: T0,
         expires_at: T0.plus_ms(60_000),
         redeemed: None,
+        serial_number: None,
+        revoked_at: None,
+        wrong_serials: 0,
+        is_approval: false,
     };
     world.will_answer(Ok(Answer::PairingCodeCreated(Box::new(pairing), code)));
     let path = format!("/v1/terminals/{}/pairing-codes", terminal_id());
@@ -453,6 +457,10 @@ async fn a_till_redeems_its_code() {
         created_at: T0,
         expires_at: T0.plus_ms(60_000),
         redeemed: None,
+        serial_number: None,
+        revoked_at: None,
+        wrong_serials: 0,
+        is_approval: false,
     };
     world
         .index

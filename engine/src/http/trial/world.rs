@@ -40,6 +40,7 @@ use crate::owner::key;
 use crate::owner::request::{
     Answer, ClaimRequest, PlatformAnswer, PlatformRequest, Reply, Request,
 };
+use crate::owner::terminal::Freshness;
 use crate::query::Query;
 use crate::query::fake::FakeStore;
 
@@ -63,6 +64,8 @@ pub(super) struct FakeOwners {
     pub(super) platform_answers: Mutex<VecDeque<Result<PlatformAnswer, Rejection>>>,
     pub(super) asked: Mutex<Vec<(MerchantId, Request)>>,
     pub(super) platform_asked: Mutex<Vec<PlatformRequest>>,
+    /// What tills that are asked how they are come to; without one they are not asked.
+    pub(super) freshness: Mutex<Option<Freshness>>,
     claims: Mutex<BTreeMap<ClaimKey, (Fingerprint, StoredAnswer)>>,
 }
 
@@ -93,6 +96,11 @@ impl FakeOwners {
 }
 
 impl Owners for FakeOwners {
+    fn refresh(&self, _: MerchantId, _: TerminalId) -> LocalBoxFuture<'_, Freshness> {
+        let freshness = self.freshness.lock().unwrap().take();
+        async move { freshness.expect("the test expects a till to be asked") }.boxed_local()
+    }
+
     fn ask(
         &self,
         merchant_id: MerchantId,
@@ -215,6 +223,8 @@ pub(super) fn terminal() -> Terminal {
         paired_at: Some(T0),
         installations: Installations::default(),
         created_at: T0,
+        location: None,
+        own: crate::domain::terminal_settings::Versioned::default(),
     }
 }
 

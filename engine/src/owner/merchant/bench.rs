@@ -108,6 +108,8 @@ impl Bench {
             paired_at: Some(T0),
             installations: Installations::default(),
             created_at: T0,
+            location: None,
+            own: crate::domain::terminal_settings::Versioned::default(),
         };
         let rows = vec![
             Row {

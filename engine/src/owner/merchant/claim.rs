@@ -17,7 +17,7 @@ pub(super) enum Outcome {
     Done(Answer, String),
     /// The caller has been put with the waiters; the key is claimed for this resource.
     Waits(String),
-    /// Refused: nothing was written.
+    /// Refused: nothing was written, but perhaps that it was tried.
     Refused(Rejection),
 }
 
@@ -92,12 +92,28 @@ impl MerchantOwner {
                 label,
                 serial_number,
             } => Ok(self.create_terminal(work, label, serial_number)),
+            Request::ChangeTerminal(change) => self.change_terminal(work, change),
+            Request::SetTerminalSettings {
+                terminal_id,
+                settings,
+            } => self.set_terminal_settings(work, terminal_id, settings),
+            Request::SetTerminalDefaults { settings, in_waves } => {
+                Ok(self.set_terminal_defaults(work, settings, in_waves))
+            }
             Request::CreatePairingCode {
                 terminal_id,
                 life_s,
+                serial_number,
                 code,
-            } => self.create_pairing_code(work, terminal_id, life_s, code),
+            } => self.create_pairing_code(work, terminal_id, life_s, serial_number, code),
+            Request::CreateTills(tills) => Ok(self.create_tills(work, tills)),
+            Request::RevokePairingCode { code_id } => self.revoke_pairing_code(work, code_id),
             Request::RedeemPairingCode(redeem) => self.redeem_pairing_code(work, redeem),
+            Request::ApprovePairing(approve) => self.approve_pairing(work, approve),
+            Request::Unpair {
+                terminal_id,
+                device_key,
+            } => self.unpair(work, terminal_id, device_key),
             Request::CreateApiKey {
                 label,
                 scopes,

@@ -67,6 +67,10 @@ fn pairing_code(holdings: &Holdings) -> PairingCode {
         created_at: T0,
         expires_at: T0.plus_ms(1_000),
         redeemed: Some((DeviceKey([9; 32]), T0)),
+        serial_number: None,
+        revoked_at: None,
+        wrong_serials: 0,
+        is_approval: false,
     }
 }
 

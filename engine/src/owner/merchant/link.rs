@@ -31,6 +31,15 @@ impl MerchantOwner {
         let Some(mut terminal) = self.terminal(work, terminal_id)? else {
             return Ok(());
         };
+        if terminal.device_key.is_none() {
+            // It was released while its hello was on the way.
+            let reason = RefusedReason::Unauthorized;
+            work.effect(Effect::RefuseLink {
+                terminal_id,
+                reason,
+            });
+            return Ok(());
+        }
         let known = terminal.installations;
         let connecting = terminal.installations.connect(work.now, journal_id);
         if terminal.installations != known {
@@ -50,6 +59,7 @@ impl MerchantOwner {
             label: terminal.label.clone(),
             prints_known,
         });
+        self.push_configuration(work, &terminal);
         let is_same_journal = connecting == Connecting::Known;
         self.links.insert(terminal_id, Arc::new(terminal));
         for report in &prints {

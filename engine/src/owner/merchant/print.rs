@@ -80,7 +80,11 @@ impl MerchantOwner {
             Slip::Approved | Slip::Declined | Slip::Voided => Earlier::Impossible,
             Slip::Reversed => Earlier::Possible,
         };
+        let prints_customer_copy = self.prints_customer_copy(work, transaction.terminal_id);
         for copy in slip.automatic() {
+            if *copy == Copy::Customer && !prints_customer_copy {
+                continue;
+            }
             match self.make_job(work, transaction, *copy, transaction.terminal_id, earlier) {
                 Ok(Some(job)) => self.queue_print(work, transaction, job),
                 Ok(None) => {}
@@ -89,6 +93,17 @@ impl MerchantOwner {
                 }
             }
         }
+    }
+
+    /// Whether the customer's copy is printed without being asked for. A slip that says that nothing
+    /// was charged is for the customer too, and follows the same wish.
+    fn prints_customer_copy(&self, work: &MerchantWork<'_>, terminal_id: TerminalId) -> bool {
+        let terminal = self.terminal_as_linked(work, terminal_id);
+        let wish = terminal.ok().flatten().and_then(|terminal| {
+            let wanted = self.wanted(&terminal);
+            wanted.settings.prints_customer_copy
+        });
+        wish.unwrap_or(true)
     }
 
     /// The transaction that a receipt of this POS transaction is about: of the latest attempt that
@@ -126,10 +141,16 @@ impl MerchantOwner {
         for tips in versions.into_iter().flatten() {
             is_duplicate |= work.exists(&self.copy_mark(transaction, copy, tips))?;
         }
+        let wanted = self.wanted(&terminal);
         let source = Source {
             merchant: &self.merchant,
             terminal: &terminal,
             transaction,
+            footer: wanted
+                .settings
+                .receipt_footer
+                .as_deref()
+                .unwrap_or_default(),
         };
         let Some(receipt) = receipt::make(&source, copy, is_duplicate) else {
             return Ok(None);

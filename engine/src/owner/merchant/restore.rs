@@ -58,6 +58,7 @@ impl MerchantOwner {
         tracing::warn!(merchant_id = %self.id(), "database was restored; trace numbers jump");
         work.happened("merchant.restored", &self.id());
         work.put(key::counters(self.id()), &self.counters);
+        self.pass_over_configurations(work);
         let jobs: Vec<(PrintJobId, TerminalId)> = self
             .prints
             .values()
@@ -78,6 +79,17 @@ impl MerchantOwner {
             self.close(work, pos, PosStatus::Failed, LOST_TIME);
         }
         Ok(())
+    }
+
+    /// A till may have a configuration of the lost time: its number is not given to another one.
+    fn pass_over_configurations(&mut self, work: &mut MerchantWork<'_>) {
+        let life = self.counters.incarnation;
+        let [.., a, b, c, d] = life.map_or([0; 16], |life| life.bytes());
+        // Another way in each life, for one backup may be restored twice.
+        let jump = u64::from(u32::from_be_bytes([a, b, c, d]));
+        let mut defaults = self.defaults.clone();
+        defaults.latest = defaults.latest.saturating_add(jump).saturating_add(1);
+        self.put_defaults(work, defaults);
     }
 
     /// Ends at its terminal what went on there in the lost time with a card that is not on record

@@ -105,6 +105,7 @@ fn keys_do_not_grow_without_end_and_young_ones_stay() {
     let request = |bench: &Bench, number: u64| Request::CreatePairingCode {
         terminal_id: bench.terminal_id,
         life_s: 60,
+        serial_number: None,
         code: Secret::new(format!("BCDFGHJK{number}")),
     };
     let day_ms = 24 * 60 * 60 * 1_000;
@@ -850,6 +851,7 @@ fn keys_do_not_grow_without_end_although_the_owner_forgets() {
             let made = Request::CreatePairingCode {
                 terminal_id: bench.terminal_id,
                 life_s: 60,
+                serial_number: None,
                 code: Secret::new(format!("BCDFGHJK{number}")),
             };
             let key = format!("{day}/{number}");

@@ -358,6 +358,7 @@ impl MerchantOwner {
             Effect::Answer { .. }
             | Effect::Welcome { .. }
             | Effect::RefuseLink { .. }
+            | Effect::Configure { .. }
             | Effect::Publish(_)
             | Effect::Misbehave(_) => None,
         }

@@ -61,7 +61,11 @@ impl MerchantOwner {
                 self.device_answered(work, terminal_id, fault_id, refusal)?;
             }
             // Requests come through the door that checks them; the rest concerns the link.
-            ToEngine::Request { .. } | ToEngine::Status(_) | ToEngine::Ping | ToEngine::Pong => {}
+            ToEngine::Request { .. }
+            | ToEngine::Status(_)
+            | ToEngine::StatusReported(_)
+            | ToEngine::Ping
+            | ToEngine::Pong => {}
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::{ApiKey, SecretHash};
 
 use super::Form;
+use super::fleet::VersionedForm;
 
 #[derive(Serialize, Deserialize)]
 pub(in crate::owner) struct PartnerForm {
@@ -115,6 +116,12 @@ pub(in crate::owner) struct TerminalForm {
     #[serde(default)]
     is_duplicate: bool,
     created_at: i64,
+    #[serde(default)]
+    released: Option<([u8; 32], i64)>,
+    #[serde(default)]
+    location: Option<String>,
+    #[serde(default)]
+    own: VersionedForm,
 }
 
 impl Form for TerminalForm {
@@ -132,6 +139,12 @@ impl Form for TerminalForm {
             former_journal: terminal.installations.former.map(|(id, at)| (id, at.0)),
             is_duplicate: terminal.installations.is_duplicate,
             created_at: terminal.created_at.0,
+            released: terminal
+                .installations
+                .released
+                .map(|(key, at)| (key.0, at.0)),
+            location: terminal.location.clone(),
+            own: VersionedForm::of(&terminal.own),
         }
     }
 
@@ -147,8 +160,13 @@ impl Form for TerminalForm {
                 latest: self.journal_id,
                 former: self.former_journal.map(|(id, at)| (id, Timestamp(at))),
                 is_duplicate: self.is_duplicate,
+                released: self
+                    .released
+                    .map(|(key, at)| (DeviceKey(key), Timestamp(at))),
             },
             created_at: Timestamp(self.created_at),
+            location: self.location,
+            own: self.own.value(),
         })
     }
 }
@@ -214,6 +232,14 @@ pub(in crate::owner) struct PairingCodeForm {
     expires_at: i64,
     redeemed_key: Option<[u8; 32]>,
     redeemed_at: Option<i64>,
+    #[serde(default)]
+    serial_number: Option<String>,
+    #[serde(default)]
+    revoked_at: Option<i64>,
+    #[serde(default)]
+    wrong_serials: u32,
+    #[serde(default)]
+    is_approval: bool,
 }
 
 impl Form for PairingCodeForm {
@@ -229,6 +255,10 @@ impl Form for PairingCodeForm {
             expires_at: code.expires_at.0,
             redeemed_key: code.redeemed.map(|(key, _)| key.0),
             redeemed_at: code.redeemed.map(|(_, at)| at.0),
+            serial_number: code.serial_number.clone(),
+            revoked_at: code.revoked_at.map(|at| at.0),
+            wrong_serials: code.wrong_serials,
+            is_approval: code.is_approval,
         }
     }
 
@@ -244,6 +274,10 @@ impl Form for PairingCodeForm {
                 .redeemed_key
                 .zip(self.redeemed_at)
                 .map(|(key, at)| (DeviceKey(key), Timestamp(at))),
+            serial_number: self.serial_number,
+            revoked_at: self.revoked_at.map(Timestamp),
+            wrong_serials: self.wrong_serials,
+            is_approval: self.is_approval,
         })
     }
 }

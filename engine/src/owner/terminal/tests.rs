@@ -1,7 +1,7 @@
 //! What a terminal's owner does with links, and with faults that were asked for.
 
 use protocol::id::FaultId;
-use protocol::link::{SimulatorCommand, VERSION};
+use protocol::link::{PaperState, ReaderState, SimulatorCommand, TillBacklog, VERSION};
 use uuid::Uuid;
 
 use super::*;
@@ -51,8 +51,15 @@ fn step(owner: &mut TerminalOwner, now: Timestamp, input: TerminalInput) -> Vec<
                     TerminalEvent::Up { .. } => "up".to_owned(),
                     TerminalEvent::Down => "down".to_owned(),
                     TerminalEvent::Said(message) => format!("said {message:?}"),
+                    TerminalEvent::Configured(report) => {
+                        let refused = report.refused.as_ref().map(|one| one.version);
+                        format!("configured {} refused {refused:?}", report.applied)
+                    }
                 },
-                _ => return None,
+                TerminalOutput::Told { askers, freshness } => {
+                    format!("told {askers:?} {freshness:?}")
+                }
+                TerminalOutput::Status => return None,
             })
         })
         .collect()
@@ -296,4 +303,161 @@ fn what_is_newer_than_the_link_is_not_sent_on_it() {
         owner.handle(T0, TerminalInput::Send(Box::new(ToAgent::Pong)), &mut out);
         assert_eq!(out.len(), expected, "{out:?}");
     }
+}
+
+fn status(applied: u64, refused: Option<u64>) -> TillStatus {
+    let reason = || "no such setting".to_owned();
+    TillStatus {
+        reader: ReaderState::Ready,
+        reader_serial: String::new(),
+        reader_firmware: String::new(),
+        printer_online: true,
+        paper: PaperState::Ok,
+        cover_open: false,
+        printer_trouble: String::new(),
+        drawer_open: None,
+        agent_version: String::new(),
+        current: None,
+        facts: None,
+        configuration: Some(ConfigurationReport {
+            applied,
+            refused: refused.map(|version| ConfigurationRefused {
+                version,
+                reason: reason(),
+            }),
+        }),
+        backlog: TillBacklog::default(),
+    }
+}
+
+fn says(socket: u64, message: ToEngine) -> TerminalInput {
+    let message = Box::new(message);
+    TerminalInput::Said { socket, message }
+}
+
+fn reports(socket: u64, ask: u64, is_reader_held: bool) -> TerminalInput {
+    let report = StatusReport {
+        ask,
+        is_reader_held,
+        reader_age_ms: Some(70),
+        status: status(0, None),
+    };
+    says(socket, ToEngine::StatusReported(Box::new(report)))
+}
+
+fn linked(version: u16) -> TerminalOwner {
+    let mut owner = TerminalOwner::default();
+    let TerminalInput::Hello(mut greeting) = hello(1, 1, 1) else {
+        unreachable!("a hello is one")
+    };
+    greeting.version = version;
+    step(&mut owner, T0, TerminalInput::Hello(greeting));
+    step(&mut owner, T0, welcome());
+    owner
+}
+
+#[test]
+fn all_who_ask_at_once_get_one_answer() {
+    let ask = |asker| TerminalInput::Ask { asker };
+    let mut owner = linked(2);
+    assert_eq!(
+        step(&mut owner, T0, ask(1)),
+        ["send 1 ReportStatus { ask: 1 }"]
+    );
+    assert_eq!(
+        step(&mut owner, T0, ask(2)),
+        [""; 0],
+        "one question is open"
+    );
+    assert_eq!(
+        step(&mut owner, T0, reports(1, 9, false)),
+        [""; 0],
+        "another answer"
+    );
+    let told = step(&mut owner, T0, reports(1, 1, false));
+    assert_eq!(told, ["told {1, 2} Fresh"]);
+    assert_eq!(owner.reader_age_ms(), Some(70));
+    step(&mut owner, T0, ask(3));
+    let told = step(&mut owner, T0, reports(1, 2, true));
+    assert_eq!(told, ["told {3} ReaderHeld"]);
+}
+
+#[test]
+fn nobody_waits_longer_than_three_seconds() {
+    let ask = |asker| TerminalInput::Ask { asker };
+    let mut owner = linked(2);
+    step(&mut owner, T0, ask(1));
+    let until = T0.plus_ms(FRESH_MS_MAX);
+    assert_eq!(owner.poll_deadline(), Some(until));
+    step(&mut owner, until.plus_ms(0), ask(2));
+    let told = step(&mut owner, until, TerminalInput::Deadline);
+    assert_eq!(told, ["told {1, 2} TimedOut"]);
+    assert_eq!(
+        step(&mut owner, until, reports(1, 1, false)),
+        [""; 0],
+        "too late"
+    );
+
+    step(&mut owner, until, ask(3));
+    let lost = step(&mut owner, until, TerminalInput::Closed { socket: 1 });
+    assert_eq!(lost, ["told {3} Offline", "down"]);
+    assert_eq!(step(&mut owner, until, ask(4)), ["told {4} Offline"]);
+    let mut old = linked(1);
+    assert_eq!(step(&mut old, T0, ask(1)), ["told {1} NotSupported"]);
+}
+
+#[test]
+fn a_configuration_is_sent_when_the_till_says_that_it_has_another() {
+    let configure = |version| {
+        let settings = Vec::new();
+        TerminalInput::Configure(Arc::new(Configuration { version, settings }))
+    };
+    let sent = |version: u64| {
+        format!("send 1 Configure(Configuration {{ version: {version}, settings: [] }})")
+    };
+    let has = |applied, refused| says(1, ToEngine::Status(status(applied, refused)));
+    let mut owner = linked(2);
+    assert_eq!(
+        step(&mut owner, T0, configure(3)),
+        [""; 0],
+        "it has not spoken"
+    );
+    let seen = step(&mut owner, T0, has(2, None));
+    assert_eq!(seen, ["configured 2 refused None".to_owned(), sent(3)]);
+    assert_eq!(
+        step(&mut owner, T0, has(2, None)),
+        [""; 0],
+        "it is on its way"
+    );
+    assert_eq!(
+        step(&mut owner, T0, has(3, None)),
+        ["configured 3 refused None"]
+    );
+    assert_eq!(step(&mut owner, T0, configure(3)), [""; 0], "it has it");
+    assert_eq!(step(&mut owner, T0, configure(4)), [sent(4)]);
+    let refused = step(&mut owner, T0, has(3, Some(4)));
+    assert_eq!(refused, ["configured 3 refused Some(4)"]);
+    assert_eq!(owner.refused().map(|one| one.version), Some(4));
+    // Back to what it has: it is told, so that it forgets what it refused.
+    assert_eq!(step(&mut owner, T0, configure(5)), [sent(5)]);
+
+    // The next link is told once the till has spoken on it.
+    step(&mut owner, T0, TerminalInput::Closed { socket: 1 });
+    step(&mut owner, T0, hello(1, 1, 2));
+    step(&mut owner, T0, welcome());
+    let seen = step(&mut owner, T0, has(5, None));
+    assert_eq!(seen, ["configured 5 refused None"]);
+
+    let mut old = linked(1);
+    let seen = step(&mut old, T0, configure(3));
+    assert_eq!(seen, ["configured 0 refused Some(3)"]);
+    assert!(old.refused().unwrap().reason.contains("too old"));
+    assert_eq!(step(&mut old, T0, configure(3)), [""; 0]);
+}
+
+#[test]
+fn nothing_is_said_of_configurations_where_none_is_wanted() {
+    let mut owner = linked(2);
+    let spoken = says(1, ToEngine::Status(status(7, None)));
+    assert_eq!(step(&mut owner, T0, spoken), [""; 0]);
 }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use protocol::id::{JournalId, PosTransactionId, PrintJobId, RequestId};
 use protocol::link::{
-    AnswerBody, Digest, PrintReport, PrintState, TillRequest, TillStatus, ToAgent, ToEngine,
+    AnswerBody, Digest, PrintReport, PrintState, TillFacts, TillRequest, TillStatus, ToAgent,
+    ToEngine,
 };
 use protocol::money::Money;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use super::device::{PrinterEvent, PrinterJob, ReaderEvent, ReaderRequest};
 use super::recent::RecentSale;
 use crate::machine::record::JournalEntry;
 use crate::machine::screen::Screen;
+use crate::machine::settings::TillSettings;
 
 /// What the agent needs to know from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub enum Input {
     Reader(ReaderEvent),
     /// The printer reports.
     Printer(PrinterEvent),
+    /// The machine was looked at: every minute, and after `Output::LookAround`.
+    Facts(Box<TillFacts>),
     /// Somebody at the till asks for something. Answered once by `Output::ControlAnswer`.
     Control(ControlId, ControlCommand),
     /// The caller is gone; its answer is not needed.
@@ -230,6 +234,9 @@ pub struct AgentStatus {
     pub waiting_prints: Vec<PrintJobId>,
     /// The last screen.
     pub screen: Screen,
+    /// What the merchant wants shown while nothing runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_text: Option<String>,
 }
 
 /// What the shell has to do, in this order.
@@ -257,6 +264,15 @@ pub enum Output {
     Show(Screen),
     /// Answers a control command.
     ControlAnswer(ControlId, ControlReply),
+    /// Looks at the machine now and answers with `Input::Facts`. Touches no device.
+    LookAround,
+    /// Is like this from now on.
+    Configured {
+        /// The version of the configuration.
+        version: u64,
+        /// What it says.
+        settings: TillSettings,
+    },
     /// The journal cannot be written: drains what was sent and ends the process.
     JournalFault,
 }
@@ -280,6 +296,10 @@ impl fmt::Debug for Output {
                 .field(id)
                 .field(reply)
                 .finish(),
+            Self::LookAround => formatter.write_str("LookAround"),
+            Self::Configured { version, .. } => {
+                formatter.debug_tuple("Configured").field(version).finish()
+            }
             Self::JournalFault => formatter.write_str("JournalFault"),
         }
     }

@@ -1,6 +1,8 @@
 //! The life of the link: hello, welcome, loss, and the till's status.
 
-use protocol::link::{AttemptEnd, Digest, DigestState, ReaderState, TillStatus, ToEngine, Welcome};
+use protocol::link::{
+    AttemptEnd, Digest, DigestState, ReaderState, TillBacklog, TillStatus, ToEngine, Welcome,
+};
 use protocol::printer::Trouble;
 
 use super::work::Phase;
@@ -17,7 +19,7 @@ pub(super) struct LinkSide {
     /// Open work as the last hello named it.
     hello: Vec<Digest>,
     /// The status that the engine was last told on this connection.
-    reported: Option<TillStatus>,
+    pub(super) reported: Option<TillStatus>,
 }
 
 impl Agent {
@@ -91,6 +93,7 @@ impl Agent {
     /// sent nothing ends here, and the next hello says so. One that has sent card data waits.
     pub(super) fn link_down(&mut self, now_ms: u64) {
         self.link.is_up = false;
+        self.forget_asks();
         let reading: Vec<_> = self
             .works
             .iter()
@@ -110,13 +113,14 @@ impl Agent {
             return;
         }
         let status = self.till_status(now_ms);
-        if self.link.reported.as_ref() != Some(&status) {
+        let reported = self.link.reported.as_ref();
+        if reported.is_none_or(|reported| reported.is_news(&status)) {
             self.link.reported = Some(status.clone());
             self.send(ToEngine::Status(status));
         }
     }
 
-    fn till_status(&self, now_ms: u64) -> TillStatus {
+    pub(super) fn till_status(&self, now_ms: u64) -> TillStatus {
         let health = self.printer.health;
         TillStatus {
             reader: self.reader.state,
@@ -133,6 +137,13 @@ impl Agent {
                 .iter()
                 .find(|(_, work)| work.is_live(now_ms, self.config.go_window_ms))
                 .map(|(pos_id, _)| *pos_id),
+            facts: self.fleet.facts.clone(),
+            configuration: self.configuration_report(),
+            backlog: TillBacklog {
+                open: count(self.works.len()),
+                requests: count(self.journal.requests().count()),
+                prints: count(self.printer.waiting().len()),
+            },
         }
     }
 
@@ -158,6 +169,7 @@ impl Agent {
             unanswered_requests: self.journal.requests().count(),
             waiting_prints: self.printer.waiting(),
             screen: self.screen.clone(),
+            idle_text: self.settings().idle_text.clone(),
         }
     }
 
@@ -181,4 +193,8 @@ impl Agent {
     pub const fn is_settled(&self) -> bool {
         self.persisting.is_none() && self.reader.holder.is_none()
     }
+}
+
+fn count(things: usize) -> u32 {
+    u32::try_from(things).unwrap_or(u32::MAX)
 }

@@ -5,6 +5,7 @@
 //! its outputs, so `persist intent; reader start` says that the intent was on disk first.
 
 mod attempt;
+mod fleet;
 mod property;
 mod request;
 mod session;
@@ -13,9 +14,10 @@ use std::sync::Arc;
 
 use protocol::id::{AttemptId, JournalId, PosTransactionId, PrintJobId, RequestId, TransactionId};
 use protocol::link::{
-    AnswerBody, AttemptEnd, Completion, Concluded, Digest, DigestState, Grant, HostAnswer,
-    HostDecision, Offer, PaperState, PosKind, PosStatus, PrintCommand, PrintState, ReaderState,
-    TillRequest, TillStart, TipPrompt, ToAgent, ToEngine, Welcome,
+    AnswerBody, AttemptEnd, Completion, Concluded, Configuration, Digest, DigestState, Grant,
+    HostAnswer, HostDecision, Offer, PaperState, PosKind, PosStatus, PrintCommand, PrintState,
+    ReaderState, Setting, StatusReport, TillFacts, TillRequest, TillStart, TipPrompt, ToAgent,
+    ToEngine, Welcome,
 };
 use protocol::money::Money;
 use protocol::receipt::{Copy, Receipt};
@@ -197,6 +199,24 @@ impl Till {
                     _ => HostDecision::Unreachable,
                 },
                 issuer_data: vec![0x91],
+            })),
+            "ask" => message(ToAgent::ReportStatus {
+                ask: u64::try_from(number).unwrap(),
+            }),
+            "facts" => vec![Input::Facts(Box::new(TillFacts {
+                temperature_c: parts[0].parse().ok(),
+                ..TillFacts::default()
+            }))],
+            "configure" => message(ToAgent::Configure(Configuration {
+                version: u64::try_from(number).unwrap(),
+                settings: vec![Setting {
+                    name: if second == "?" {
+                        "till.colour".to_owned()
+                    } else {
+                        "till.idle_text".to_owned()
+                    },
+                    value: second.to_owned(),
+                }],
             })),
             "stop" => message(ToAgent::Stop {
                 pos_id: pos(number),
@@ -385,6 +405,8 @@ fn render(output: &Output) -> Option<String> {
             ControlReply::Recent(sales) => format!("recent {}", sales.len()),
             ControlReply::TestPrinted { state, .. } => format!("test {state:?}"),
         },
+        Output::LookAround => "look".to_owned(),
+        Output::Configured { version, .. } => format!("configured {version}"),
         Output::JournalFault => "fault".to_owned(),
         Output::Persist(_) => return None,
     })
@@ -406,7 +428,25 @@ fn said(message: &ToEngine) -> String {
         ToEngine::Ping => "ping".to_owned(),
         ToEngine::Pong => "pong".to_owned(),
         ToEngine::Simulated { .. } => "simulated".to_owned(),
+        ToEngine::StatusReported(report) => reported(report),
     }
+}
+
+fn reported(report: &StatusReport) -> String {
+    let held = if report.is_reader_held {
+        "held"
+    } else {
+        "free"
+    };
+    let age_ms = report.reader_age_ms.unwrap_or_default();
+    let refused = report.status.configuration.as_ref();
+    let refused = refused.and_then(|report| report.refused.as_ref());
+    let refused = refused.map(|refused| format!(" refused {}", refused.version));
+    let refused = refused.unwrap_or_default();
+    format!(
+        "reported {} reader {held} aged {age_ms}{refused}",
+        report.ask
+    )
 }
 
 /// What the chip said, or why it said nothing.

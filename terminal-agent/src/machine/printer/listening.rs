@@ -51,6 +51,7 @@ impl PrinterMachine {
                 query: Some(query),
                 answer,
             } => {
+                self.has_answered = true;
                 let status = self.status.get_or_insert_default();
                 status.apply_real_time(query, answer);
                 match &mut self.phase {
@@ -67,6 +68,7 @@ impl PrinterMachine {
                 }
             }
             StatusEvent::Automatic(block) => {
+                self.has_answered = true;
                 self.status.get_or_insert_default().apply_automatic(block);
             }
             StatusEvent::Reply(_) => self.hear_confirmation(now_ms, None),

@@ -139,8 +139,8 @@ impl Progress {
         if bytes.is_empty() {
             return Next::Confirmation;
         }
-        let length = bytes.len();
         let id = self.marks.append(&mut bytes);
+        let length = bytes.len();
         self.unconfirmed.push_back(Sent { length, id });
         Next::Bytes(bytes)
     }
@@ -201,7 +201,7 @@ mod tests {
         let mut progress = Progress::new(blocks, Confirmation::PaperStatus, job(7), 0);
         let marked = |bytes: &[u8]| Next::Bytes([bytes, &BARRIER].concat());
         assert_eq!(progress.next(40, 60), marked(&[1; 30]));
-        assert_eq!(progress.next(40, 60), marked(&[2; 30]));
+        assert_eq!(progress.next(40, 60), marked(&[2; 30]), "33 bytes wait");
         assert_eq!(progress.next(40, 60), Next::Confirmation);
         progress.confirm(None, 9);
         assert_eq!(

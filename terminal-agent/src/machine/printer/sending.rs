@@ -231,6 +231,7 @@ impl PrinterMachine {
                 return;
             }
             progress.has_polled = true;
+            self.decoder.forget_unfinished();
             progress.stall_ms = now_ms.saturating_add(self.config.answer_ms);
             self.ask(out);
         }

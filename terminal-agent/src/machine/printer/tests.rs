@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use protocol::printer::encode::{BARRIER, RECOVER_AND_CLEAR, RECOVER_AND_CONTINUE};
+use protocol::printer::{DrawerPin, Paper};
 use protocol::receipt::{Align, Copy, Entry};
 use uuid::Uuid;
 
@@ -165,6 +166,7 @@ fn count(bytes: &[u8], wanted: &[u8]) -> usize {
 fn opening_initialises_asks_and_synchronises() {
     let mut bench = Bench::new();
     bench.input(Input::PortOpened);
+    assert!(!bench.machine.has_answered());
     assert_eq!(
         bench.take_written(),
         [b"\x1b@\x1da\x0f".as_slice(), &QUERIES].concat()
@@ -398,6 +400,7 @@ fn a_printer_that_is_off_holds_the_job_until_it_is_on() {
         [JobState::Held(HoldReason::Offline)]
     );
     assert!(!bench.machine.status().unwrap().online);
+    assert!(bench.machine.has_answered(), "it has, once");
     bench.pass_to_deadline();
     assert_eq!(bench.answer(&READY), [JobState::Printing]);
 }

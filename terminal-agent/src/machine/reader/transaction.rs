@@ -21,8 +21,9 @@
 use protocol::reader::command::{self, Activate, Beep, CommandError, Interfaces, Message, Online};
 use protocol::reader::frame::{Command, Response};
 use protocol::reader::outcome::{CardRead, Entry as Interface};
-use protocol::reader::tlv::{Form, Tlvs};
+use protocol::reader::tlv::Form;
 
+use super::last_result::Identity;
 use super::verdict::{self, Verdict};
 use super::{
     EndReason, Entry, Event, Output, Progress, ReaderConversation, ReaderFault, SENDINGS_MAX,
@@ -31,19 +32,10 @@ use super::{
 
 /// Tag 9F02.
 const TAG_AMOUNT: u32 = 0x9F02;
-/// Issuer authentication data and scripts.
-const ISSUER_TAGS: [u32; 3] = [0x91, 0x71, 0x72];
-
-/// The issuer's answer.
-pub(super) struct HostAnswer {
-    pub approved: bool,
-    pub response_code: [u8; 2],
-    pub issuer_data: Vec<u8>,
-}
 
 /// What the reader is asked to do about a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ask {
+pub(super) enum Ask {
     /// Take one on every allowed interface (02-40).
     Present,
     /// Take one in the slot (60-10).
@@ -57,7 +49,7 @@ enum Ask {
 const PROBE_S: u8 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Probing,
     Activating,
     Inserting,
@@ -73,12 +65,14 @@ pub(super) struct Transaction {
     start: Start,
     /// When the customer's time is up.
     card_by_ms: u64,
-    phase: Phase,
+    pub(super) phase: Phase,
     pub(super) wait: Wait,
     /// The outstanding command, should it have to be sent again.
-    outstanding: Command,
-    sendings: u8,
+    pub(super) outstanding: Command,
+    pub(super) sendings: u8,
     retries: u8,
+    /// What identifies the chip's request to ask the issuer.
+    identity: Option<Identity>,
 }
 
 impl Transaction {
@@ -90,16 +84,23 @@ impl Transaction {
         matches!(self.phase, Phase::Completing { .. })
     }
 
-    /// The command group whose responses count in this phase.
-    fn group(&self) -> Option<u8> {
-        match self.phase {
-            Phase::Activating => Some(command::ACTIVATE),
-            Phase::Probing
-            | Phase::Inserting
-            | Phase::Authenticating
-            | Phase::Completing { .. } => Some(command::CONTACT),
-            Phase::WaitingForHost | Phase::Pausing { .. } => None,
-        }
+    /// Whether the reader works on a command.
+    pub(super) fn is_outstanding(&self) -> bool {
+        !matches!(self.phase, Phase::WaitingForHost | Phase::Pausing { .. })
+    }
+
+    /// Whether only the answer of the display is waited for.
+    fn is_showing(&self) -> bool {
+        let then = Ask::Insert;
+        self.phase == Phase::Pausing { then } && self.outstanding.cmd() == command::INTERFACE
+    }
+
+    /// Of a chip that was told an approval.
+    pub(super) fn approved_identity(&self) -> Option<&Identity> {
+        let approved = Phase::Completing {
+            host_approved: true,
+        };
+        self.identity.as_ref().filter(|_| self.phase == approved)
     }
 }
 
@@ -113,6 +114,7 @@ impl ReaderConversation {
             outstanding: command::ping(),
             sendings: 0,
             retries: 0,
+            identity: None,
         };
         // A card that the last transaction left in the slot must not pay this one.
         let is_in_doubt = self.slot_may_hold_card && start.interfaces.contact;
@@ -133,7 +135,12 @@ impl ReaderConversation {
         let State::Transaction(transaction) = &self.state else {
             return;
         };
-        if transaction.group() != Some(response.cmd()) {
+        // The display has said what is to be done next.
+        if transaction.is_showing() && response.cmd() == command::INTERFACE {
+            self.transaction_due(now_ms, out);
+            return;
+        }
+        if !transaction.is_outstanding() || transaction.outstanding.cmd() != response.cmd() {
             return;
         }
         let verdict = match transaction.phase {
@@ -219,57 +226,10 @@ impl ReaderConversation {
             Verdict::Insert => self.retry(now_ms, Progress::InsertOrSwipe, true, out),
             Verdict::Again(shown) => self.retry(now_ms, shown, false, out),
             Verdict::Completed { approved } => self.complete(now_ms, approved, response, out),
+            Verdict::End(EndReason::ReaderFault(ReaderFault::Refused {
+                status: 0x05..=0x07,
+            })) if self.decline_instead(now_ms, out) => {}
             Verdict::End(reason) => self.end(now_ms, reason, out),
-        }
-    }
-
-    pub(super) fn host_answered(
-        &mut self,
-        now_ms: u64,
-        answer: Option<HostAnswer>,
-        out: &mut Vec<Output>,
-    ) {
-        match &self.state {
-            State::Transaction(transaction) if transaction.phase == Phase::WaitingForHost => {}
-            State::Ready => {
-                let approved = answer.is_some_and(|answer| answer.approved);
-                self.begin_housekeeping(now_ms, [outcome_message(approved)], out);
-                return;
-            }
-            _ => return,
-        }
-        let (host_approved, command) = self.host_response(answer);
-        self.send_chip_step(now_ms, Phase::Completing { host_approved }, command, out);
-    }
-
-    /// 60-12 with a code that the reader's kernel knows; what does not fit is told to the chip as
-    /// "unreachable", so that it declines.
-    fn host_response(&self, answer: Option<HostAnswer>) -> (bool, Command) {
-        let unreachable = command::contact_host_unreachable;
-        let Some(answer) = answer else {
-            return (false, unreachable());
-        };
-        let known = match answer.approved {
-            true => &self.config.approval_codes,
-            false => &self.config.decline_codes,
-        };
-        let code = if known.contains(&answer.response_code) {
-            Some(&answer.response_code)
-        } else {
-            known.first()
-        };
-        let is_issuer_data = Tlvs::new(&answer.issuer_data)
-            .all(|tlv| tlv.is_ok_and(|tlv| ISSUER_TAGS.contains(&tlv.tag)));
-        let built = code.filter(|_| is_issuer_data).and_then(|code| {
-            command::contact_apply_host_response(command::HostAnswer::Answered {
-                response_code: *code,
-                issuer_tlvs: &answer.issuer_data,
-            })
-            .ok()
-        });
-        match built {
-            Some(command) => (answer.approved, command),
-            None => (false, unreachable()),
         }
     }
 
@@ -315,7 +275,7 @@ impl ReaderConversation {
         transaction.wait = Wait {
             until_ms,
             // 02-40 is answered when a card has come, 60-10 at once and then again.
-            first_byte_by_ms: (ask != Ask::Present)
+            first_byte_by_ms: (command.cmd() == command::CONTACT)
                 .then(|| now_ms.saturating_add(self.config.first_byte_ms)),
         };
         transaction.sendings = 1;
@@ -339,40 +299,26 @@ impl ReaderConversation {
             Ask::Probe => PROBE_S,
             Ask::Present | Ask::Insert => u8::try_from(seconds).unwrap_or(u8::MAX),
         };
+        let interfaces = match ask {
+            Ask::Insert => Interfaces {
+                contactless: false,
+                ..start.interfaces
+            },
+            Ask::Present | Ask::Probe => start.interfaces,
+        };
+        let by_activation = ask == Ask::Insert && self.config.switches.inserts_by_activation;
         let command = match ask {
-            Ask::Insert | Ask::Probe => {
+            Ask::Insert | Ask::Probe if !by_activation => {
                 command::contact_start(start.amount, u16::from(timeout_s), next_command_s)?
             }
-            Ask::Present => command::activate(Activate {
+            _ => command::activate(Activate {
                 amount: start.amount,
                 timeout_s,
-                interfaces: start.interfaces,
+                interfaces,
                 next_command_s,
             })?,
         };
         Ok((command, timeout_s))
-    }
-
-    fn send_chip_step(
-        &mut self,
-        now_ms: u64,
-        phase: Phase,
-        command: Command,
-        out: &mut Vec<Output>,
-    ) {
-        let wait = Wait {
-            until_ms: now_ms
-                .saturating_add(u64::from(self.config.chip_step_s) * 1_000)
-                .saturating_add(self.config.transaction_grace_ms),
-            first_byte_by_ms: Some(now_ms.saturating_add(self.config.first_byte_ms)),
-        };
-        if let State::Transaction(transaction) = &mut self.state {
-            out.push(Output::Write(command.encode()));
-            transaction.phase = phase;
-            transaction.wait = wait;
-            transaction.outstanding = command;
-            transaction.sendings = 1;
-        }
     }
 
     fn send_again(&mut self, now_ms: u64, out: &mut Vec<Output>) {
@@ -395,16 +341,13 @@ impl ReaderConversation {
         out: &mut Vec<Output>,
     ) {
         let needs_host_answer = entry == Entry::Contact;
-        if needs_host_answer {
-            if let State::Transaction(transaction) = &mut self.state {
-                transaction.phase = Phase::WaitingForHost;
-                transaction.wait = Wait {
-                    until_ms: now_ms.saturating_add(self.config.host_wait_ms),
-                    first_byte_by_ms: None,
-                };
-            }
-        } else {
-            self.state = State::Ready;
+        if let (true, State::Transaction(transaction)) = (needs_host_answer, &mut self.state) {
+            transaction.phase = Phase::WaitingForHost;
+            transaction.identity = Identity::of(response.data());
+            transaction.wait = Wait {
+                until_ms: now_ms.saturating_add(self.config.host_wait_ms),
+                first_byte_by_ms: None,
+            };
         }
         self.last_reads.push(response.data());
         out.push(Output::Event(Event::CardData {
@@ -412,6 +355,9 @@ impl ReaderConversation {
             entry,
             needs_host_answer,
         }));
+        if !needs_host_answer {
+            self.show(now_ms, Message::Processing, Beep::None, out);
+        }
     }
 
     fn retry(&mut self, now_ms: u64, shown: Progress, then_insert: bool, out: &mut Vec<Output>) {
@@ -438,47 +384,33 @@ impl ReaderConversation {
             return;
         }
         transaction.retries += 1;
-        // Insertion is asked for at once; a card that is still in the field would only be read
-        // into the same error again.
-        let pause_ms = if then_insert { 0 } else { pause_ms };
+        let shows = self.config.switches.shows_messages;
+        let message = command::show(reader_message(shown), Beep::Double);
         let then = if then_insert {
             Ask::Insert
         } else {
             Ask::Present
         };
+        // Insertion is asked for as soon as the display has said so; a card that is still in the
+        // field would only be read into the same error again.
+        let until_ms = match (then_insert, shows) {
+            (true, false) => now_ms,
+            (true, true) => now_ms.saturating_add(self.config.first_byte_ms),
+            (false, _) => now_ms.saturating_add(pause_ms),
+        };
         transaction.phase = Phase::Pausing { then };
         transaction.wait = Wait {
-            until_ms: now_ms.saturating_add(pause_ms),
+            until_ms,
             first_byte_by_ms: None,
         };
+        if shows {
+            out.push(Output::Write(message.encode()));
+            transaction.outstanding = message;
+        }
         progress(shown, out);
-        if then_insert {
+        if until_ms <= now_ms {
             self.transaction_due(now_ms, out);
         }
-    }
-
-    fn complete(
-        &mut self,
-        now_ms: u64,
-        chip_approved: bool,
-        response: Response,
-        out: &mut Vec<Output>,
-    ) {
-        let State::Transaction(transaction) = &self.state else {
-            return;
-        };
-        let host_approved = transaction.phase
-            == Phase::Completing {
-                host_approved: true,
-            };
-        let approved = host_approved && chip_approved;
-        out.push(Output::Event(Event::ChipFinal {
-            approved,
-            data: response.into_data(),
-        }));
-        progress(Progress::RemoveCard, out);
-        let commands = [command::contact_power_off(), outcome_message(approved)];
-        self.begin_housekeeping(now_ms, commands, out);
     }
 
     fn end(&mut self, now_ms: u64, reason: EndReason, out: &mut Vec<Output>) {
@@ -488,8 +420,20 @@ impl ReaderConversation {
             self.restart(now_ms, fault, out);
             return;
         }
-        self.state = State::Ready;
         out.push(Output::Event(Event::Ended(reason)));
+        let message = match reason {
+            EndReason::Timeout | EndReason::Canceled => Message::NoCard,
+            _ => Message::Failed,
+        };
+        self.show(now_ms, message, Beep::None, out);
+    }
+}
+
+const fn reader_message(shown: Progress) -> Message {
+    match shown {
+        Progress::OneCardOnly => Message::OneCardOnly,
+        Progress::InsertOrSwipe | Progress::UseChip | Progress::Swipe => Message::InsertOrSwipe,
+        _ => Message::TryAgain,
     }
 }
 
@@ -518,14 +462,6 @@ fn is_about_a_card_in_the_slot(verdict: Verdict, response: &Response) -> bool {
     is_about_a_card && CardRead::parse(response.data()).is_ok_and(is_contact)
 }
 
-fn outcome_message(approved: bool) -> Command {
-    if approved {
-        command::show(Message::ThankYou, Beep::Single)
-    } else {
-        command::show(Message::Failed, Beep::Double)
-    }
-}
-
-fn progress(shown: Progress, out: &mut Vec<Output>) {
+pub(super) fn progress(shown: Progress, out: &mut Vec<Output>) {
     out.push(Output::Event(Event::Progress(shown)));
 }

@@ -4,8 +4,10 @@
 
 use protocol::reader::frame::Response;
 use protocol::reader::outcome::{
-    self, CardRead, ContactlessError, Entry as Interface, Status, TAG_SWIPE, TransactionResult,
+    self, CardRead, ContactlessError, Entry as Interface, Status, TAG_ENTRY_MODE, TAG_SWIPE,
+    TransactionResult,
 };
+use protocol::reader::swipe::Swipe;
 use protocol::reader::tlv::Form;
 
 use super::{EndReason, Entry, Progress, ReaderFault};
@@ -55,7 +57,9 @@ pub(super) fn on_activation(response: &Response) -> Verdict {
         // Status 00 of a contactless chip is an approval without the issuer.
         (Interface::ContactlessChip, None) => End(EndReason::OfflineNotAllowed),
         (_, Some(result)) => on_start_result(&read, result),
-        (Interface::Contact | Interface::Swipe, None) => bad_answer(),
+        // Firmware that does not name the reason of a fallback.
+        (Interface::Swipe, None) => on_swipe(&read),
+        (Interface::Contact, None) => bad_answer(),
     }
 }
 
@@ -133,19 +137,41 @@ fn on_start_result(read: &CardRead<'_>, result: TransactionResult) -> Verdict {
     let has_stripe = read.find(TAG_SWIPE, Form::Clear).is_some();
     match result {
         R::StartSucceeded => Verdict::ChipStarted,
-        R::Swiped | R::FallBackToMagstripe if has_stripe => card_data(read, Entry::Swipe),
+        R::Swiped | R::FallBackToMagstripe if has_stripe => on_swipe(read),
         R::GoOnlineContactless | R::GoOnlineContactlessOld => card_data(read, Entry::Contactless),
         R::TwoCards => Again(Progress::OneCardOnly),
-        R::FallBackToMagstripe
-        | R::FallbackSituation
+        // The reader has counted enough failures; the agent counts none.
+        R::FallBackToMagstripe | R::FallbackSituation => Again(Progress::Swipe),
+        // The chip may be tried again: the reader counts, and allows the stripe when it is time.
+        R::TagParse
         | R::NoMatchingApplication
+        | R::FallbackReason
         | R::SmartcardFailed
         | R::SmartcardInitFailed => Again(Progress::InsertOrSwipe),
-        R::MagstripeFailed | R::MagstripeFailedOther | R::TryAnotherCard => {
+        R::MagstripeFailed | R::MagstripeFailedOther | R::TryAnotherCard | R::SelectionRetry => {
             Again(Progress::TryAgain)
         }
         result => failed(result),
     }
+}
+
+/// A stripe of a card that has a chip counts only when the reader says that the chip has failed.
+fn on_swipe(read: &CardRead<'_>) -> Verdict {
+    const SWIPED_AFTER_CHIP: u8 = 0x80;
+    const SWIPED: u8 = 0x90;
+    let Some(block) = read.find(TAG_SWIPE, Form::Clear) else {
+        return bad_answer();
+    };
+    let is_fallback = match read.find(TAG_ENTRY_MODE, Form::Clear) {
+        Some([SWIPED_AFTER_CHIP]) => true,
+        Some([SWIPED]) => false,
+        _ => read.result == Some(TransactionResult::FallBackToMagstripe),
+    };
+    let says_chip = Swipe::parse(block).ok().and_then(|swipe| swipe.says_chip());
+    if says_chip == Some(true) && !is_fallback {
+        return Again(Progress::UseChip);
+    }
+    card_data(read, Entry::Swipe)
 }
 
 fn on_contactless_error(error: ContactlessError) -> Verdict {
@@ -161,6 +187,10 @@ fn on_contactless_error(error: ContactlessError) -> Verdict {
         E::CardBlocked => End(EndReason::CardBlocked),
         E::CardExpired => End(EndReason::CardExpired),
         E::CardDeclined => End(EndReason::CardDeclined),
+        E::AmountZero => End(EndReason::AmountRefused),
+        E::OutOfSequence | E::Memory => End(EndReason::ReaderFault(ReaderFault::Reported {
+            code: u16::from(error.code()),
+        })),
         _ => End(EndReason::CardError),
     }
 }
@@ -177,6 +207,16 @@ fn failed(result: TransactionResult) -> Verdict {
         R::DeclinedOffline | R::Declined | R::NotAccepted | R::CardRejected => {
             EndReason::CardDeclined
         }
+        // Nothing that another card could help against.
+        R::FileArgument
+        | R::FileOpen
+        | R::FileOperation
+        | R::MemoryFull
+        | R::NoTerminalApplication
+        | R::TerminalDataMissing => EndReason::ReaderFault(ReaderFault::Reported {
+            code: result.code(),
+        }),
+        R::AmountError => EndReason::AmountRefused,
         result if is_card_gone(result) => EndReason::CardRemoved,
         _ => EndReason::CardError,
     })

@@ -49,7 +49,8 @@ impl Till {
         out: &mut Vec<Output>,
     ) {
         match (owed.purpose, data) {
-            (Purpose::Status, AnswerData::Status { status, .. }) => {
+            (Purpose::Status, AnswerData::Status { status, ports, .. }) => {
+                self.ports = *ports;
                 self.status_came(now_ms, *status, out);
             }
             (Purpose::Recent, AnswerData::Recent { sales }) => self.recent_came(now_ms, sales),

@@ -206,9 +206,6 @@ impl Till {
             _ => {}
         }
         self.look_for_running(now_ms, &status, out);
-        if is_first && matches!(self.mode, Mode::Entry) && self.currency.is_none() {
-            self.begin_entry();
-        }
         self.status = Some(status);
         self.ask_recent_after_end_of(is_followed, out);
     }
@@ -268,7 +265,18 @@ impl Till {
             }
             self.learn_currency(concluded.amount);
         }
-        self.recent = sales.into_iter().map(|sale| (now_ms, sale)).collect();
+        // An agent that has restarted has forgotten what this screen still knows.
+        let kept = self.recent.iter().filter(|(_, known)| {
+            let is_same = |sale: &RecentSale| sale.concluded.pos_id == known.concluded.pos_id;
+            !sales.iter().any(is_same)
+        });
+        let mut recent: Vec<_> = kept.cloned().collect();
+        recent.extend(sales.into_iter().map(|sale| (now_ms, sale)));
+        recent.sort_by_key(|(since_ms, sale)| {
+            now_ms.saturating_sub(*since_ms).saturating_add(sale.age_ms)
+        });
+        recent.truncate(ENDS_MAX);
+        self.recent = recent;
     }
 
     /// The engine has named the sale that was asked for here.

@@ -98,7 +98,7 @@ impl Till {
         match &self.mode {
             Mode::Currency(_) => vec![
                 item(Key::Enter, "ok", "take it", Action::Confirm),
-                item(Key::Escape, "clear", "clear", Action::Clear),
+                item(Key::Escape, "quit", "quit", Action::Quit),
             ],
             Mode::Entry => self.entry_actions(),
             Mode::Starting => vec![match &self.start {
@@ -300,7 +300,7 @@ impl Till {
         if line.is_empty() {
             return self.key(now_ms, fresh, Key::Enter, out);
         }
-        if matches!(self.mode, Mode::Currency(_)) {
+        if matches!(self.mode, Mode::Currency(_)) && line.len() == 3 {
             self.mode = Mode::Currency(line.chars().take(3).collect());
             return self.act(now_ms, fresh, Action::Confirm, out);
         }
@@ -341,7 +341,7 @@ impl Till {
     fn act(&mut self, now_ms: u64, fresh: RequestId, action: Action, out: &mut Vec<Output>) {
         self.notice = None;
         match action {
-            Action::Start => self.start_sale(fresh, out),
+            Action::Start => self.start_sale(now_ms, fresh, out),
             Action::ToggleKind => {
                 self.entry.kind = match self.entry.kind {
                     PosKind::Sale => PosKind::Authorization,
@@ -355,7 +355,7 @@ impl Till {
             }
             Action::Quit => out.push(Output::Quit),
             Action::Confirm => self.confirm(fresh, out),
-            Action::Clear => self.clear(),
+            Action::Clear => self.entry.digits = Digits::new(),
             Action::Cancel => match &mut self.start {
                 Some(start) if matches!(self.mode, Mode::Starting) => {
                     start.is_cancel_wanted = true;
@@ -398,13 +398,6 @@ impl Till {
             && let Stage::SelectTip { typed, .. } = &mut running.stage
         {
             *typed = digits;
-        }
-    }
-
-    fn clear(&mut self) {
-        match &mut self.mode {
-            Mode::Currency(letters) => letters.clear(),
-            _ => self.entry.digits = Digits::new(),
         }
     }
 

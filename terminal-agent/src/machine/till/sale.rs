@@ -12,7 +12,7 @@ use crate::machine::agent::Undone;
 
 impl Till {
     /// Starts what was typed: one request, however often the key is pressed.
-    pub(super) fn start_sale(&mut self, fresh: RequestId, out: &mut Vec<Output>) {
+    pub(super) fn start_sale(&mut self, now_ms: u64, fresh: RequestId, out: &mut Vec<Output>) {
         let Some(currency) = self.currency else {
             self.begin_entry();
             return;
@@ -39,6 +39,7 @@ impl Till {
                 line_id,
                 amount,
                 kind,
+                since_ms: now_ms,
                 is_cancel_wanted: false,
             });
             self.entry.digits = super::Digits::new();

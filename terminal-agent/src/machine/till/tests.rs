@@ -57,12 +57,16 @@ fn status() -> AgentStatus {
             drawer_open: None,
             agent_version: String::new(),
             current: None,
+            facts: None,
+            configuration: None,
+            backlog: protocol::link::TillBacklog::default(),
         },
         has_printer: true,
         open: Vec::new(),
         unanswered_requests: 0,
         waiting_prints: Vec::new(),
         screen: Screen::Idle,
+        idle_text: None,
     }
 }
 
@@ -446,6 +450,42 @@ fn a_start_that_nobody_answers_can_be_given_up_and_is_not_known() {
 }
 
 #[test]
+fn a_start_is_not_repeated_until_another_customer_stands_there() {
+    let mut desk = Desk::ready();
+    desk.keys("1250\n");
+    let line = desk.take_sale();
+    desk.input(Input::Absent(Absence::NotRunning));
+    desk.pass(61_000);
+    assert_eq!(desk.headline(), "NOT KNOWN");
+    desk.connect(status());
+    assert!(desk.asked().is_empty(), "{:?}", desk.asked());
+    desk.refuse(&line, "TERMINAL_BUSY");
+    assert_eq!(desk.headline(), "NOT KNOWN");
+
+    // The sale of somebody else is followed, and its end is not taken for this one's.
+    let mut desk = Desk::ready();
+    desk.keys("1250\n");
+    desk.input(Input::Absent(Absence::NotRunning));
+    desk.said.clear();
+    desk.connect(status());
+    let line = desk.take_sale();
+    desk.screen(Screen::Preparing {
+        pos_id: pos(7),
+        amount: usd(4_000),
+    });
+    desk.refuse(&line, "TERMINAL_BUSY");
+    desk.screen(Screen::Concluded(concluded(7, PosStatus::Approved)));
+    desk.pass(61_000);
+    assert_eq!(desk.headline(), "APPROVED");
+    assert!(
+        desk.text()
+            .contains("Whether your sale of USD 12.50 began is not known"),
+        "{}",
+        desk.text()
+    );
+}
+
+#[test]
 fn a_cancel_before_the_start_is_sent_with_the_start() {
     let mut desk = Desk::ready();
     desk.keys("1250\nc");
@@ -764,6 +804,30 @@ fn what_is_missing_is_said_with_what_to_do() {
 }
 
 #[test]
+fn a_port_that_does_not_open_says_why() {
+    let answer = br#"{"state":"faulty","code":"PORT_IN_USE","message":"/dev/ttyACM0 is in use",
+        "remedy":"end the program that has it"}"#;
+    let mut status = status();
+    status.till.reader = ReaderState::Absent;
+    let mut desk = Desk::new();
+    desk.input(Input::Connected);
+    let id = desk.take(|line| matches!(line, Line::Status { .. })).id();
+    let ports = PortsHealth {
+        reader: serde_json::from_slice(answer).unwrap(),
+        printer: None,
+    };
+    let data = AnswerData::Status {
+        status: Box::new(status),
+        ports: Box::new(ports),
+        process: Box::default(),
+    };
+    desk.answer(Answer::good(id, data));
+    let alerts = desk.till.view(desk.now_ms).alerts;
+    let expected = "READER NOT FOUND: /dev/ttyACM0 is in use. end the program that has it";
+    assert_eq!(alerts, [expected]);
+}
+
+#[test]
 fn the_last_sales_are_listed_and_changed() {
     let mut desk = Desk::ready();
     let recent = |number, status| RecentSale {
@@ -831,6 +895,27 @@ fn the_last_sales_are_listed_and_changed() {
     ));
     desk.keys("bbq");
     assert!(desk.has_quit);
+}
+
+#[test]
+fn an_agent_that_has_restarted_does_not_empty_the_list() {
+    let mut desk = Desk::ready();
+    let recent = |number, age_ms| RecentSale {
+        concluded: concluded(number, PosStatus::Declined),
+        undone: Undone::No,
+        age_ms,
+    };
+    desk.answer_recent(vec![recent(2, 60_000), recent(1, 120_000)]);
+    desk.input(Input::Absent(Absence::NotRunning));
+    desk.connect(status());
+    desk.answer_recent(vec![recent(3, 0), recent(2, 60_000)]);
+    let ids: Vec<_> = desk
+        .till
+        .recent
+        .iter()
+        .map(|(_, sale)| sale.concluded.pos_id)
+        .collect();
+    assert_eq!(ids, [pos(3), pos(2), pos(1)]);
 }
 
 #[test]

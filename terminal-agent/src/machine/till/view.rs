@@ -7,6 +7,7 @@ use super::follow::{Running, Stage};
 use super::keys::ROWS_MAX;
 use super::requests::Purpose;
 use super::{Absence, ActionItem, Contact, End, Mode, Till, words};
+use crate::device::fault::PortState;
 use crate::machine::agent::{AgentStatus, RecentSale, Undone};
 
 /// What a text means; a renderer may colour it, the words say it too.
@@ -200,8 +201,13 @@ impl Till {
         } else {
             "Enter starts."
         };
+        // What the merchant wants to be read here while nothing runs.
+        let status = self.status.as_ref();
+        let idle_text = status.and_then(|status| status.idle_text.as_deref());
+        let mut details = vec![kind.to_owned(), tip.to_owned()];
+        details.extend(idle_text.map(words::foreign));
         Scene {
-            details: vec![kind.to_owned(), tip.to_owned()],
+            details,
             ..Scene::new(headline, Tone::Neutral, amount, &[typed])
         }
     }
@@ -394,45 +400,46 @@ impl Till {
 
     /// What is broken, what it means, what to do: the most important first.
     fn alerts(&self, now_ms: u64) -> Vec<String> {
-        let mut alerts = Vec::new();
+        let mut alerts: Vec<String> = Vec::new();
+        let mut say = |text: &str| alerts.push(text.to_owned());
         match self.contact {
             Contact::None(Absence::NotRunning) => {
-                alerts.push(
+                say(
                     "AGENT NOT RUNNING: no payment is possible. Start `terminal-agent run` or its \
                      service; this screen connects by itself.",
                 );
             }
             Contact::None(Absence::Forbidden) => {
-                alerts.push(
+                say(
                     "NO ACCESS TO THE AGENT: this user may not open its socket. Call the \
                      technician.",
                 );
             }
             Contact::Open { .. } if self.is_silent(now_ms) => {
-                alerts.push("AGENT DOES NOT ANSWER: wait; if it stays so, restart it.");
+                say("AGENT DOES NOT ANSWER: wait; if it stays so, restart it.");
             }
             Contact::Open { .. } => {}
         }
         if self.out_of_order.is_some() {
-            alerts.push(
+            say(
                 "TILL OUT OF ORDER: its journal cannot be written. Take no payments, call the \
                  technician.",
             );
         }
         if let Some(status) = &self.status {
             if !self.is_online {
-                alerts.push(
+                say(
                     "ENGINE OFFLINE: no sale can start. Check network cable or Wi-Fi; it \
                      reconnects by itself.",
                 );
             }
-            alerts.extend(reader_alert(status.till.reader));
-            alerts.extend(printer_alert(status));
+            alerts.extend(reader_alert(status.till.reader, Some(&self.ports.reader)));
+            alerts.extend(printer_alert(status, self.ports.printer.as_ref()));
             if status.till.paper == PaperState::NearEnd {
-                alerts.push("PAPER NEARLY OUT: have a new roll ready.");
+                alerts.push("PAPER NEARLY OUT: have a new roll ready.".to_owned());
             }
         }
-        alerts.into_iter().map(str::to_owned).collect()
+        alerts
     }
 
     fn health(&self) -> String {
@@ -450,7 +457,7 @@ impl Till {
             ReaderState::Absent => "MISSING",
             ReaderState::NotEncrypting => "BLOCKED",
         };
-        let printer = match printer_alert(status) {
+        let printer = match printer_alert(status, None) {
             _ if !status.has_printer => "none",
             None if status.till.paper == PaperState::NearEnd => "paper low",
             None => "ready",
@@ -464,33 +471,59 @@ impl Till {
     }
 }
 
-const fn reader_alert(state: ReaderState) -> Option<&'static str> {
-    match state {
-        ReaderState::Ready => None,
-        ReaderState::Starting => Some("READER STARTING: wait a few seconds."),
-        ReaderState::Absent => {
-            Some("READER NOT FOUND: check its cable and power. It is found again by itself.")
+fn reader_alert(state: ReaderState, port: Option<&PortState>) -> Option<String> {
+    let text = match (state, port) {
+        (ReaderState::Ready, _) => return None,
+        (ReaderState::Starting, _) => "READER STARTING: wait a few seconds.",
+        (
+            ReaderState::Absent,
+            Some(PortState::Faulty {
+                message, remedy, ..
+            }),
+        ) => {
+            return Some(port_alert("READER NOT FOUND", message, remedy));
         }
-        ReaderState::NotEncrypting => Some(
-            "READER BLOCKED: it would not encrypt card data and is not used. Call the technician.",
-        ),
-    }
+        (ReaderState::Absent, _) => {
+            "READER NOT FOUND: check its cable and power. It is found again by itself."
+        }
+        (ReaderState::NotEncrypting, _) => {
+            "READER BLOCKED: it would not encrypt card data and is not used. Call the technician."
+        }
+    };
+    Some(text.to_owned())
 }
 
-const fn printer_alert(status: &AgentStatus) -> Option<&'static str> {
+fn printer_alert(status: &AgentStatus, port: Option<&PortState>) -> Option<String> {
     if !status.has_printer {
         return None;
     }
     let till = &status.till;
-    if till.cover_open {
-        Some("PRINTER COVER OPEN: close it. Receipts wait.")
+    let text = if let Some(PortState::Faulty {
+        message, remedy, ..
+    }) = port
+    {
+        return Some(port_alert("PRINTER NOT FOUND", message, remedy));
+    } else if till.cover_open {
+        "PRINTER COVER OPEN: close it. Receipts wait."
     } else if matches!(till.paper, PaperState::Out) {
-        Some("NO PAPER: put in a new roll. Receipts wait; payments go on.")
+        "NO PAPER: put in a new roll. Receipts wait; payments go on."
     } else if !till.printer_online {
-        Some("PRINTER NOT READY: check its cable and power. Receipts wait; payments go on.")
+        "PRINTER NOT READY: check its cable and power. Receipts wait; payments go on."
+    } else if !till.printer_trouble.is_empty() {
+        let trouble = words::foreign(&till.printer_trouble.replace('_', " "));
+        return Some(format!(
+            "PRINTER STOPPED ({trouble}): look at it. Receipts wait; payments go on."
+        ));
     } else {
-        None
-    }
+        return None;
+    };
+    Some(text.to_owned())
+}
+
+/// What the agent saw at a port, and what it advises.
+fn port_alert(what: &str, seen: &str, remedy: &str) -> String {
+    let (seen, remedy) = (words::foreign(seen), words::foreign(remedy));
+    format!("{what}: {seen}. {remedy}")
 }
 
 fn sale_scene(sale: &RecentSale) -> Scene {
@@ -512,8 +545,6 @@ fn row(sale: &RecentSale, since_ms: u64) -> String {
         None => String::new(),
     };
     let amount = sale.concluded.amount;
-    format!(
-        "{amount}{tip}  {headline}  {}",
-        words::ago(sale.age_ms.saturating_add(since_ms))
-    )
+    let ago = words::ago(sale.age_ms.saturating_add(since_ms));
+    format!("{amount}  {headline}{tip}  {ago}")
 }

@@ -7,7 +7,7 @@ use super::Tone;
 use crate::machine::agent::{RecentSale, Undone};
 
 /// The longest text from outside that is shown.
-const FOREIGN_MAX: usize = 120;
+const FOREIGN_MAX: usize = 200;
 /// Digits in a row that are shown of such a text; an account number has at least twelve.
 const FOREIGN_DIGITS_MAX: usize = 8;
 
@@ -79,7 +79,10 @@ pub(super) fn conclusion_lines(sale: &RecentSale) -> Vec<String> {
     if concluded.status != PosStatus::Approved {
         lines.push(format!("Reason: {}", reason(&concluded.reason)));
     }
-    if let Some(tip) = concluded.tip {
+    if let Some(tip) = concluded
+        .tip
+        .filter(|_| !is_surely_unpaid(concluded.status))
+    {
         lines.push(format!("Tip {tip} is in it."));
     }
     lines
@@ -157,6 +160,15 @@ pub(super) fn progress(name: &str) -> (String, &'static str) {
         "one_card_only" => ("ONE CARD ONLY", "Two cards were seen. Present one."),
         "try_again" => ("TRY AGAIN", "The card was not read. Present it again."),
         "remove_card" => ("REMOVE CARD", "Take the card out."),
+        "use_chip" => ("USE CHIP", "This card has a chip: insert it."),
+        "swipe" => ("SWIPE CARD", "The chip cannot be read: swipe the card."),
+        "reader_message" => ("PLEASE WAIT", "Follow the reader."),
+        "language_chosen" | "application_chosen" => ("PLEASE WAIT", "Leave the card in."),
+        "pin_skipped" => ("PLEASE WAIT", "No PIN is needed. Leave the card in."),
+        "reader_lost" => (
+            "READER LOST",
+            "NOT PAID YET. Check the cable; the till asks the reader how it ended.",
+        ),
         other => {
             let words = foreign(&other.replace('_', " "));
             return (words.to_uppercase(), "Follow the reader.");

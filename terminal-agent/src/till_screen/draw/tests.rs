@@ -60,12 +60,16 @@ fn status() -> AgentStatus {
             drawer_open: None,
             agent_version: String::new(),
             current: None,
+            facts: None,
+            configuration: None,
+            backlog: protocol::link::TillBacklog::default(),
         },
         has_printer: true,
         open: Vec::new(),
         unanswered_requests: 0,
         waiting_prints: Vec::new(),
         screen: Screen::Idle,
+        idle_text: None,
     }
 }
 
@@ -269,7 +273,7 @@ fn states() -> Vec<(Till, Vec<&'static str>)> {
         ),
         (
             till(status(), vec![sale(PosStatus::Approved)], "l", &[]),
-            vec!["LAST SALES", "1 USD 14.50 (tip 2.00) APPROVED", "[b] back"],
+            vec!["LAST SALES", "1 USD 14.50 APPROVED (tip 2.00)", "[b] back"],
         ),
         (
             till(status(), vec![sale(PosStatus::Approved)], "l1v", &[]),

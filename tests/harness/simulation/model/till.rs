@@ -65,6 +65,7 @@ impl Model {
             ToEngine::Print(_)
             | ToEngine::Request { .. }
             | ToEngine::Status(_)
+            | ToEngine::StatusReported(_)
             | ToEngine::Simulated { .. }
             | ToEngine::Ping
             | ToEngine::Pong => return,
