@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::cli::ports::agents_account;
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::device::survey;
 use crate::{doctor, journal, redact};
@@ -39,7 +39,7 @@ pub fn collect(config_path: &Path, log: Option<&Path>) -> Result<Value, String> 
     let report = doctor::examine(config_path, false);
     let mut bundle = json!({
         "schema": SCHEMA,
-        "made_at_ms": clock::unix_ms(),
+        "made_at_ms": Clock::wall_ms(),
         "versions": {
             "agent": env!("CARGO_PKG_VERSION"),
             "link_protocol": protocol::link::VERSION,

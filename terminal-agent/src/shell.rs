@@ -9,7 +9,7 @@ use protocol::id::RequestId;
 use protocol::link::TillFacts;
 use tokio::sync::{Notify, mpsc};
 
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::control::message::{
     Answer, AnswerData, AnswerError, Line, PortsHealth, ProcessHealth, Wanted, WatchEvent,
     encode_line,
@@ -206,12 +206,12 @@ impl Shell {
         let now_ms = self.clock.now_ms();
         let skew_ms = |(engine_ms, at_ms): (u64, u64)| {
             let engine_ms = engine_ms.saturating_add(now_ms.saturating_sub(at_ms));
-            ahead_ms(clock::unix_ms(), engine_ms)
+            Clock::wall_ms().saturating_sub(i64::try_from(engine_ms).unwrap_or(i64::MAX))
         };
         let printer = self.printer.as_ref();
         TillFacts {
             agent_uptime_s: Some(now_ms / 1_000),
-            clock_skew_ms: self.welcomed.and_then(skew_ms),
+            clock_skew_ms: self.welcomed.map(skew_ms),
             is_reader_port_open: Some(self.reader.writes.is_some()),
             is_printer_port_open: printer.map(|printer| printer.writes.is_some()),
             ..facts
@@ -234,11 +234,11 @@ impl Shell {
             }
             LinkEvent::Up(welcome) => {
                 tracing::info!(epoch = welcome.epoch, label = welcome.label, "link up");
+                self.process.link.fault = None;
+                self.process.link.engine_ahead_ms = ahead_ms(welcome.now_ms, Clock::wall_ms());
                 self.welcomed = Some((welcome.now_ms, self.clock.now_ms()));
                 // Only now can the clock be compared.
                 self.look.notify_one();
-                self.process.link.fault = None;
-                self.process.link.engine_ahead_ms = ahead_ms(welcome.now_ms, clock::unix_ms());
                 self.pump(Input::LinkUp(welcome));
                 self.control
                     .tell_watchers(&WatchEvent::Link { is_online: true });
@@ -473,9 +473,8 @@ impl Shell {
 }
 
 /// How far another clock is ahead of this one.
-fn ahead_ms(theirs_ms: u64, ours_ms: u64) -> Option<i64> {
-    let theirs_ms = i64::try_from(theirs_ms).ok()?;
-    theirs_ms.checked_sub(i64::try_from(ours_ms).ok()?)
+fn ahead_ms(theirs_ms: u64, ours_ms: i64) -> Option<i64> {
+    i64::try_from(theirs_ms).ok()?.checked_sub(ours_ms)
 }
 
 /// A port that does not take its bytes is given up; its task opens it again.

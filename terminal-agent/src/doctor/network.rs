@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::check::{Check, CheckId};
 use super::host::{AgentFact, Running};
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::link::{host_of, is_loopback_url, port_of};
 use crate::pair::{self, Identity, PairError};
@@ -243,7 +243,7 @@ pub fn look_at_time(target: &Target, trust: &Trust) -> Result<(i64, i64), String
 
 /// This machine's clock, in seconds since 1970.
 pub fn now_s() -> i64 {
-    i64::try_from(clock::unix_ms() / 1_000).unwrap_or(i64::MAX)
+    Clock::wall_ms() / 1_000
 }
 
 /// Whether the clocks agree.

@@ -205,12 +205,12 @@ impl JournalLine {
                 job_id.to_string(),
                 print_state_name(state).to_owned(),
             ),
-            JournalEntry::PrintKnown { job_id } => line("print_known", job_id.to_string(), none()),
             JournalEntry::Configured(configuration) => line(
                 "configured",
                 format!("version {}", configuration.version),
                 none(),
             ),
+            JournalEntry::PrintKnown { job_id } => line("print_known", job_id.to_string(), none()),
         }
     }
 }
