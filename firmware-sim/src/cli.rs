@@ -15,7 +15,7 @@ use crate::printer::{PrinterConfig, PrinterMachine, SETTINGS, SettingError};
 use crate::reader::key_register::{Encryption, KeyRegister};
 use crate::reader::quirks::SWITCHES;
 use crate::reader::{Reader, ReaderConfig, ReaderQuirks, Timing};
-use crate::run::{Plugged, control_socket, run_on_network};
+use crate::run::{Plugged, Reach, control_socket, run};
 use crate::script::{Script, ScriptError};
 
 /// Card reader and receipt printer in software.
@@ -132,6 +132,13 @@ struct Cables {
     /// DIR/reader.pty carries USB-HID reports rather than frames.
     #[arg(long)]
     reader_hid: bool,
+    /// The reader is a USB gadget with this device file (`/dev/ttyGS0`; `/dev/hidg0` with
+    /// --reader-hid).
+    #[arg(long, value_name = "FILE")]
+    reader_gadget: Option<PathBuf>,
+    /// The printer is a USB gadget with this device file (`/dev/g_printer0`).
+    #[arg(long, value_name = "FILE")]
+    printer_gadget: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -291,17 +298,24 @@ fn run_devices(
             } else {
                 reader
             },
+            reach: Reach {
+                network: None,
+                gadget: cables.reader_gadget.clone(),
+            },
         },
         Plugged {
             name: "printer",
             device: Box::new(PrinterDevice::new(printer, dir.join("paper"))?),
+            reach: Reach {
+                network: cables.printer_tcp,
+                gadget: cables.printer_gadget.clone(),
+            },
         },
     ];
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let network = cables.printer_tcp.map(|address| ("printer", address));
-    runtime.block_on(run_on_network(dir, devices, network, script, clock))?;
+    runtime.block_on(run(dir, devices, script, clock))?;
     Ok(())
 }
 
@@ -398,6 +412,7 @@ mod tests {
             "firmware-sim run --dir /tmp/till",
             "firmware-sim run --dir /tmp/till --script demo.txt --instant --without-keys",
             "firmware-sim run --dir /tmp/till --printer-tcp 127.0.0.1:0 --reader-hid",
+            "firmware-sim run --dir /tmp/till --reader-gadget /dev/ttyGS0 --printer-gadget /dev/g_printer0",
             "firmware-sim run --dir /tmp/till --encryption aes128",
             "firmware-sim run --dir /tmp/till --printer columns=32 --printer flow=none",
             "firmware-sim printer-settings",

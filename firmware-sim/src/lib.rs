@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod device;
+pub mod gadget;
 pub mod network;
 pub mod printer;
 pub mod pty;

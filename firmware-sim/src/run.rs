@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::control::{self, Asked};
 use crate::device::{ControlError, ControlRequest, Device};
+use crate::gadget::Gadget;
 use crate::network::Network;
 use crate::pty::Pty;
 use crate::script::Script;
@@ -31,12 +32,23 @@ pub fn control_socket(dir: &Path) -> PathBuf {
     dir.join("control.sock")
 }
 
-/// A device and the name of its pseudo-terminal (`NAME.pty`).
+/// A device and how hosts reach it.
 pub struct Plugged {
-    /// The name in control commands.
+    /// The name in control commands, and of its pseudo-terminal (`NAME.pty`).
     pub name: &'static str,
     /// The machine.
     pub device: Box<dyn Device>,
+    /// Other ways to it.
+    pub reach: Reach,
+}
+
+/// How a device is reached besides its pseudo-terminal.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// At this address of the network; `DIR/NAME.tcp` says at which port.
+    pub network: Option<SocketAddr>,
+    /// Through this device file of a USB gadget.
+    pub gadget: Option<PathBuf>,
 }
 
 struct Port {
@@ -51,10 +63,10 @@ struct Cable {
     /// Which port it is of.
     place: usize,
     heard: mpsc::Sender<(usize, Vec<u8>)>,
+    reach: Reach,
     plugged: Option<(Arc<Pty>, JoinHandle<()>)>,
-    /// Where the device is on the network too.
-    address: Option<SocketAddr>,
     network: Option<Network>,
+    gadget: Option<Gadget>,
 }
 
 impl Cable {
@@ -64,12 +76,15 @@ impl Cable {
             let listener = listen(Arc::clone(&pty), self.place, self.heard.clone());
             self.plugged = Some((pty, tokio::spawn(listener)));
         }
-        if let Some(address) = self.address
+        if let Some(path) = &self.reach.gadget {
+            self.gadget = Some(Gadget::open(path, self.place, self.heard.clone())?);
+        }
+        if let Some(address) = self.reach.network
             && self.network.is_none()
         {
             let network = Network::open(address, self.place, self.heard.clone())?;
             // The same port again when the cable is put back.
-            self.address = Some(network.address());
+            self.reach.network = Some(network.address());
             let text = format!("{}\n", network.address());
             fs::write(self.path.with_extension("tcp"), text)?;
             self.network = Some(network);
@@ -83,6 +98,7 @@ impl Cable {
             listener.abort();
         }
         self.network = None;
+        self.gadget = None;
     }
 }
 
@@ -105,34 +121,23 @@ pub async fn run(
     script: Script,
     clock: Clock,
 ) -> io::Result<()> {
-    run_on_network(dir, devices, None, script, clock).await
-}
-
-/// As [`run`], with the device of this name at this address of the network too; `DIR/NAME.tcp`
-/// says at which.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_on_network(
-    dir: &Path,
-    devices: Vec<Plugged>,
-    network: Option<(&str, SocketAddr)>,
-    script: Script,
-    clock: Clock,
-) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let (host_tx, mut host_rx) = mpsc::channel(QUEUE_LENGTH);
     let mut ports = Vec::new();
-    for (place, Plugged { name, device }) in devices.into_iter().enumerate() {
+    for (place, plugged) in devices.into_iter().enumerate() {
+        let Plugged {
+            name,
+            device,
+            reach,
+        } = plugged;
         let mut cable = Cable {
             path: dir.join(format!("{name}.pty")),
             place,
             heard: host_tx.clone(),
+            reach,
             plugged: None,
-            address: network
-                .filter(|(device, _)| *device == name)
-                .map(|(_, address)| address),
             network: None,
+            gadget: None,
         };
         cable.plug_in()?;
         ports.push(Port {
@@ -316,6 +321,10 @@ impl Port {
             return Ok(());
         };
         for bytes in answers {
+            if let Some(gadget) = &self.cable.gadget {
+                gadget.write(bytes);
+                continue;
+            }
             let network = self.cable.network.as_ref();
             if network.is_some_and(|network| network.write(&bytes)) {
                 continue;

@@ -14,11 +14,12 @@
 //! | 8 | another agent is running on this state directory |
 //! | 130 | interrupted |
 
-mod client;
+pub(crate) mod client;
 mod command;
 mod output;
 mod pairing;
-mod ports;
+pub(crate) mod ports;
+mod technician;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -222,6 +223,38 @@ enum Command {
         #[arg(long)]
         user: Option<String>,
     },
+    /// Examine everything that a sale needs: what was seen, and what to do. Exit code 1 when
+    /// something failed.
+    Doctor {
+        /// Repair what is safe to repair: modes of the state directory's files, a control socket
+        /// that was left behind.
+        #[arg(long)]
+        fix: bool,
+    },
+    /// Print a test page: by the running agent, or directly when none runs.
+    PrintTest {
+        /// Open the drawer first.
+        #[arg(long)]
+        drawer: bool,
+    },
+    /// Show what bytes of a reader, a printer or the link mean, without card data.
+    Decode(technician::Capture),
+    /// Show the agent's journal: what is open, and its entries. Reads only.
+    Journal {
+        /// Only what is open.
+        #[arg(long)]
+        open: bool,
+    },
+    /// Write a file for support: the doctor's report, ports, versions, configuration, journal and
+    /// log, with card data and secrets hidden.
+    SupportBundle {
+        /// The file; must not be there.
+        #[arg(long)]
+        out: PathBuf,
+        /// A log file whose last lines are taken along.
+        #[arg(long)]
+        log: Option<PathBuf>,
+    },
     /// Open the cashier's screen. It speaks to a running agent and can be closed at any time.
     Till {
         /// ISO 4217 code of the amounts that are typed; learned or asked for if absent.
@@ -262,6 +295,16 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
     if let Command::Ports { user } = &arguments.command {
         return ports::ports(&arguments.config, user.as_deref(), &mut output);
     }
+    if let Command::Doctor { fix } = &arguments.command {
+        return technician::doctor(&arguments.config, *fix, &mut output);
+    }
+    if let Command::Decode(capture) = &arguments.command {
+        return technician::decode(capture, &mut output);
+    }
+    if let Command::SupportBundle { out, log } = &arguments.command {
+        let log = log.as_deref();
+        return technician::support_bundle(&arguments.config, out, log, &mut output);
+    }
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
         Err(error) => return output.fail(Exit::Usage, "CONFIG", &explain_config(&error)),
@@ -288,6 +331,8 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
             crate::log::start();
             perform_run(&config, &mut output)
         }
+        Command::PrintTest { drawer } => technician::print_test(&config, *drawer, &mut output),
+        Command::Journal { open } => technician::journal(&config, *open, &mut output),
         Command::Sale {
             amount,
             currency,
@@ -371,6 +416,11 @@ fn simple_line(command: &Command) -> Option<crate::control::message::Line> {
         | Command::Run
         | Command::Sale { .. }
         | Command::Ports { .. }
+        | Command::Doctor { .. }
+        | Command::Decode(_)
+        | Command::Journal { .. }
+        | Command::PrintTest { .. }
+        | Command::SupportBundle { .. }
         | Command::Till { .. } => {
             return None;
         }

@@ -1,6 +1,7 @@
-//! The agent's clocks: the only place that reads them.
+//! The agent's clocks: the only place that reads one. What the agent does hangs on the monotonic
+//! one; the wall clock is shown to people and compared with the engine's.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 /// Milliseconds since the agent started.
 #[derive(Debug, Clone, Copy)]
@@ -17,18 +18,17 @@ impl Clock {
         }
     }
 
-    /// The wall clock of the machine, milliseconds since 1970; 0 when it says that it is before.
-    /// For comparison with the engine's only: nothing is decided by it.
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    pub fn wall_ms() -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.map_or(0, |since| {
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        })
-    }
-
     /// Now.
     pub fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// The wall clock of this machine, in milliseconds since 1970; 0 before that.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }

@@ -14,6 +14,7 @@
 //! of the directory) with the next boot number, and with no more entries than the state needs.
 
 mod frame;
+mod look;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -26,6 +27,7 @@ use crate::machine::record::{JournalEntry, JournalState};
 pub use frame::{
     FRAME_PAYLOAD_MAX, FrameError, ReadBack, encode_frame, encode_loose_frame, read_back,
 };
+pub use look::{JournalLine, JournalLook, JournalSummary, look};
 
 /// Size above which a quiet journal is written anew.
 const COMPACT_ABOVE_BYTES: u64 = 512 * 1024;

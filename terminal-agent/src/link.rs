@@ -69,6 +69,26 @@ pub enum LinkError {
     Closed,
 }
 
+impl LinkError {
+    /// The code, the same in every version.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Address(_) => "LINK_ADDRESS",
+            Self::Connect(_) => "ENGINE_UNREACHABLE",
+            Self::Tls(fault) => fault.code(),
+            Self::Socket(_) => "LINK_FAILED",
+            Self::TimedOut(_) => "LINK_TIMED_OUT",
+            Self::Protocol => "LINK_PROTOCOL",
+            Self::Refused(RefusedReason::Version) => "LINK_REFUSED_VERSION",
+            Self::Refused(RefusedReason::Unauthorized) => "LINK_REFUSED_UNAUTHORIZED",
+            Self::Refused(RefusedReason::DuplicateIdentity) => "LINK_REFUSED_DUPLICATE_IDENTITY",
+            Self::Refused(RefusedReason::Stale) => "LINK_REFUSED_STALE",
+            Self::Refused(RefusedReason::Busy) => "LINK_REFUSED_BUSY",
+            Self::Closed => "LINK_CLOSED",
+        }
+    }
+}
+
 /// What the link reports.
 #[derive(Debug)]
 pub enum LinkEvent {

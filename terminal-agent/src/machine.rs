@@ -6,5 +6,6 @@ pub mod reader;
 pub mod record;
 pub mod screen;
 pub mod settings;
+pub mod test_page;
 pub mod till;
 pub mod translate;

@@ -12,6 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior, sleep};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, PrinterConfig};
 use crate::control;
+use crate::control::message::{LinkHealth, ProcessHealth};
 use crate::device;
 use crate::device::endpoint::{Endpoint, Role};
 use crate::facts;
@@ -100,6 +101,7 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     let link_url = config.engine.link_url.as_ref();
     let address = LinkAddress::parse(link_url.unwrap_or(&identity.link_url))?;
     let address = address.trusting(&identity.trust(&config.engine))?;
+    let link_address = address.url().to_owned();
     let journal = open_journal(state_dir)?;
     let listener = control::bind(state_dir).map_err(system("open the control socket"))?;
     let mut terminated = signal(SignalKind::terminate()).map_err(system("listen for signals"))?;
@@ -141,6 +143,7 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     let link = tokio::spawn(link::run(address, link_identity, events_tx, Event::Link));
     tracing::info!(terminal = %identity.terminal_id, label = identity.label, "agent running");
     let mut watch = Watch::new(ServiceManager::of_this_process(), tasks);
+    shell.describe_process(process_health(&watch.service, link_address));
     watch.service.ready(&format!(
         "terminal {} ({})",
         identity.terminal_id, identity.label
@@ -164,6 +167,18 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     }
     drop(std::fs::remove_file(control::socket_path(state_dir)));
     stopped
+}
+
+fn process_health(service: &ServiceManager, link_address: String) -> ProcessHealth {
+    let watchdog = service.watchdog();
+    ProcessHealth {
+        process_id: std::process::id(),
+        watchdog_ms: watchdog.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+        link: LinkHealth {
+            address: link_address,
+            ..LinkHealth::default()
+        },
+    }
 }
 
 /// A logo that cannot be read stops no payment: receipts are printed without it.

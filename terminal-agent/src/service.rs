@@ -51,6 +51,12 @@ impl ServiceManager {
         })
     }
 
+    /// After how long without a sign of life the agent is taken for hung; nothing when nobody
+    /// watches.
+    pub fn watchdog(&self) -> Option<Duration> {
+        self.watchdog.filter(|_| self.socket.is_some())
+    }
+
     /// How often [`ServiceManager::alive`] is wanted: twice as often as the limit, as systemd's
     /// manual advises.
     pub fn alive_interval(&self) -> Option<Duration> {

@@ -9,9 +9,10 @@ use protocol::id::RequestId;
 use protocol::link::TillFacts;
 use tokio::sync::{Notify, mpsc};
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::control::message::{
-    Answer, AnswerData, Line, PortsHealth, Wanted, WatchEvent, encode_line,
+    Answer, AnswerData, AnswerError, Line, PortsHealth, ProcessHealth, Wanted, WatchEvent,
+    encode_line,
 };
 use crate::control::{ConnectionId, ControlEvent};
 use crate::device::PortEvent;
@@ -62,6 +63,7 @@ pub struct Shell {
     /// The engine's clock when it welcomed this till, and the agent's at that moment.
     welcomed: Option<(u64, u64)>,
     ports: PortsHealth,
+    process: ProcessHealth,
     has_fault: bool,
 }
 
@@ -133,8 +135,14 @@ impl Shell {
                 reader: PortState::Starting,
                 printer: has_printer.then(PortState::default),
             },
+            process: ProcessHealth::default(),
             has_fault: false,
         }
+    }
+
+    /// What a technician is told of this process.
+    pub fn describe_process(&mut self, process: ProcessHealth) {
+        self.process = process;
     }
 
     /// The agent machine, to look at.
@@ -198,12 +206,12 @@ impl Shell {
         let now_ms = self.clock.now_ms();
         let skew_ms = |(engine_ms, at_ms): (u64, u64)| {
             let engine_ms = engine_ms.saturating_add(now_ms.saturating_sub(at_ms));
-            Clock::wall_ms().saturating_sub(i64::try_from(engine_ms).unwrap_or(i64::MAX))
+            ahead_ms(clock::unix_ms(), engine_ms)
         };
         let printer = self.printer.as_ref();
         TillFacts {
             agent_uptime_s: Some(now_ms / 1_000),
-            clock_skew_ms: self.welcomed.map(skew_ms),
+            clock_skew_ms: self.welcomed.and_then(skew_ms),
             is_reader_port_open: Some(self.reader.writes.is_some()),
             is_printer_port_open: printer.map(|printer| printer.writes.is_some()),
             ..facts
@@ -221,6 +229,7 @@ impl Shell {
             LinkEvent::Connecting { version, commands } => {
                 self.link.next = Some(commands);
                 self.link.owed_hellos = self.link.owed_hellos.saturating_add(1);
+                self.process.link.version = Some(version);
                 self.pump(Input::LinkConnecting { version });
             }
             LinkEvent::Up(welcome) => {
@@ -228,6 +237,8 @@ impl Shell {
                 self.welcomed = Some((welcome.now_ms, self.clock.now_ms()));
                 // Only now can the clock be compared.
                 self.look.notify_one();
+                self.process.link.fault = None;
+                self.process.link.engine_ahead_ms = ahead_ms(welcome.now_ms, clock::unix_ms());
                 self.pump(Input::LinkUp(welcome));
                 self.control
                     .tell_watchers(&WatchEvent::Link { is_online: true });
@@ -236,6 +247,11 @@ impl Shell {
             LinkEvent::Down(error) => {
                 let source = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(%error, source, "link down");
+                self.process.link.fault = Some(AnswerError {
+                    code: error.code().to_owned(),
+                    message: source
+                        .map_or_else(|| error.to_string(), |source| format!("{error}: {source}")),
+                });
                 self.link.commands = None;
                 self.link.next = None;
                 self.pump(Input::LinkDown);
@@ -387,7 +403,8 @@ impl Shell {
                     .tell_watchers(&WatchEvent::Screen { data: screen });
             }
             Output::ControlAnswer(control, reply) => {
-                self.control.answer(control, reply, &self.ports);
+                self.control
+                    .answer(control, reply, &self.ports, &self.process);
             }
             Output::LookAround => self.look.notify_one(),
             Output::Configured { version, settings } => {
@@ -455,6 +472,12 @@ impl Shell {
     }
 }
 
+/// How far another clock is ahead of this one.
+fn ahead_ms(theirs_ms: u64, ours_ms: u64) -> Option<i64> {
+    let theirs_ms = i64::try_from(theirs_ms).ok()?;
+    theirs_ms.checked_sub(i64::try_from(ours_ms).ok()?)
+}
+
 /// A port that does not take its bytes is given up; its task opens it again.
 fn write(writes: &mut Option<mpsc::Sender<Vec<u8>>>, bytes: Vec<u8>) {
     let is_taken = writes
@@ -479,9 +502,15 @@ impl LinkSide {
 }
 
 impl ControlSide {
-    fn answer(&mut self, control: ControlId, reply: ControlReply, ports: &PortsHealth) {
+    fn answer(
+        &mut self,
+        control: ControlId,
+        reply: ControlReply,
+        ports: &PortsHealth,
+        process: &ProcessHealth,
+    ) {
         if let Some((connection, id)) = self.pending.remove(&control) {
-            let line = encode_line(&Answer::from_reply(id, reply, ports));
+            let line = encode_line(&Answer::from_reply(id, reply, ports, process));
             self.tell(connection, &line);
             self.close_if_done(connection);
         }

@@ -351,6 +351,12 @@ fn no_card_number_and_no_secret_is_left_on_disk() {
         .get(&format!("/v1/pos/transactions/{number}?cursor={number}"));
     shop.devices.remove_card();
     assert!(shop.wait_until_ready());
+    // What goes to support is searched with the rest.
+    let bundle = dir.path().join("bundle.json").display().to_string();
+    let log = shop.till.dir.join("agent.log").display().to_string();
+    let arguments = ["support-bundle", "--out", &bundle, "--log", &log];
+    assert!(shop.till.command(&arguments).unwrap().status.success());
+    assert!(fs::metadata(&bundle).unwrap().len() > 10_000);
     shop.till.stop();
     shop.engine.stop();
 

@@ -1,6 +1,7 @@
 //! Whole sales: real engine, real agent, simulated reader and printer on pseudo-terminals.
 
 mod cards;
+mod doctor;
 mod encryption;
 mod fleet;
 mod money;

@@ -87,6 +87,8 @@ fn is_pure(path: &str) -> bool {
         || path.starts_with("engine/src/owner")
         || path.starts_with("engine/src/acquirer/host")
         || path.starts_with("terminal-agent/src/machine")
+        || path.starts_with("terminal-agent/src/decode")
+        || path.starts_with("terminal-agent/src/redact")
         || path.starts_with("firmware-sim/src/reader")
         || path.starts_with("firmware-sim/src/printer")
 }

@@ -5,6 +5,7 @@
 //! needs nothing but this workspace, and `tests/fuzz`, which lets libFuzzer look for new paths.
 //! `docs/fuzzing.md` says how to run both.
 
+mod capture;
 mod card;
 pub mod corpus;
 mod device;
@@ -64,6 +65,11 @@ pub static TARGETS: &[Target] = targets! {
     "printer_status" printer::status status_seeds WORDS;
     "printer_code_page" printer::code_page text_seeds WORDS;
     "receipt_layout" printer::receipt receipt_seeds WORDS;
+    "agent_decode_reader" capture::reader reader_seeds WORDS;
+    "agent_decode_printer" capture::printer printer_seeds WORDS;
+    "agent_decode_link" capture::link_frames link_seeds WORDS;
+    "agent_decode_input" capture::text text_seeds WORDS;
+    "agent_redact" capture::redacted text_seeds WORDS;
     "agent_journal" journal::journal journal_seeds WORDS;
     "agent_journal_entry" journal::entry entry_seeds WORDS;
     "engine_log_batch" store::batch batch_seeds WORDS;

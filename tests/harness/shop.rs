@@ -245,6 +245,14 @@ impl Devices {
         Self::start_with(dir, is_instant, &["--encryption", encryption])
     }
 
+    /// Plugs devices in whose reader has no keys: it would give out card data in clear.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub fn start_without_keys(dir: &Path) -> io::Result<Self> {
+        Self::start_with(dir, true, &["--without-keys"])
+    }
+
     /// As [`Devices::start`], with more arguments of the simulator's command `run`.
     ///
     /// # Errors

@@ -5,14 +5,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use firmware_sim::device::ControlRequest;
 use harness::api::{Answer, Api};
-use harness::shop::{Engine, Till, is_ready};
+use harness::shop::{Devices, Engine, Till, is_ready};
 use harness::wait::until;
 use rustix::termios::OptionalActions;
 use serde_json::{Value, json};
@@ -32,9 +32,15 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("failed: {error}");
-            for log in ["/shop/engine/engine.log", "/shop/serial/agent.log"] {
-                let text = fs::read_to_string(log).unwrap_or_default();
-                println!("--- {log}\n{text}");
+            for log in [
+                "engine/engine.log",
+                "serial/agent.log",
+                "cdc/agent.log",
+                "hid/agent.log",
+            ] {
+                let log = Path::new("/shop").join(log);
+                let text = fs::read_to_string(&log).unwrap_or_default();
+                println!("--- {}\n{text}", log.display());
             }
             ExitCode::FAILURE
         }
@@ -45,7 +51,8 @@ fn run() -> Outcome {
     let engine = Engine::start(Path::new("/shop/engine"))?;
     let pos = engine.board().pos;
     on_serial_adapters(&pos)?;
-    Ok(())
+    on_cdc_and_printer_class(&pos)?;
+    on_hid(&pos)
 }
 
 fn step(text: &str) {
@@ -252,5 +259,202 @@ fn on_serial_adapters(pos: &Api) -> Outcome {
     hands.present("mastercard", "tap")?;
     expect(&end_of(pos, sale.field("id")), "approved")?;
     till.stop();
+    Ok(())
+}
+
+/// A device that this machine is to itself: a gadget of its kernel on a made-up cable.
+struct Gadget {
+    dir: PathBuf,
+    cable: String,
+}
+
+impl Gadget {
+    /// Describes a device with one function (`acm`, `hid`, `printer`) and what sets that up.
+    fn describe(
+        number: u8,
+        ids: [&str; 3],
+        function: &str,
+        sets: &[(&str, &[u8])],
+    ) -> io::Result<Self> {
+        let [vendor, product, serial] = ids;
+        let dir = Path::new("/config/usb_gadget").join(format!("g{number}"));
+        let strings = dir.join("strings/0x409");
+        fs::create_dir_all(&strings)?;
+        fs::create_dir_all(dir.join("configs/c.1"))?;
+        let function_dir = dir.join(format!("functions/{function}.g{number}"));
+        fs::create_dir_all(&function_dir)?;
+        fs::write(dir.join("idVendor"), vendor)?;
+        fs::write(dir.join("idProduct"), product)?;
+        fs::write(strings.join("serialnumber"), serial)?;
+        fs::write(strings.join("product"), function)?;
+        for (name, value) in sets {
+            fs::write(function_dir.join(name), value)?;
+        }
+        std::os::unix::fs::symlink(&function_dir, dir.join("configs/c.1/f"))?;
+        Ok(Self {
+            dir,
+            cable: format!("dummy_udc.{number}"),
+        })
+    }
+
+    fn plug_in(&self) -> io::Result<()> {
+        fs::write(self.dir.join("UDC"), &self.cable)
+    }
+
+    fn unplug(&self) -> io::Result<()> {
+        fs::write(self.dir.join("UDC"), "\n")
+    }
+}
+
+/// A shop on gadgets: the simulator is inside.
+struct OnGadgets<'a> {
+    pos: &'a Api,
+    devices: Devices,
+    till: Till,
+    terminal_id: String,
+}
+
+impl<'a> OnGadgets<'a> {
+    fn open(
+        name: &str,
+        pos: &'a Api,
+        more: &[&str],
+        ports: &str,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let dir = Path::new("/shop").join(name);
+        let devices = Devices::start_with(&dir.join("devices"), true, more)?;
+        let mut till = install(&dir, pos.base(), ports)?;
+        let terminal_id = till.open(pos, name)?;
+        Ok(Self {
+            pos,
+            devices,
+            till,
+            terminal_id,
+        })
+    }
+
+    fn sell(&self, card: &str, way: &str) -> Outcome {
+        self.devices.wait_until_idle();
+        let sale = start_sale(self.pos, &self.terminal_id, 1234);
+        self.devices.wait_for_reader();
+        self.devices.present(card, way)?;
+        expect(&end_of(self.pos, sale.field("id")), "approved")?;
+        self.devices.remove_card();
+        Ok(())
+    }
+
+    /// Pulls the reader's cable while it waits for a card, and puts it back.
+    fn lose_reader(&self, reader: &Gadget) -> Outcome {
+        self.devices.wait_until_idle();
+        let sale = start_sale(self.pos, &self.terminal_id, 900);
+        self.devices.wait_for_reader();
+        reader.unplug()?;
+        self.devices
+            .hands(&ControlRequest::new("reader", "unplug"))?;
+        expect(&end_of(self.pos, sale.field("id")), "failed")?;
+        until("the reader to be missed", || {
+            (reader_state(self.pos, &self.terminal_id) == json!("absent")).then_some(())
+        })
+        .ok_or("the reader is not missed")?;
+        reader.plug_in()?;
+        self.devices
+            .hands(&ControlRequest::new("reader", "plug-in"))?;
+        match is_ready(self.pos, &self.terminal_id) {
+            true => Ok(()),
+            false => Err("the reader does not come back".into()),
+        }
+    }
+}
+
+fn on_cdc_and_printer_class(pos: &Api) -> Outcome {
+    step("enumerate a CDC reader and a printer of the printer class");
+    let reader = Gadget::describe(0, ["0x0acd", "0x3920", "CDC1"], "acm", &[])?;
+    let printer = Gadget::describe(1, ["0x04b8", "0x0202", "PRN1"], "printer", &[])?;
+    reader.plug_in()?;
+    printer.plug_in()?;
+    until("the printer", || {
+        Path::new("/dev/usb/lp0").exists().then_some(())
+    })
+    .ok_or("no printer")?;
+    let more = [
+        "--reader-gadget",
+        "/dev/ttyGS0",
+        "--printer-gadget",
+        "/dev/g_printer0",
+    ];
+    let ports = "[reader]\nusb = { vendor = \"0acd\", serial = \"CDC1\" }\n\
+                 [printer]\nusb = { vendor = \"04b8\" }\n";
+    let mut shop = OnGadgets::open("cdc", pos, &more, ports)?;
+    let listed = shop.till.command(&["ports", "--json"])?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    for name in ["CDC1", "PRN1", "/dev/ttyACM0", "/dev/usb/lp0"] {
+        if !listed.contains(name) {
+            return Err(format!("{name} is not listed: {listed}").into());
+        }
+    }
+
+    step("a chip sale and its receipt");
+    shop.sell("visa", "insert")?;
+    let paper = shop.devices.paper(1).ok_or("no paper")?;
+    if !paper.contains("A P P R O V E D") {
+        return Err(paper.into());
+    }
+
+    step("the reader's cable is pulled and put back");
+    shop.lose_reader(&reader)?;
+    shop.sell("mastercard", "tap")?;
+
+    step("the printer's cable is pulled and put back");
+    shop.devices.paper(2).ok_or("no second paper")?;
+    printer.unplug()?;
+    shop.devices
+        .hands(&ControlRequest::new("printer", "unplug"))?;
+    shop.sell("visa", "tap")?;
+    printer.plug_in()?;
+    until("the printer", || {
+        Path::new("/dev/usb/lp0").exists().then_some(())
+    })
+    .ok_or("no printer")?;
+    shop.devices
+        .hands(&ControlRequest::new("printer", "plug-in"))?;
+    shop.devices
+        .paper(3)
+        .ok_or("the third receipt is not printed")?;
+    if shop.devices.violations() != 0 {
+        return Err("the printer did not understand everything".into());
+    }
+    shop.till.stop();
+    Ok(())
+}
+
+/// Vendor-defined reports 1 to 4 of 63 bytes in both directions, as card-reader.md describes.
+fn report_descriptor() -> Vec<u8> {
+    let mut descriptor = vec![0x06, 0x00, 0xFF, 0x09, 0x01, 0xA1, 0x01];
+    descriptor.extend([0x15, 0x00, 0x26, 0xFF, 0x00, 0x75, 0x08, 0x95, 0x3F]);
+    for id in 1..=4 {
+        descriptor.extend([0x85, id, 0x09, id, 0x81, 0x02, 0x09, id, 0x91, 0x02]);
+    }
+    descriptor.push(0xC0);
+    descriptor
+}
+
+fn on_hid(pos: &Api) -> Outcome {
+    step("enumerate an HID reader");
+    let sets: [(&str, &[u8]); 4] = [
+        ("protocol", b"0"),
+        ("subclass", b"0"),
+        ("report_length", b"64"),
+        ("report_desc", &report_descriptor()),
+    ];
+    let reader = Gadget::describe(2, ["0x0acd", "0x3820", "HID1"], "hid", &sets)?;
+    reader.plug_in()?;
+    let more = ["--reader-hid", "--reader-gadget", "/dev/hidg0"];
+    let ports = "[reader]\nusb = { vendor = \"0acd\", serial = \"HID1\" }\n";
+    let mut shop = OnGadgets::open("hid", pos, &more, ports)?;
+    step("sales through reports");
+    shop.sell("visa", "insert")?;
+    shop.lose_reader(&reader)?;
+    shop.sell("mastercard", "tap")?;
+    shop.till.stop();
     Ok(())
 }

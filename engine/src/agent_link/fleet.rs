@@ -301,12 +301,12 @@ mod tests {
             id: id(number),
             merchant_id: merchant(1),
             label: label.to_owned(),
-            serial_number: (number % 2 == 0).then(|| format!("SN-{number}")),
-            device_key: (number % 3 != 0).then_some(DeviceKey([1; 32])),
+            serial_number: number.is_multiple_of(2).then(|| format!("SN-{number}")),
+            device_key: (!number.is_multiple_of(3)).then_some(DeviceKey([1; 32])),
             paired_at: None,
             installations: crate::domain::installation::Installations::default(),
             created_at: Timestamp(0),
-            location: (number % 4 == 0).then(|| "Cellar".to_owned()),
+            location: number.is_multiple_of(4).then(|| "Cellar".to_owned()),
             own: crate::domain::terminal_settings::Versioned::default(),
         }
     }

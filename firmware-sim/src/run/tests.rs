@@ -16,6 +16,7 @@ fn reader() -> Plugged {
     Plugged {
         name: "reader",
         device: Box::new(ReaderDevice::new(Reader::new(config, 0), None)),
+        reach: Reach::default(),
     }
 }
 

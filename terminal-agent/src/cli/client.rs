@@ -15,7 +15,7 @@ const LINE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Why the agent does not answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ClientError {
+pub(crate) enum ClientError {
     /// No agent runs on this state directory.
     #[error("no agent is running here: start `terminal-agent run`")]
     NotRunning,
@@ -30,12 +30,12 @@ pub(super) enum ClientError {
     Gone,
 }
 
-pub(super) struct Client {
+pub(crate) struct Client {
     reader: BufReader<UnixStream>,
 }
 
 impl Client {
-    pub(super) fn connect(state_dir: &Path) -> Result<Self, ClientError> {
+    pub(crate) fn connect(state_dir: &Path) -> Result<Self, ClientError> {
         let stream =
             UnixStream::connect(socket_path(state_dir)).map_err(|error| match error.kind() {
                 io::ErrorKind::PermissionDenied => ClientError::Forbidden,
@@ -46,7 +46,7 @@ impl Client {
         })
     }
 
-    pub(super) fn say(&mut self, line: &Line) -> Result<(), ClientError> {
+    pub(crate) fn say(&mut self, line: &Line) -> Result<(), ClientError> {
         let line = encode_line(line);
         self.reader
             .get_mut()
@@ -55,7 +55,7 @@ impl Client {
     }
 
     /// The next line: an answer or an event.
-    pub(super) fn hear(&mut self, patience: Duration) -> Result<Value, ClientError> {
+    pub(crate) fn hear(&mut self, patience: Duration) -> Result<Value, ClientError> {
         self.reader
             .get_ref()
             .set_read_timeout(Some(patience))
@@ -80,7 +80,7 @@ impl Client {
     }
 
     /// The answer to the line with this number; events before it go to `event`.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         id: u64,
         patience: Duration,

@@ -44,7 +44,7 @@ pub(super) fn ports(config: &Path, user: Option<&str>, output: &mut Output<'_>) 
 
 /// Whoever owns the state directory runs the agent; before there is one, the packaged service's
 /// user; without the package, whoever asks.
-fn agents_account(root: &Path, config: Option<&Config>) -> Account {
+pub(crate) fn agents_account(root: &Path, config: Option<&Config>) -> Account {
     let own = permission::own_account(root);
     let state = config.and_then(|config| std::fs::metadata(&config.state_dir).ok());
     let Some(uid) = state.map(|state| state.uid()) else {

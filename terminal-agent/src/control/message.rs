@@ -1,8 +1,9 @@
 //! The lines of the control socket. Documented in `docs/control-socket.md`.
 
-use protocol::id::{PosTransactionId, RequestId, TransactionId};
-use protocol::link::{AnswerBody, PosKind, TillRequest, TillStart};
+use protocol::id::{PosTransactionId, PrintJobId, RequestId, TransactionId};
+use protocol::link::{AnswerBody, PosKind, PrintState, TillRequest, TillStart};
 use protocol::money::Money;
+use protocol::printer::Trouble;
 use protocol::receipt::Copy;
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +112,14 @@ pub enum Line {
         /// Repeated in the answer.
         id: u64,
     },
+    /// Prints a test page.
+    PrintTest {
+        /// Repeated in the answer.
+        id: u64,
+        /// Whether the drawer opens first.
+        #[serde(default)]
+        open_drawer: bool,
+    },
     /// From now on, events come on this connection.
     Watch {
         /// Repeated in the answer.
@@ -199,6 +208,7 @@ impl Line {
             | Self::Void { id, .. }
             | Self::Status { id }
             | Self::Recent { id }
+            | Self::PrintTest { id, .. }
             | Self::Watch { id } => *id,
         }
     }
@@ -272,6 +282,11 @@ impl Line {
             } => request(request_id, TillRequest::Void { transaction_id }),
             Self::Status { .. } => ControlCommand::Status,
             Self::Recent { .. } => ControlCommand::Recent,
+            Self::PrintTest { open_drawer, .. } => ControlCommand::PrintTest {
+                // Fresh in the same sense: nobody else has this number.
+                job_id: PrintJobId::from_uuid(fresh.uuid()),
+                opens_drawer: open_drawer,
+            },
             Self::Watch { .. } => return Wanted::Watch,
         })
     }
@@ -315,7 +330,7 @@ pub enum AnswerData {
         /// The till's name for the request.
         request_id: RequestId,
         /// The job.
-        job_id: protocol::id::PrintJobId,
+        job_id: PrintJobId,
     },
     /// The tip stands.
     TipAdjusted {
@@ -343,12 +358,54 @@ pub enum AnswerData {
         status: Box<AgentStatus>,
         /// Its ports.
         ports: Box<PortsHealth>,
+        /// The agent's process and its link.
+        #[serde(default)]
+        process: Box<ProcessHealth>,
     },
+    /// The test page has ended, or waits for a person.
+    TestPrinted(TestPrinted),
     /// What ended here since the agent started.
     Recent {
         /// Newest first.
         sales: Vec<RecentSale>,
     },
+}
+
+/// How a test page stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestPrinted {
+    /// The job.
+    pub job_id: PrintJobId,
+    /// `printed`, `held`, `failed`, or `unknown`: bytes were sent and the printer did not say that
+    /// they are on paper.
+    pub state: String,
+    /// Code of what keeps the printer from printing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+}
+
+impl TestPrinted {
+    /// Where the job stands.
+    pub fn new(job_id: PrintJobId, state: PrintState) -> Self {
+        let (state, reason) = match state {
+            PrintState::Printed => ("printed", String::new()),
+            PrintState::Queued { held_by } => ("held", held_by),
+            PrintState::Printing => ("printing", String::new()),
+            PrintState::Failed { reason } => ("failed", reason),
+            PrintState::Unknown => ("unknown", String::new()),
+        };
+        let trouble = Trouble::from_code(&reason);
+        let remedy = trouble.map_or("", Trouble::remedy).to_owned();
+        Self {
+            job_id,
+            state: state.to_owned(),
+            reason,
+            remedy,
+        }
+    }
 }
 
 /// How the ports are.
@@ -359,6 +416,37 @@ pub struct PortsHealth {
     /// The printer's, if the till has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub printer: Option<PortState>,
+}
+
+/// How the agent's process is, for a technician.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProcessHealth {
+    /// Its number; 0 from an older agent.
+    pub process_id: u32,
+    /// After how long without a sign of life the service manager restarts it; absent when nobody
+    /// watches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watchdog_ms: Option<u64>,
+    /// The link.
+    pub link: LinkHealth,
+}
+
+/// How the link is, beyond whether it is up.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LinkHealth {
+    /// Where it goes.
+    pub address: String,
+    /// The protocol version that both sides speak, on the connection that was opened last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u16>,
+    /// How far the engine's clock was ahead of this machine's at the last welcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_ahead_ms: Option<i64>,
+    /// Why the last connection ended; absent while the link is up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<AnswerError>,
 }
 
 /// Why a line was refused.
@@ -372,12 +460,26 @@ pub struct AnswerError {
 
 impl Answer {
     /// The answer of the agent machine to the line with this number.
-    pub fn from_reply(id: u64, reply: ControlReply, ports: &PortsHealth) -> Self {
+    pub fn from_reply(
+        id: u64,
+        reply: ControlReply,
+        ports: &PortsHealth,
+        process: &ProcessHealth,
+    ) -> Self {
         match reply {
             ControlReply::Done => Self::good(id, AnswerData::Done),
             ControlReply::Status(status) => {
                 let ports = Box::new(ports.clone());
-                Self::good(id, AnswerData::Status { status, ports })
+                let process = Box::new(process.clone());
+                let data = AnswerData::Status {
+                    status,
+                    ports,
+                    process,
+                };
+                Self::good(id, data)
+            }
+            ControlReply::TestPrinted { job_id, state } => {
+                Self::good(id, AnswerData::TestPrinted(TestPrinted::new(job_id, state)))
             }
             ControlReply::Recent(sales) => Self::good(id, AnswerData::Recent { sales }),
             ControlReply::Refused(refusal) => {

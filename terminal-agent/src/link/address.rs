@@ -104,7 +104,8 @@ impl LinkAddress {
         Ok(self)
     }
 
-    pub(super) fn url(&self) -> &str {
+    /// Where it leads, with the path.
+    pub fn url(&self) -> &str {
         &self.url
     }
 

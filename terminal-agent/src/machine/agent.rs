@@ -40,6 +40,7 @@ mod fleet;
 mod message;
 mod offer;
 mod print;
+mod print_test;
 mod recent;
 mod session;
 #[cfg(test)]

@@ -317,6 +317,11 @@ impl JournalState {
         self.prints.get(&job_id)
     }
 
+    /// Print jobs that the engine may know less of than this journal, oldest first.
+    pub fn prints(&self) -> impl Iterator<Item = (PrintJobId, &PrintRecord)> {
+        self.prints.iter().map(|(id, record)| (*id, record))
+    }
+
     /// Ends of print jobs that the engine may not know, oldest first, as many as a hello takes.
     pub fn ended_prints(&self) -> Vec<PrintReport> {
         self.prints

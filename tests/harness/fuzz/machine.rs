@@ -395,6 +395,7 @@ pub(super) fn reader_seeds() -> Vec<Vec<u8>> {
         (4, b"FW 1"),
         (5, b"SIM0000001"),
         (7, b""),
+        (7, b""),
         (8, b""),
         (6, b"\x03"),
         (8, b""),

@@ -33,7 +33,7 @@ pub struct Fleet {
 impl Fleet {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            random: Random::new(seed ^ 0x666C_6565_74),
+            random: Random::new(seed ^ 0x0066_6C65_6574),
             asked: BTreeMap::new(),
             asks: 0,
         }
@@ -55,7 +55,8 @@ impl World {
         }
         let next_ms = self.fleet.random.between(2_000, 40_000);
         self.queue.push(self.now_ms + next_ms, Event::Office);
-        let till = self.fleet.random.index(self.tills.len());
+        // A copied till is no terminal of its own.
+        let till = self.fleet.random.index(self.engine.terminals.len());
         if self.fleet.random.chance(40) {
             self.ask_till(till);
             return;

@@ -41,6 +41,15 @@ impl Agent {
                 self.reply(control, ControlReply::Recent(sales));
                 return;
             }
+            ControlCommand::PrintTest {
+                job_id,
+                opens_drawer,
+            } => {
+                if let Err(refusal) = self.print_test(control, job_id, opens_drawer) {
+                    self.reply(control, ControlReply::Refused(refusal));
+                }
+                return;
+            }
             ControlCommand::CancelKey => self.cancel_key(now_ms),
             ControlCommand::ChooseTip(key) => self.tip_key(now_ms, key),
         };

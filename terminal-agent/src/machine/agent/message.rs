@@ -4,7 +4,8 @@ use std::fmt;
 
 use protocol::id::{JournalId, PosTransactionId, PrintJobId, RequestId};
 use protocol::link::{
-    AnswerBody, Digest, PrintReport, TillFacts, TillRequest, TillStatus, ToAgent, ToEngine,
+    AnswerBody, Digest, PrintReport, PrintState, TillFacts, TillRequest, TillStatus, ToAgent,
+    ToEngine,
 };
 use protocol::money::Money;
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,13 @@ pub enum ControlCommand {
     Status,
     /// What ended here last.
     Recent,
+    /// Prints a test page.
+    PrintTest {
+        /// Made by the shell.
+        job_id: PrintJobId,
+        /// Whether the drawer opens first.
+        opens_drawer: bool,
+    },
 }
 
 /// A key of the tip prompt.
@@ -131,6 +139,13 @@ pub enum ControlReply {
     Status(Box<AgentStatus>),
     /// What ended here since the agent started, newest first.
     Recent(Vec<RecentSale>),
+    /// The test page has ended, or waits for a person.
+    TestPrinted {
+        /// The job.
+        job_id: PrintJobId,
+        /// Where it stands.
+        state: PrintState,
+    },
     /// The agent itself refuses; nothing was sent, unless the refusal says otherwise.
     Refused(ControlRefusal),
 }
@@ -159,6 +174,15 @@ pub enum ControlRefusal {
     /// Too many requests without an answer.
     #[error("too many requests are waiting for the engine")]
     TooManyRequests,
+    /// There is nothing to print on.
+    #[error("this till has no printer in its configuration")]
+    NoPrinter,
+    /// The printer's port is not open.
+    #[error("the printer's port is not open; `terminal-agent doctor` says why")]
+    PrinterAbsent,
+    /// A receipt is being printed or waits for the printer.
+    #[error("a receipt is being printed or waits for the printer; nothing was printed")]
+    PrinterBusy,
     /// The journal cannot be written; nothing was sent.
     #[error("the journal cannot be written; the till is out of order")]
     JournalFault,
@@ -178,6 +202,9 @@ impl ControlRefusal {
             Self::InvalidTip => "INVALID_TIP",
             Self::RequestConflict => "REQUEST_CONFLICT",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
+            Self::NoPrinter => "NO_PRINTER",
+            Self::PrinterAbsent => "PRINTER_ABSENT",
+            Self::PrinterBusy => "PRINTER_BUSY",
             Self::JournalFault => "JOURNAL_FAULT",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
         }

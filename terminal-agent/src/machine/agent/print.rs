@@ -8,6 +8,7 @@ use protocol::link::{PrintCommand, PrintReport, PrintState, ToEngine};
 use protocol::printer::Trouble;
 
 use super::device::{PrinterEvent, PrinterHealth, PrinterJob};
+use super::print_test::PrintTest;
 use super::{Agent, Output};
 use crate::machine::record::{JournalEntry, PrintRecord};
 
@@ -22,6 +23,8 @@ pub(super) struct PrintSide {
     waiting: VecDeque<PrintCommand>,
     /// The job that the printer has, and where it stands.
     active: Option<PrintReport>,
+    /// The test page that the printer has; then no job is active.
+    pub(super) test: Option<PrintTest>,
 }
 
 impl Default for PrintSide {
@@ -30,6 +33,7 @@ impl Default for PrintSide {
             health: PrinterHealth::UNKNOWN,
             waiting: VecDeque::new(),
             active: None,
+            test: None,
         }
     }
 }
@@ -41,6 +45,19 @@ impl PrintSide {
             .map(|report| report.job_id)
             .chain(self.waiting.iter().map(|command| command.job_id))
             .collect()
+    }
+
+    /// Whether the printer has nothing to do.
+    pub(super) fn is_free(&self) -> bool {
+        self.active.is_none() && self.test.is_none() && self.waiting.is_empty()
+    }
+
+    pub(super) fn begin_test(&mut self, test: PrintTest) {
+        self.test = Some(test);
+    }
+
+    pub(super) fn end_test(&mut self) {
+        self.test = None;
     }
 
     fn held(&self) -> PrintState {
@@ -118,7 +135,8 @@ impl Agent {
 
     /// Gives the printer its next job, which begins when the printer is ready.
     fn print_next(&mut self) {
-        if self.printer.active.is_some() || self.printer.health.held_by().is_some() {
+        let has_job = self.printer.active.is_some() || self.printer.test.is_some();
+        if has_job || self.printer.health.held_by().is_some() {
             return;
         }
         let Some(command) = self.printer.waiting.pop_front() else {
@@ -157,6 +175,10 @@ impl Agent {
     /// From the first byte on a power cut leaves the end of a job unknown, and a record must say
     /// so; before it, the job is simply printed later.
     fn begin_print(&mut self, job_id: PrintJobId) {
+        let test = self.printer.test.as_ref();
+        if test.is_some_and(|test| test.job_id == job_id) {
+            self.emit(Output::BeginPrint(job_id));
+        }
         if self.is_printing(job_id) {
             self.persist(JournalEntry::PrintStarted { job_id });
             self.emit(Output::BeginPrint(job_id));
@@ -178,6 +200,12 @@ impl Agent {
     }
 
     fn print_report(&mut self, job_id: PrintJobId, state: PrintState) {
+        let report = PrintReport { job_id, state };
+        if self.test_reported(&report) {
+            self.print_next();
+            return;
+        }
+        let PrintReport { job_id, state } = report;
         let Some(active) = &mut self.printer.active else {
             return;
         };

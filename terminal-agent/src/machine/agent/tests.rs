@@ -292,6 +292,16 @@ impl Till {
                 "typed" => ControlCommand::ChooseTip(TipKey::Amount(usd(5))),
                 index => ControlCommand::ChooseTip(TipKey::Option(index.parse().unwrap())),
             }),
+            "test" => self.control(ControlCommand::PrintTest {
+                job_id: job(number),
+                opens_drawer: false,
+            }),
+            "held" => vec![Input::Printer(PrinterEvent::Report {
+                job_id: job(number),
+                state: PrintState::Queued {
+                    held_by: "no_paper".to_owned(),
+                },
+            })],
             "deadline" => vec![Input::Deadline],
             other => panic!("no such step: {other}"),
         }
@@ -393,6 +403,7 @@ fn render(output: &Output) -> Option<String> {
             ControlReply::Done => "done".to_owned(),
             ControlReply::Status(_) => "status".to_owned(),
             ControlReply::Recent(sales) => format!("recent {}", sales.len()),
+            ControlReply::TestPrinted { state, .. } => format!("test {state:?}"),
         },
         Output::LookAround => "look".to_owned(),
         Output::Configured { version, .. } => format!("configured {version}"),

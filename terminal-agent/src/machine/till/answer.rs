@@ -49,7 +49,7 @@ impl Till {
         out: &mut Vec<Output>,
     ) {
         match (owed.purpose, data) {
-            (Purpose::Status, AnswerData::Status { status, ports }) => {
+            (Purpose::Status, AnswerData::Status { status, ports, .. }) => {
                 self.ports = *ports;
                 self.status_came(now_ms, *status, out);
             }

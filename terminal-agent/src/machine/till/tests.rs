@@ -144,6 +144,7 @@ impl Desk {
         let data = AnswerData::Status {
             status: Box::new(status),
             ports: Box::default(),
+            process: Box::default(),
         };
         self.answer(Answer::good(id, data));
     }
@@ -818,6 +819,7 @@ fn a_port_that_does_not_open_says_why() {
     let data = AnswerData::Status {
         status: Box::new(status),
         ports: Box::new(ports),
+        process: Box::default(),
     };
     desk.answer(Answer::good(id, data));
     let alerts = desk.till.view(desk.now_ms).alerts;
@@ -1097,6 +1099,7 @@ fn any_answer(number: u128, kind: usize, text: String, id: u64) -> Answer {
             AnswerData::Status {
                 status: Box::new(status),
                 ports: Box::default(),
+                process: Box::default(),
             }
         }
         7 => AnswerData::Recent { sales: Vec::new() },

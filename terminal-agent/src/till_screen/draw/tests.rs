@@ -88,6 +88,7 @@ fn till(status: AgentStatus, sales: Vec<RecentSale>, keys: &str, screens: &[Scre
             Output::Say(Said::Status { .. }) => AnswerData::Status {
                 status: Box::new(status.clone()),
                 ports: Box::default(),
+                process: Box::default(),
             },
             Output::Say(Said::Recent { .. }) => AnswerData::Recent {
                 sales: sales.clone(),

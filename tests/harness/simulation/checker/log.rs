@@ -96,7 +96,11 @@ pub fn rows_are_the_log(history: &History, seen: &[KeyValue]) -> Checked {
 /// A started engine sees everything that was committed.
 pub fn nothing_is_lost(history: &History, seen: &[KeyValue]) -> Checked {
     if seen.len() < history.rows.len() {
-        let what = format!("{} rows of {} are left", seen.len(), history.rows.len());
+        let is_seen = |key: &[u8]| seen.iter().any(|(seen, _)| seen == key);
+        let lost = history.rows.keys().find(|key| !is_seen(key));
+        let space = lost.and_then(|key| key.first()).copied().map(char::from);
+        let (left, all) = (seen.len(), history.rows.len());
+        let what = format!("{left} rows of {all} are left, one of space {space:?} is not");
         return fail("nothing_is_lost", what);
     }
     Ok(())

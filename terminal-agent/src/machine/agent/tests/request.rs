@@ -194,3 +194,44 @@ fn prints() {
         ],
     );
 }
+
+#[test]
+fn test_pages() {
+    let given = r#"printer 1; send print Queued { held_by: "" }"#;
+    check(
+        "printed beside a sale, journaled nowhere and told to nobody else",
+        UP,
+        &[
+            (0, "offer 1", "persist accepted; send accept"),
+            (0, "test 9", "printer 9"),
+            (1, "begins 9", "begin 9"),
+            (2, "test 8", "refused PRINTER_BUSY"),
+            (3, "print 1", r#"send print Queued { held_by: "" }"#),
+            (4, "printed 9", &format!("test Printed; {given}")),
+            (5, "test 8", "refused PRINTER_BUSY"),
+            (6, "printed 9", ""),
+        ],
+    );
+    check(
+        "who asked is told once what a person has to do",
+        UP,
+        &[
+            (0, "test 9", "printer 9"),
+            (1, "held 9", r#"test Queued { held_by: "no_paper" }"#),
+            (2, "held 9", ""),
+            (3, "begins 9", "begin 9"),
+            (4, "printed 9", ""),
+            (5, "test 8", "printer 8"),
+            (6, "printed 8", "test Printed"),
+            (7, "up", "hello [] []"),
+        ],
+    );
+    check(
+        "not without a printer's port",
+        UP,
+        &[
+            (0, "printer off", ""),
+            (1, "test 9", "refused PRINTER_ABSENT"),
+        ],
+    );
+}
