@@ -27,7 +27,7 @@ const ASKING_MS_MAX: u64 = 75_000;
 const UNKNOWN_HERE: &str = "unknown_to_engine";
 
 /// The spaces of rows that owners write.
-const SPACES: [u8; 12] = [
+const SPACES: [u8; 13] = [
     key::PARTNER,
     key::API_KEY,
     key::PAIRING_CODE,
@@ -40,6 +40,7 @@ const SPACES: [u8; 12] = [
     key::COUNTERS,
     key::OPEN,
     key::COPY_MARK,
+    key::TERMINAL_DEFAULTS,
 ];
 
 /// What reaches a terminal's owner, as far as the model wants to know.
