@@ -49,6 +49,9 @@ impl Drop for Full {
 
 impl Surface for Full {
     fn show(&mut self, view: &View) -> io::Result<()> {
+        // An unchanged view writes nothing, and the keyboard's thread never learns that a terminal
+        // is gone: it would go on asking one without a pause.
+        rustix::termios::tcgetwinsize(io::stdout())?;
         let looks = self.looks;
         self.terminal
             .draw(|frame| draw(frame, view, looks))

@@ -26,22 +26,28 @@ struct Window {
 
 const SIZE: (u16, u16) = (24, 80);
 
+/// Both ends of a terminal.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::grantpt(&master).unwrap();
+    rustix::pty::unlockpt(&master).unwrap();
+    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let slave = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
+    let size = Winsize {
+        ws_row: SIZE.0,
+        ws_col: SIZE.1,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&slave, size).unwrap();
+    (master, slave)
+}
+
 impl Window {
     fn open(till: &Till, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let master = rustix::pty::openpt(flags).unwrap();
-        rustix::pty::grantpt(&master).unwrap();
-        rustix::pty::unlockpt(&master).unwrap();
-        let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let slave = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
-        let size = Winsize {
-            ws_row: SIZE.0,
-            ws_col: SIZE.1,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&slave, size).unwrap();
+        let (master, slave) = terminal();
         let end = || Stdio::from(slave.try_clone().unwrap());
         let mut command = till.spawnable(&[&["till"], arguments].concat());
         command.env_remove("NO_COLOR").env("TERM", "xterm-256color");
@@ -206,6 +212,29 @@ fn a_sale_of_the_pos_system_on_the_full_screen() {
     assert!(!window.is_in_raw_mode());
     let written = window.written();
     assert!(written.ends_with("\x1b[?25h") || written.contains("\x1b[?1049l"));
+}
+
+// Nobody is told by a signal: the screen is not the leader of the terminal's session.
+#[test]
+fn a_terminal_that_is_gone_ends_the_screen() {
+    let lane = Lane::take();
+    let (master, slave) = terminal();
+    let mut command = lane.till.spawnable(&["till", "--currency", "USD"]);
+    command.env("TERM", "xterm-256color");
+    let end = || Stdio::from(slave.try_clone().unwrap());
+    let child = command.stdin(end()).stdout(end()).stderr(end()).spawn();
+    let mut child = child.unwrap();
+    harness::reaper::note(child.id());
+    drop((slave, command));
+    let mut master = File::from(master);
+    let (mut written, mut buffer) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&written).contains("engine: online") {
+        let count = master.read(&mut buffer).unwrap();
+        written.extend_from_slice(&buffer[..count]);
+    }
+    drop(master);
+    let ended = until("the screen to end", || child.try_wait().unwrap());
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
 }
 
 #[test]

@@ -207,7 +207,7 @@ pub const CASES: &[Case] = &{
         ),
         case(S::KeepRefused, "answers_hold", 20, &[F::CommitRefused]),
         case(S::AckBeforeSync, "answered_is_kept", 10, &[F::EngineCrash]),
-        case(S::FoldBeforeSync, "rows_are_the_log", 20, &[F::EngineCrash]),
+        case(S::FoldBeforeSync, "rows_are_the_log", 80, &[F::EngineCrash]),
         case(S::LoseRows, "nothing_is_lost", 10, &[F::EngineCrash]),
         case(S::AuthorizeTwice, "host_is_asked_rightly", 10, &[]),
         case(
