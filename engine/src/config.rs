@@ -300,7 +300,7 @@ pub enum ConfigError {
         /// Why.
         error: Box<toml::de::Error>,
     },
-    /// Other machines could reach the address, and there is no TLS.
+    /// Other machines could reach the address, and no certificate is configured.
     #[error(
         "refusing to listen on {0}: other machines reach this address, and there is no [tls] in the \
          configuration; `engine init` makes a certificate and a configuration, or put a TLS proxy on \
