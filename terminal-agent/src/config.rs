@@ -4,9 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
+use protocol::reader::command::FALLBACK_FAILURES_MAX;
 use serde::Deserialize;
 
 use crate::device::endpoint::{Endpoint, FlowControl, PortKind, UsbSelector};
+use crate::machine::reader::ReaderSwitches;
 
 mod port;
 mod printer;
@@ -121,6 +123,12 @@ pub struct ReaderConfig {
     /// Bits per second. ID TECH NEO2 readers leave the factory with 115,200. USB ignores it.
     #[serde(default = "default_reader_baud")]
     pub baud: u32,
+    /// Failed insertions before a chip card's stripe may be used, 1 to 5.
+    #[serde(default = "default_fallback_after")]
+    pub fallback_after: u8,
+    /// What the agent does where the reader's documentation leaves it a choice.
+    #[serde(default)]
+    pub switches: ReaderSwitches,
 }
 
 /// The receipt printer's port, exactly one of `path`, `usb` and `tcp`, and its paper.
@@ -190,6 +198,11 @@ fn default_device_root() -> PathBuf {
 
 const fn default_reader_baud() -> u32 {
     115_200
+}
+
+/// The vendor's own.
+const fn default_fallback_after() -> u8 {
+    3
 }
 
 const fn default_printer_baud() -> u32 {
@@ -264,6 +277,12 @@ impl Config {
                 });
             }
         }
+        if !(1..=FALLBACK_FAILURES_MAX).contains(&self.reader.fallback_after) {
+            return Err(ConfigError::OutOfRange {
+                key: "reader.fallback_after",
+                expected: "from 1 to 5",
+            });
+        }
         self.printer.as_ref().map_or(Ok(()), PrinterConfig::check)
     }
 }
@@ -321,6 +340,14 @@ mod tests {
             ("[reader]\npath = \"x\"\nbuad = 5", "buad"),
             ("[reader]\npath = \"x\"\nbaud = -5", "baud"),
             ("[reader]\npath = \"x\"\nbaud = 5", "reader.baud"),
+            (
+                "[reader]\npath = \"x\"\nfallback_after = 9",
+                "reader.fallback_after",
+            ),
+            (
+                "[reader]\npath = \"x\"\n[reader.switches]\nmore = true",
+                "more",
+            ),
             (
                 "[reader]\npath = \"x\"\n[printer]\npath = \"y\"\ncolumns = 80",
                 "printer.columns",

@@ -22,7 +22,7 @@ use crate::link::{self, AddressError, LinkAddress, LinkIdentity};
 use crate::logo;
 use crate::machine::agent::{Agent, AgentConfig};
 use crate::machine::printer::PrinterMachine;
-use crate::machine::reader::{ReaderConversation, ReaderConversationConfig};
+use crate::machine::reader::ReaderConversation;
 use crate::machine::record::JournalEntry;
 use crate::pair::{self, PairError};
 use crate::service::ServiceManager;
@@ -128,7 +128,7 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     let mut shell = Shell::new(
         Clock::start(),
         Agent::resume(agent_config, state),
-        ReaderConversation::new(ReaderConversationConfig::standard()),
+        ReaderConversation::new(config.reader.conversation()),
         printer,
         journal_tx,
         Arc::clone(&look),

@@ -278,6 +278,8 @@ pub struct RedeemPairingCode {
 pub struct NewTill {
     /// What people call it.
     pub label: String,
+    /// Where it stands.
+    pub location: Option<String>,
     /// The serial number of the only till that may redeem the code.
     pub serial_number: Option<String>,
     /// The code's life in seconds.

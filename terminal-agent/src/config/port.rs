@@ -4,10 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
+use protocol::reader::command::FallbackRules;
+
 use super::{ConfigError, PrinterConfig, ReaderConfig};
 use crate::device::endpoint::{
     Endpoint, FlowControl, Place, PortKind, Role, UsbSelector, network_address,
 };
+use crate::machine::reader::ReaderConversationConfig;
 
 /// The port part of a section.
 struct Section<'a> {
@@ -92,6 +95,19 @@ const fn is_serial(kind: PortKind) -> bool {
 }
 
 impl ReaderConfig {
+    /// How to speak to it.
+    pub fn conversation(&self) -> ReaderConversationConfig {
+        let standard = ReaderConversationConfig::standard();
+        ReaderConversationConfig {
+            fallback: FallbackRules {
+                failures: self.fallback_after,
+                ..standard.fallback
+            },
+            switches: self.switches,
+            ..standard
+        }
+    }
+
     /// Its port.
     ///
     /// # Errors

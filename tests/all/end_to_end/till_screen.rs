@@ -227,10 +227,11 @@ fn a_terminal_that_is_gone_ends_the_screen() {
     harness::reaper::note(child.id());
     drop((slave, command));
     let mut master = File::from(master);
-    let (mut written, mut buffer) = (Vec::new(), [0; 4096]);
-    while !String::from_utf8_lossy(&written).contains("engine: online") {
+    let mut screen = vt100::Parser::new(SIZE.0, SIZE.1, 0);
+    let mut buffer = [0; 4096];
+    while !screen.screen().contents().contains("engine: online") {
         let count = master.read(&mut buffer).unwrap();
-        written.extend_from_slice(&buffer[..count]);
+        screen.process(&buffer[..count]);
     }
     drop(master);
     let ended = until("the screen to end", || child.try_wait().unwrap());

@@ -91,11 +91,12 @@ fn a_bound_code_is_for_its_till_and_locked_by_the_fifth_wrong_one() {
 fn a_list_of_a_thousand_tills_is_made_and_every_code_works() {
     let site = Site::open("bulk", super::CONFIG);
     let api = &site.merchant.api;
-    let mut list = "label,serial_number,life_s\r\n".to_owned();
+    let mut list = "label,location,serial_number,life_s\r\n".to_owned();
     for number in 0..1_000 {
-        list.push_str(&format!("\"Lane {number}\",SN-{number},7776000\r\n"));
+        let row = format!("\"Lane {number}\",Cellar bar,SN-{number},7776000\r\n");
+        list.push_str(&row);
     }
-    list.push_str("Broken,SN-5,60\r\n");
+    list.push_str("Broken,,SN-5,60\r\n");
     let bearer = format!("Bearer {}", api.token());
     let send = |list: &str| {
         let headers = [
@@ -129,6 +130,7 @@ fn a_list_of_a_thousand_tills_is_made_and_every_code_works() {
         let identity = succeeds(&till, &arguments);
         assert_eq!(identity["terminal_id"], terminal_id);
         assert_eq!(identity["label"], format!("Lane {}", place - 1));
+        assert_eq!(terminal_of(api, terminal_id)["location"], "Cellar bar");
     }
     // Again: nothing is made, and no code is shown twice.
     let again = send(&list);

@@ -20,12 +20,13 @@ use super::super::csv_table::{self, inert};
 use super::super::envelope::Success;
 use super::super::view::pairing::MadeTillView;
 use super::pairing::{ca_fingerprint, life_s};
+use super::terminal::location;
 
 /// Rows in one request.
 const ROWS_MAX: usize = 2_000;
 /// Rows in one commit: some 30 KiB of log, so that sales of the merchant wait for no more.
 const ROWS_PER_COMMIT: usize = 50;
-const COLUMNS: [&str; 3] = ["label", "serial_number", "life_s"];
+const COLUMNS: [&str; 4] = ["label", "location", "serial_number", "life_s"];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +40,7 @@ struct BulkForm {
 #[serde(deny_unknown_fields)]
 struct RowForm {
     label: String,
+    location: Option<String>,
     serial_number: Option<String>,
     life_s: Option<u64>,
 }
@@ -55,6 +57,7 @@ struct Row {
 struct Good {
     number: usize,
     label: String,
+    location: Option<String>,
     serial_number: Option<String>,
     life_s: u64,
 }
@@ -129,6 +132,7 @@ fn from_csv(csv: &str) -> Result<Vec<Asked>, ErrorAnswer> {
             (wrong, String::new(), String::new())
         })?;
         let label = row.remove("label").unwrap_or_default();
+        let location = row.remove("location");
         let serial_number = row.remove("serial_number");
         let life_s = row.remove("life_s").map(|text| text.parse::<u64>());
         let life_s = life_s.transpose().map_err(|_| {
@@ -141,6 +145,7 @@ fn from_csv(csv: &str) -> Result<Vec<Asked>, ErrorAnswer> {
         })?;
         Ok(RowForm {
             label,
+            location,
             serial_number,
             life_s,
         })
@@ -183,6 +188,7 @@ fn check(
     let good = Good {
         number,
         label: text("label", row.label)?,
+        location: row.location.map(location).transpose()?,
         serial_number: optional_text("serial_number", row.serial_number)?,
         life_s: life_s(Some(row.life_s.unwrap_or(life_s_default)))?,
     };
@@ -236,6 +242,7 @@ fn till(call: &Call, row: &Good) -> Result<NewTill, ErrorAnswer> {
     let code: Secret = call.parts().ids.pairing_code()?;
     Ok(NewTill {
         label: row.label.clone(),
+        location: row.location.clone(),
         serial_number: row.serial_number.clone(),
         life_s: row.life_s,
         code,

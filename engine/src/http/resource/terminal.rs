@@ -126,11 +126,15 @@ pub(in crate::http) async fn create(call: Call) -> Handled {
     call.ask(request).await
 }
 
+/// Where a terminal stands, if it is one line.
+pub(super) fn location(text: String) -> Result<String, ErrorAnswer> {
+    let expected = "1 to 100 characters without control characters, or null";
+    line("location", text, LOCATION_LETTERS_MAX, expected)
+}
+
 /// `PATCH /v1/terminals/{id}`
 pub(in crate::http) async fn change(call: Call) -> Handled {
     let form: ChangeForm = call.form()?;
-    let expected = "1 to 100 characters without control characters, or null";
-    let location = |text| line("location", text, LOCATION_LETTERS_MAX, expected);
     let terminal = own(&call)?;
     let change = ChangeTerminal {
         terminal_id: terminal.id,

@@ -52,7 +52,8 @@ impl MerchantOwner {
         let mut made = Vec::with_capacity(tills.len());
         for till in tills {
             let hash = hash_of(&till.code);
-            let terminal = self.new_terminal(work, till.label, till.serial_number.clone());
+            let mut terminal = self.new_terminal(work, till.label, till.serial_number.clone());
+            terminal.location = till.location;
             self.save_terminal(work, "terminal.created", &terminal);
             let pairing_code =
                 self.new_code(work, terminal.id, till.life_s, till.serial_number, hash);

@@ -235,6 +235,7 @@ fn new_hardware_takes_the_place_of_the_old() {
 fn new_till(number: u8, serial_number: Option<&str>) -> NewTill {
     NewTill {
         label: format!("Lane {number}"),
+        location: None,
         serial_number: serial_number.map(str::to_owned),
         life_s: 600,
         code: Secret::new(format!("BCDFGHJKL{number}")),

@@ -6,6 +6,7 @@ use std::fmt;
 
 use protocol::money::Money;
 use protocol::reader::command::{FallbackRules, Interfaces};
+use serde::Deserialize;
 
 /// Times and codes of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +78,8 @@ impl ReaderConversationConfig {
 }
 
 /// What the agent does where public sources name more than one way, or are not certain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct ReaderSwitches {
     /// Insertion is asked for by 02-40 with stripe and slot, instead of 60-10.
     pub inserts_by_activation: bool,
