@@ -88,6 +88,14 @@ trait Surface {
     /// # Errors
     /// The terminal or the reader of the lines is gone.
     fn show(&mut self, view: &View) -> std::io::Result<()>;
+
+    /// Whether anybody can still see it, as far as that can be asked.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    fn check(&self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Shows the screen until somebody ends it.
@@ -185,7 +193,7 @@ impl Desk {
             surface.show(&view)?;
             self.shown = Some(view);
         }
-        Ok(())
+        surface.check()
     }
 
     /// Takes in what happened; true when the screen is to end.

@@ -1,6 +1,7 @@
 //! Full screen: the terminal is taken over and given back, however the program ends.
 
 use std::io::{self, IsTerminal};
+use std::mem::ManuallyDrop;
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{
@@ -14,7 +15,9 @@ use crate::machine::till::{Key, View};
 
 /// A terminal that is taken over until this is dropped.
 pub(super) struct Full {
-    terminal: DefaultTerminal,
+    /// Never dropped: its own end says on standard error what does not work, and where that is the
+    /// terminal that is gone, it panics.
+    terminal: ManuallyDrop<DefaultTerminal>,
     looks: Looks,
 }
 
@@ -33,7 +36,7 @@ impl Full {
             }
         })?;
         Ok(Self {
-            terminal,
+            terminal: ManuallyDrop::new(terminal),
             looks: looks(|name| std::env::var(name).ok()),
         })
     }
@@ -49,13 +52,17 @@ impl Drop for Full {
 
 impl Surface for Full {
     fn show(&mut self, view: &View) -> io::Result<()> {
-        // An unchanged view writes nothing, and the keyboard's thread never learns that a terminal
-        // is gone: it would go on asking one without a pause.
-        rustix::termios::tcgetwinsize(io::stdout())?;
         let looks = self.looks;
         self.terminal
             .draw(|frame| draw(frame, view, looks))
             .map(drop)
+    }
+
+    /// An unchanged view writes nothing, and the keyboard's thread never learns that a terminal is
+    /// gone: it would go on asking one without a pause.
+    fn check(&self) -> io::Result<()> {
+        rustix::termios::tcgetwinsize(io::stdout())?;
+        Ok(())
     }
 }
 
