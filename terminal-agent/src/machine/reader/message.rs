@@ -159,7 +159,7 @@ pub enum Input<'a> {
     Bytes(&'a [u8]),
     /// The agent wants something.
     Request(Request),
-    /// Time has passed; see [`ReaderConversation::poll_deadline`].
+    /// Time has passed; see [`super::ReaderConversation::poll_deadline`].
     Deadline,
 }
 
