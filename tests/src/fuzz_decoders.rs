@@ -136,7 +136,10 @@ fn fuzz(target: &'static Target, arguments: &Arguments) -> Result<u64, Failure> 
         if runs % RUNS_PER_LOOK == 0 {
             let now_kib = address_space_kib();
             if now_kib.saturating_sub(space_kib) > GROWTH_KIB_MAX {
-                report_growth(target, &looked_at);
+                println!("{}: the address space has grown; who asked?", target.name);
+                if let Some(failure) = heaviest(target, &looked_at) {
+                    return Err(failure);
+                }
             }
             space_kib = now_kib;
             looked_at.clear();
@@ -176,40 +179,31 @@ fn watch(target: &'static Target, at_work: AtWork) -> std::thread::JoinHandle<()
     })
 }
 
-/// One of these inputs asked for much memory: each again, in a process of its own.
-fn report_growth(target: &Target, inputs: &[Vec<u8>]) {
-    println!(
-        "{}: the address space has grown; each of these alone:",
-        target.name
-    );
-    for input in inputs {
-        let path = std::env::temp_dir().join("fuzz-decoders-growth");
-        let program = std::env::current_exe().expect("this program has a path");
-        fs::write(&path, input).expect("the temporary directory can be written");
-        let mut again = std::process::Command::new(program);
-        again
-            .arg("--target")
-            .arg(target.name)
-            .arg("--file")
-            .arg(&path);
-        let out = again.output().expect("this program runs");
-        let text = String::from_utf8_lossy(&out.stdout);
-        let grown = text
-            .split(' ')
-            .rev()
-            .nth(2)
-            .and_then(|kib| kib.parse().ok());
-        if grown.is_some_and(|kib: u64| kib > GROWTH_KIB_MAX / 2) {
-            let message = format!("asks for memory: {}", text.trim());
-            keep(
-                target,
-                &Failure {
-                    input: input.clone(),
-                    message,
-                },
-            );
-        }
-    }
+/// The first of these inputs that alone, in a process of its own, asks for much memory; none when
+/// it took all of them.
+fn heaviest(target: &Target, inputs: &[Vec<u8>]) -> Option<Failure> {
+    inputs.iter().find_map(|input| {
+        let said = alone(target, input);
+        let kib: u64 = said.split(' ').rev().nth(2)?.parse().ok()?;
+        (kib > GROWTH_KIB_MAX / 2).then(|| Failure {
+            input: input.clone(),
+            message: format!("asks for memory: {said}"),
+        })
+    })
+}
+
+/// What this program says of one input.
+fn alone(target: &Target, input: &[u8]) -> String {
+    let name = format!("fuzz-decoders-{}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let program = std::env::current_exe().expect("this program has a path");
+    fs::write(&path, input).expect("the temporary directory can be written");
+    let mut again = std::process::Command::new(program);
+    again.args(["--target", target.name, "--file"]).arg(&path);
+    let out = again.output().expect("this program runs");
+    fs::remove_file(&path).expect("the file is there");
+    let text = String::from_utf8_lossy(&out.stdout);
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// The most address space that this process has ever had: counts what was reserved and not used.
@@ -222,9 +216,10 @@ fn address_space_kib() -> u64 {
 
 fn tell(target: &Target, failure: Failure) {
     let mut failure = shrink(target, failure);
-    let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
-    failure.message = format!("{} ({place})", failure.message);
-    drop(place);
+    let place = std::mem::take(&mut *PLACE.lock().unwrap_or_else(PoisonError::into_inner));
+    if !place.is_empty() {
+        failure.message = format!("{} ({place})", failure.message);
+    }
     keep(target, &failure);
 }
 

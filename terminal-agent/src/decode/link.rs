@@ -132,6 +132,10 @@ impl<'de> Visitor<'de> for ShownVisitor {
         while let Some((Shown(name), Shown(field))) = access.next_entry()? {
             let name = match name {
                 Value::String(name) => name,
+                Value::Array(_) | Value::Object(_) => {
+                    // Text of a name inside a name doubles with each level; the protocol has none.
+                    return Err(serde::de::Error::custom("a name that is not one value"));
+                }
                 other => other.to_string(),
             };
             fields.insert(name, field);
@@ -186,6 +190,14 @@ mod tests {
             text.contains("no message that this version knows"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_name_made_of_names_is_not_understood() {
+        // A map of one entry whose name is such a map, and so on: 31 times its text would double.
+        let capture = [[0x81; 31].as_slice(), &[0x01; 32]].concat();
+        let decoded = decode_frames(&capture);
+        assert_eq!((decoded.parts.len(), decoded.unknown_bytes), (1, 63));
     }
 
     #[test]
