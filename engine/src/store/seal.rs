@@ -13,6 +13,7 @@
 //! held in memory is one entry for each node (some 16,000 rows), and a first look at a key reads one
 //! node's leaves and one leaf's rows, however much there is beside them.
 
+mod cutter;
 mod form;
 mod ranges;
 mod recent;

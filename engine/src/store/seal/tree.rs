@@ -7,6 +7,7 @@ use std::ops::Bound;
 use sled::{Batch, Db};
 
 use super::SealTrouble;
+use super::cutter::Cutter;
 use super::form::{LEAF, NODE, ROOT_KEY, Sum, is_covered, key_of, rows_from, weight};
 use super::recent::{Leaf, Recent};
 use crate::store::committer::number;
@@ -73,46 +74,6 @@ pub(super) fn check_rows(rows: &Db, leaf: &Leaf) -> Result<(), SealTrouble> {
         Ok(())
     } else {
         Err(do_not_add_up("rows", &leaf.fence))
-    }
-}
-
-/// A run of neighbours that is being cut: at about half of what is allowed, evenly.
-pub(super) struct Cutter {
-    size: u32,
-    parts: Vec<(Vec<u8>, Sum)>,
-}
-
-impl Cutter {
-    /// For as many neighbours as were counted; the first part begins at `fence`.
-    fn new(fence: &[u8], count: u32, max: u32) -> Self {
-        let parts = count.checked_div(max / 2).unwrap_or(1).max(1);
-        Self::of_size(fence, count.div_ceil(parts))
-    }
-
-    /// For parts of this size.
-    pub(super) fn of_size(fence: &[u8], size: u32) -> Self {
-        Self {
-            size: size.max(1),
-            parts: vec![(fence.to_vec(), Sum::default())],
-        }
-    }
-
-    /// Adds the next neighbour, which begins at `fence`. Returns a part that is complete.
-    pub(super) fn add(&mut self, fence: &[u8], value: &[u8]) {
-        if let Some((_, sum)) = self.parts.last_mut()
-            && sum.count < self.size
-        {
-            sum.add(fence, value);
-            return;
-        }
-        let mut sum = Sum::default();
-        sum.add(fence, value);
-        self.parts.push((fence.to_vec(), sum));
-    }
-
-    /// The parts.
-    pub(super) fn finish(self) -> Vec<(Vec<u8>, Sum)> {
-        self.parts
     }
 }
 

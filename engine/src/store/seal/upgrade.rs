@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use sled::{Batch, Db, IVec};
 
 use super::SealTrouble;
+use super::cutter::Cutter;
 use super::form::{
     FIRST_DIGEST, FIRST_TOTAL_KEY, LEAF, NODE, ROOT_KEY, Sum, is_covered, key_of, rows_from, weight,
 };
-use super::tree::{Cutter, LEAF_ROWS_MAX, NODE_LEAVES_MAX, Tree};
+use super::tree::{LEAF_ROWS_MAX, NODE_LEAVES_MAX, Tree};
 use crate::store::committer::number;
 use crate::store::range::RESERVED_SPACE;
 
