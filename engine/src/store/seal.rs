@@ -15,6 +15,7 @@
 
 mod cutter;
 mod form;
+mod former;
 mod ranges;
 mod recent;
 mod tree;

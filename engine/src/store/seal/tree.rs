@@ -9,6 +9,7 @@ use sled::{Batch, Db};
 use super::SealTrouble;
 use super::cutter::Cutter;
 use super::form::{LEAF, NODE, ROOT_KEY, Sum, is_covered, key_of, rows_from, weight};
+use super::former::Former;
 use super::recent::{Leaf, Recent};
 use crate::store::committer::number;
 use crate::store::state::Change;
@@ -171,7 +172,8 @@ impl Tree {
     ) -> Result<Vec<Changed>, SealTrouble> {
         let mut batch = Batch::default();
         let mut changed: Vec<Changed> = Vec::new();
-        for (key, value) in changes {
+        let mut former = Former::default();
+        for (at, (key, value)) in changes.iter().enumerate() {
             match value {
                 Some(value) => batch.insert(*key, *value),
                 None => batch.remove(*key),
@@ -181,13 +183,16 @@ impl Tree {
             }
             if changed.last().is_none_or(|last| !last.leaf.reaches(key)) {
                 let leaf = self.leaf(rows, key)?;
+                let rest = changes.get(at..).unwrap_or_default();
+                let count = rest.partition_point(|(key, _)| leaf.reaches(key));
+                former = Former::of(rows, rest.get(..count).unwrap_or_default());
                 let old = leaf.sum;
                 changed.push(Changed { leaf, old });
             }
             let Some(Changed { leaf, .. }) = changed.last_mut() else {
                 continue;
             };
-            if let Some(old) = rows.get(key)? {
+            if let Some(old) = former.value(rows, key)? {
                 leaf.sum.remove(key, &old);
             }
             if let Some(value) = value {
