@@ -199,6 +199,8 @@ fn describe_store(result: &mut Result, dir: &Path, sales: u64, grown: u64) {
         ("engine_commits_per_sale", per(count("commits"), all)),
         ("engine_syncs", syncs),
         ("engine_commits_per_sync", per(count("commits"), syncs)),
+        // An owner decides what came during a sync together, into one commit.
+        ("engine_decisions_per_sync", per(count("records"), syncs)),
         ("sales_per_sync", all / syncs),
         ("engine_log_bytes_per_sale", logical.round()),
         ("disk_bytes_per_sale", per(grown, all).round()),
