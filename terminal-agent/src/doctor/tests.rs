@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use protocol::link::{PaperState, ReaderState, VERSION};
+use protocol::link::{PaperState, ReaderState, TillStatus, VERSION};
 use protocol::printer::{PrinterStatus, Trouble};
 
 use super::agent::{AgentFact, Running};
@@ -28,40 +28,23 @@ use crate::control::message::{AnswerError, LinkHealth, PortsHealth, ProcessHealt
 use crate::device::fault::{PortFault, PortState};
 use crate::journal::JournalSummary;
 use crate::machine::agent::AgentStatus;
-use crate::machine::screen::Screen;
 use crate::tls::TlsFault;
 
 fn running(change: impl FnOnce(&mut Running)) -> AgentFact {
     let open = PortState::Open {
         port: "/dev/x".to_owned(),
     };
+    let well = crate::trial::status();
     let mut running = Running {
         status: AgentStatus {
-            is_online: true,
             label: "Till".to_owned(),
-            journal_id: None,
             boot: 3,
-            till: protocol::link::TillStatus {
-                reader: ReaderState::Ready,
-                reader_serial: String::new(),
+            till: TillStatus {
                 reader_firmware: "VP3350 V1".to_owned(),
-                printer_online: true,
-                paper: PaperState::Ok,
-                cover_open: false,
-                printer_trouble: String::new(),
-                drawer_open: None,
                 agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-                current: None,
-                configuration: Default::default(),
-                facts: Default::default(),
-                backlog: Default::default(),
+                ..well.till
             },
-            has_printer: true,
-            open: Vec::new(),
-            unanswered_requests: 0,
-            waiting_prints: Vec::new(),
-            screen: Screen::Idle,
-            idle_text: None,
+            ..well
         },
         ports: PortsHealth {
             reader: open.clone(),

@@ -1,22 +1,10 @@
 //! The journal on a real disk: reopened, torn, damaged, written anew.
 
-use protocol::id::{AttemptId, PosTransactionId, PrintJobId};
 use protocol::link::{AttemptEnd, ChipOutcome, Completion, DigestState, PrintState, TillRequest};
 use uuid::Uuid;
 
 use super::*;
-
-fn pos(number: u128) -> PosTransactionId {
-    PosTransactionId::from_uuid(Uuid::from_u128(number))
-}
-
-fn att(number: u128) -> AttemptId {
-    AttemptId::from_uuid(Uuid::from_u128(number))
-}
-
-fn job(number: u128) -> PrintJobId {
-    PrintJobId::from_uuid(Uuid::from_u128(number))
-}
+use crate::trial::{att, job, pos};
 
 fn fresh(number: u128) -> JournalId {
     JournalId::from_uuid(Uuid::from_u128(number))

@@ -16,19 +16,19 @@ mod words;
 
 use std::sync::Arc;
 
-use protocol::id::{AttemptId, JournalId, PosTransactionId, PrintJobId, RequestId, TransactionId};
+use protocol::id::{AttemptId, JournalId, PrintJobId, RequestId, TransactionId};
 use protocol::link::{
     AnswerBody, AttemptEnd, Completion, Concluded, Configuration, Digest, DigestState, Grant,
     HostAnswer, HostDecision, Offer, PaperState, PosKind, PosStatus, PrintCommand, PrintState,
     ReaderState, Setting, StatusReport, TillFacts, TillRequest, TillStart, TipPrompt, ToAgent,
     ToEngine, Welcome,
 };
-use protocol::money::Money;
 use protocol::receipt::{Copy, Receipt};
 use uuid::Uuid;
 
 use super::*;
 use crate::machine::record::{JOURNAL_FORMAT, PrintRecord};
+use crate::trial::{att, job, pos, usd};
 use words::{name, render};
 
 struct Till {
@@ -39,24 +39,8 @@ struct Till {
     controls: u64,
 }
 
-fn pos(number: u128) -> PosTransactionId {
-    PosTransactionId::from_uuid(Uuid::from_u128(number))
-}
-
-fn att(number: u128) -> AttemptId {
-    AttemptId::from_uuid(Uuid::from_u128(number))
-}
-
 fn req(number: u128) -> RequestId {
     RequestId::from_uuid(Uuid::from_u128(number))
-}
-
-fn job(number: u128) -> PrintJobId {
-    PrintJobId::from_uuid(Uuid::from_u128(number))
-}
-
-fn usd(minor: i64) -> Money {
-    Money::new(minor, "USD".parse().unwrap())
 }
 
 impl Till {

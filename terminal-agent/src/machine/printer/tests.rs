@@ -78,6 +78,14 @@ impl Bench {
         bench
     }
 
+    /// A bench whose printer is ready for the first job, which has begun.
+    fn printing() -> Self {
+        let mut bench = Self::ready();
+        bench.job(1, 1);
+        bench.answer(&READY);
+        bench
+    }
+
     fn assert_idle(&self) {
         let check_ms = self.now_ms + 60_000;
         assert_eq!(self.machine.poll_deadline(), Some(check_ms), "not idle");
@@ -121,6 +129,14 @@ impl Bench {
             opens_drawer: false,
         });
         states(&out)
+    }
+
+    fn job_with_drawer(&mut self, n: u128) {
+        self.input(Input::Job {
+            job_id: id(n),
+            receipt: receipt(1),
+            opens_drawer: true,
+        });
     }
 
     /// Answers every request for confirmation in `written`.

@@ -10,10 +10,8 @@ mod start;
 mod typed;
 
 use proptest::prelude::*;
-use protocol::id::{PosTransactionId, RequestId, TransactionId};
-use protocol::link::{
-    AttemptEnd, Concluded, PaperState, PosKind, PosStatus, ReaderState, TillStatus,
-};
+use protocol::id::{RequestId, TransactionId};
+use protocol::link::{AttemptEnd, Concluded, PaperState, PosKind, PosStatus, ReaderState};
 use protocol::money::Money;
 use protocol::receipt::Copy;
 use uuid::Uuid;
@@ -22,14 +20,7 @@ use super::*;
 use crate::control::message::{Answer, AnswerData, Choice as TipChoice};
 use crate::machine::agent::{RecentSale, Undone};
 use crate::machine::screen::{Screen, TipOption};
-
-fn pos(number: u128) -> PosTransactionId {
-    PosTransactionId::from_uuid(Uuid::from_u128(number))
-}
-
-fn usd(minor: i64) -> Money {
-    Money::new(minor, "USD".parse().unwrap())
-}
+use crate::trial::{pos, status, usd};
 
 fn concluded(number: u128, status: PosStatus) -> Concluded {
     let is_approved = status == PosStatus::Approved;
@@ -46,36 +37,6 @@ fn concluded(number: u128, status: PosStatus) -> Concluded {
         tip: None,
         transaction_id: is_approved
             .then(|| TransactionId::from_uuid(Uuid::from_u128(number + 1_000))),
-    }
-}
-
-fn status() -> AgentStatus {
-    AgentStatus {
-        is_online: true,
-        label: "Lane 1".to_owned(),
-        journal_id: None,
-        boot: 1,
-        till: TillStatus {
-            reader: ReaderState::Ready,
-            reader_serial: String::new(),
-            reader_firmware: String::new(),
-            printer_online: true,
-            paper: PaperState::Ok,
-            cover_open: false,
-            printer_trouble: String::new(),
-            drawer_open: None,
-            agent_version: String::new(),
-            current: None,
-            facts: None,
-            configuration: None,
-            backlog: protocol::link::TillBacklog::default(),
-        },
-        has_printer: true,
-        open: Vec::new(),
-        unanswered_requests: 0,
-        waiting_prints: Vec::new(),
-        screen: Screen::Idle,
-        idle_text: None,
     }
 }
 
@@ -189,11 +150,7 @@ impl Desk {
     fn start(&mut self, number: u128) {
         self.keys("1250\n");
         let id = self.take_sale().id();
-        let data = AnswerData::Started {
-            request_id: RequestId::from_uuid(Uuid::from_u128(0)),
-            pos_id: pos(number),
-        };
-        self.answer(Answer::good(id, data));
+        self.answer(Answer::good(id, started(number)));
     }
 
     fn refuse(&mut self, line: &Line, code: &str) {
@@ -213,6 +170,21 @@ impl Desk {
             self.now_ms += 500;
             self.input(Input::Tick);
         }
+    }
+}
+
+fn started(number: u128) -> AnswerData {
+    AnswerData::Started {
+        request_id: RequestId::from_uuid(Uuid::from_u128(0)),
+        pos_id: pos(number),
+    }
+}
+
+fn present_card() -> Screen {
+    Screen::PresentCard {
+        pos_id: pos(1),
+        amount: usd(1_250),
+        attempt: 1,
     }
 }
 

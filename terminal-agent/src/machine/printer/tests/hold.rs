@@ -23,9 +23,7 @@ fn without_paper_a_job_waits_and_then_prints_once() {
 
 #[test]
 fn paper_end_within_a_job_holds_it_and_nothing_is_sent_twice() {
-    let mut bench = Bench::ready();
-    bench.job(1, 1);
-    bench.answer(&READY);
+    let mut bench = Bench::printing();
     bench.take_written();
     assert_eq!(
         bench.answer(&[0x13, 0x18, 0, 0x0f, 0]),
@@ -43,9 +41,7 @@ fn paper_end_within_a_job_holds_it_and_nothing_is_sent_twice() {
 
 #[test]
 fn an_open_cover_is_found_by_asking_when_nothing_is_reported() {
-    let mut bench = Bench::ready();
-    bench.job(1, 1);
-    bench.answer(&READY);
+    let mut bench = Bench::printing();
     bench.take_written();
     assert_eq!(bench.pass_to_deadline(), []);
     assert_eq!(bench.take_written(), QUERIES);

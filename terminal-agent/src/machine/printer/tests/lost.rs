@@ -18,9 +18,7 @@ fn a_buffer_lost_within_a_job_is_unknown_though_the_rest_was_printed() {
 
 #[test]
 fn silence_after_bytes_is_unknown_and_an_old_confirmation_proves_nothing() {
-    let mut bench = Bench::ready();
-    bench.job(1, 1);
-    bench.answer(&READY);
+    let mut bench = Bench::printing();
     bench.job(2, 1);
     assert_eq!(bench.pass_to_deadline(), []);
     assert_eq!(bench.answer(&READY), [], "ready, but silent about the job");
@@ -38,9 +36,7 @@ fn silence_after_bytes_is_unknown_and_an_old_confirmation_proves_nothing() {
 
 #[test]
 fn a_lost_port_is_unknown_only_for_what_was_sent() {
-    let mut bench = Bench::ready();
-    bench.job(1, 1);
-    bench.answer(&READY);
+    let mut bench = Bench::printing();
     bench.job(2, 1);
     assert_eq!(
         states(&bench.input(Input::PortClosed)),
@@ -60,9 +56,7 @@ fn a_lost_port_is_unknown_only_for_what_was_sent() {
 
 #[test]
 fn what_breaks_within_a_job_leaves_it_unknown_at_once() {
-    let mut bench = Bench::ready();
-    bench.job(1, 1);
-    bench.answer(&READY);
+    let mut bench = Bench::printing();
     assert_eq!(bench.answer(&[0x18, 0x20, 0, 0]), [JobState::Unknown]);
     assert_eq!(bench.machine.trouble(), Some(Trouble::Unrecoverable));
 }
@@ -77,11 +71,7 @@ fn reprinting() -> Bench {
 #[test]
 fn an_interrupted_job_is_printed_once_more_and_says_so() {
     let mut bench = reprinting();
-    bench.input(Input::Job {
-        job_id: id(1),
-        receipt: receipt(1),
-        opens_drawer: true,
-    });
+    bench.job_with_drawer(1);
     bench.answer(&READY);
     bench.take_written();
     assert_eq!(

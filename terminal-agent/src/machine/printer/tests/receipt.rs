@@ -53,11 +53,7 @@ fn nothing_of_a_job_goes_out_before_its_beginning_is_on_record() {
 #[test]
 fn the_drawer_opens_before_the_receipt() {
     let mut bench = Bench::ready();
-    bench.input(Input::Job {
-        job_id: id(1),
-        receipt: receipt(1),
-        opens_drawer: true,
-    });
+    bench.job_with_drawer(1);
     bench.take_written();
     bench.answer(&READY);
     assert!(bench.written.starts_with(b"\x1bp\x00\x32\x32\x1b@"));
@@ -123,11 +119,7 @@ fn the_drawer_is_that_of_the_configuration() {
     assert_eq!(bench.machine.is_drawer_open(), Some(true));
     bench.answer(&[0x14, 0, 0, 0]);
     assert_eq!(bench.machine.is_drawer_open(), Some(false));
-    bench.input(Input::Job {
-        job_id: id(1),
-        receipt: receipt(1),
-        opens_drawer: true,
-    });
+    bench.job_with_drawer(1);
     bench.take_written();
     bench.answer(&READY);
     assert!(bench.written.starts_with(b"\x1bp\x01\x19\xfa\x1b@"));
@@ -153,9 +145,7 @@ fn process_ids_confirm_what_they_name() {
 
 #[test]
 fn noise_on_the_line_ends_no_job() {
-    let mut bench = Bench::ready();
-    bench.job(1, 1);
-    bench.answer(&READY);
+    let mut bench = Bench::printing();
     bench.take_written();
     let noise = [0xff, 0x80, 0xfe, 0x91, 0x90, 0xd5, 0xb0, 0xff];
     assert_eq!(bench.answer(&noise.repeat(20)), []);

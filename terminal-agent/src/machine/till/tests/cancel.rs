@@ -7,11 +7,7 @@ fn a_cancel_before_the_start_is_sent_with_the_start() {
     let mut desk = Desk::ready();
     desk.keys("1250\nc");
     let id = desk.take_sale().id();
-    let started = AnswerData::Started {
-        request_id: RequestId::from_uuid(Uuid::from_u128(0)),
-        pos_id: pos(1),
-    };
-    desk.answer(Answer::good(id, started));
+    desk.answer(Answer::good(id, started(1)));
     let asked = desk.asked();
     assert!(
         matches!(
@@ -93,11 +89,7 @@ fn verdicts_have_words_and_none_of_them_says_that_somebody_has_paid() {
 fn without_a_link_a_cancel_stops_the_reader_here() {
     let mut desk = Desk::ready();
     desk.start(1);
-    desk.screen(Screen::PresentCard {
-        pos_id: pos(1),
-        amount: usd(1_250),
-        attempt: 1,
-    });
+    desk.screen(present_card());
     let event = Heard::Event(WatchEvent::Link { is_online: false });
     desk.input(Input::Heard(Box::new(event)));
     desk.keys("c");

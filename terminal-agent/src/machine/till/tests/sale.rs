@@ -40,14 +40,7 @@ fn a_sale_from_the_first_key_to_the_end() {
             },
             "PREPARING",
         ),
-        (
-            Screen::PresentCard {
-                pos_id,
-                amount: usd(1_250),
-                attempt: 1,
-            },
-            "PRESENT CARD",
-        ),
+        (present_card(), "PRESENT CARD"),
         (
             Screen::Reader {
                 pos_id,
@@ -137,11 +130,7 @@ fn keys_that_are_pressed_twice_ask_once() {
     desk.said.clear();
     let mut desk = Desk::ready();
     desk.start(1);
-    desk.screen(Screen::PresentCard {
-        pos_id: pos(1),
-        amount: usd(1_250),
-        attempt: 1,
-    });
+    desk.screen(present_card());
     desk.keys("ccc^");
     assert_eq!(desk.asked().len(), 1, "{:?}", desk.asked());
     desk.said.clear();

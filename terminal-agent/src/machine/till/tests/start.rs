@@ -26,11 +26,7 @@ fn a_start_without_an_answer_is_repeated_unchanged() {
     assert!(desk.asked().is_empty());
     desk.pass(2_500);
     assert_eq!(desk.take_sale(), first);
-    let started = AnswerData::Started {
-        request_id: RequestId::from_uuid(Uuid::from_u128(0)),
-        pos_id: pos(1),
-    };
-    desk.answer(Answer::good(first.id(), started));
+    desk.answer(Answer::good(first.id(), started(1)));
     assert_eq!(desk.headline(), "PREPARING");
     desk.pass(10_000);
     assert!(desk.asked().is_empty(), "{:?}", desk.asked());
