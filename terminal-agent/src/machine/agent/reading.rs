@@ -64,6 +64,14 @@ impl Agent {
             .map(|(pos_id, _)| *pos_id)
     }
 
+    /// Frees the reader; gives whose card it was reading, and how far that was.
+    fn take_holder(&mut self) -> Option<(PosTransactionId, Phase)> {
+        let pos_id = self.holder_pos_id();
+        self.reader_is_free();
+        let pos_id = pos_id?;
+        Some((pos_id, self.works.get(&pos_id)?.phase.clone()))
+    }
+
     fn card_data(&mut self, now_ms: u64, data: Vec<u8>, chip_waits: bool) {
         let running = self
             .holder_pos_id()
@@ -117,11 +125,7 @@ impl Agent {
     }
 
     fn chip_final(&mut self, now_ms: u64, is_approved: bool, data: Vec<u8>) {
-        let pos_id = self.holder_pos_id();
-        self.reader_is_free();
-        let Some((pos_id, phase)) =
-            pos_id.and_then(|pos_id| Some((pos_id, self.works.get(&pos_id)?.phase.clone())))
-        else {
+        let Some((pos_id, phase)) = self.take_holder() else {
             return;
         };
         match phase {
@@ -160,11 +164,7 @@ impl Agent {
     }
 
     fn reader_ended(&mut self, now_ms: u64, end: AttemptEnd) {
-        let pos_id = self.holder_pos_id();
-        self.reader_is_free();
-        let Some((pos_id, phase)) =
-            pos_id.and_then(|pos_id| Some((pos_id, self.works.get(&pos_id)?.phase.clone())))
-        else {
+        let Some((pos_id, phase)) = self.take_holder() else {
             return;
         };
         match phase {
