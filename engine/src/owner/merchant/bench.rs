@@ -8,7 +8,7 @@ use protocol::money::Money;
 use uuid::Uuid;
 
 use super::{Effect, Limits, MerchantInput, MerchantOwner, TerminalEvent};
-use crate::acquirer::{AcquirerAnswer, AuthorizationAnswer, Sending};
+use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, Sending};
 use crate::domain::idempotency::{ClaimKey, Fingerprint, StoredAnswer};
 use crate::domain::installation::Installations;
 use crate::domain::merchant::{DeviceKey, Merchant, Terminal};
@@ -360,6 +360,24 @@ impl Bench {
         self.host(pos_id, approval());
         self.completed(pos_id, ChipOutcome::Agreed);
         pos_id
+    }
+
+    /// What the owner last asked the acquirer.
+    pub(super) fn last_sending(&self) -> Sending {
+        let asked = self.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Acquirer(request) => Some(request.sending),
+            _ => None,
+        });
+        asked.unwrap()
+    }
+
+    /// How many reversals the acquirer was asked for.
+    pub(super) fn reversals(&self) -> usize {
+        let is_reversal = |effect: &&Effect| {
+            matches!(effect, Effect::Acquirer(request)
+                if matches!(request.action, AcquirerAction::Reverse { .. }))
+        };
+        self.effects.iter().filter(is_reversal).count()
     }
 
     /// Messages sent to the terminal so far.
