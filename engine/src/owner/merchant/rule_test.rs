@@ -6,9 +6,7 @@ mod key;
 mod link;
 mod restart;
 
-use protocol::id::JournalId;
 use protocol::link::ToAgent;
-use uuid::Uuid;
 
 use super::MerchantInput;
 use super::bench::Bench;
@@ -42,7 +40,7 @@ fn an_owner_is_at_rest_when_it_has_nothing_that_it_would_not_load() {
     assert!(!bench.is_at_rest(), "a terminal is linked");
     bench.terminal_event(super::TerminalEvent::Down);
     assert!(bench.is_at_rest());
-    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    bench.link_back(Vec::new());
     let pos_id = bench.start(false);
     bench.terminal_event(super::TerminalEvent::Down);
     assert!(!bench.is_at_rest(), "a sale is open");

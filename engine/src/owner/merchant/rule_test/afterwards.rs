@@ -1,6 +1,6 @@
 //! Cancels, voids and tips: what may still change, and which answer counts.
 
-use protocol::link::{ChipOutcome, ToEngine};
+use protocol::link::ChipOutcome;
 
 use crate::acquirer::{AcquirerAnswer, IntentAnswer};
 use crate::domain::pos::{IfTooLate, Verdict};
@@ -8,7 +8,7 @@ use crate::domain::rejection::Rejection;
 use crate::domain::reversal::ReversalAnswer;
 use crate::domain::transaction::TransactionState;
 use crate::owner::merchant::MerchantInput;
-use crate::owner::merchant::bench::{Bench, LATEST, approval, euros};
+use crate::owner::merchant::bench::{Bench, approval, euros};
 use crate::owner::request::{Answer, CancelPos, Reply, Request, TransactionTarget};
 
 #[test]
@@ -18,9 +18,7 @@ fn a_cancel_during_authorization_gets_the_verdict_of_the_outcome() {
         (ChipOutcome::Refused, Verdict::TooLateReversed),
     ] {
         let mut bench = Bench::new();
-        let pos_id = bench.start(false);
-        bench.said(ToEngine::Accept { pos_id });
-        bench.tap(pos_id);
+        let pos_id = bench.tapped();
         let cancel = CancelPos {
             pos_id,
             if_too_late: IfTooLate::Keep,
@@ -37,11 +35,7 @@ fn a_cancel_during_authorization_gets_the_verdict_of_the_outcome() {
         if chip == ChipOutcome::Refused {
             let transaction_id = bench.transaction_of(pos_id).id;
             let answer = AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged);
-            bench.input(MerchantInput::Acquirer {
-                transaction_id,
-                sending: LATEST,
-                answer,
-            });
+            bench.acquirer(transaction_id, answer);
         }
         let known = bench.pos(pos_id).cancel.unwrap().verdict;
         assert_eq!(known, Some(verdict));
@@ -66,11 +60,7 @@ fn a_cancel_after_approval_can_void() {
     assert_eq!(bench.ask(None, Request::CancelPos(cancel)), None);
     let transaction_id = bench.transaction_of(pos_id).id;
     let answer = AcquirerAnswer::Intent(IntentAnswer::Acknowledged);
-    bench.input(MerchantInput::Acquirer {
-        transaction_id,
-        sending: LATEST,
-        answer,
-    });
+    bench.acquirer(transaction_id, answer);
     assert_eq!(
         bench.pos(pos_id).cancel.unwrap().verdict,
         Some(Verdict::TooLateVoided)
@@ -105,11 +95,7 @@ fn a_tip_is_bounded_repeated_and_recorded() {
     bench.restart();
     let transaction_id = bench.transaction_of(pos_id).id;
     let answer = AcquirerAnswer::Intent(IntentAnswer::Acknowledged);
-    bench.input(MerchantInput::Acquirer {
-        transaction_id,
-        sending: LATEST,
-        answer,
-    });
+    bench.acquirer(transaction_id, answer);
     assert_eq!(bench.transaction_of(pos_id).total(), euros(1434));
     let after = bench.ask(Some("t"), request.clone());
     assert!(

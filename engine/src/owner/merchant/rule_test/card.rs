@@ -7,14 +7,12 @@ use crate::domain::pos::Stage;
 use crate::domain::reason::Reason;
 use crate::domain::reversal::ReversalAnswer;
 use crate::domain::transaction::{TransactionState, USE_CHIP};
-use crate::owner::merchant::MerchantInput;
-use crate::owner::merchant::bench::{Bench, LATEST, approval, card, decline, euros, host_result};
+use crate::owner::merchant::bench::{Bench, approval, card, decline, euros, host_result};
 
 #[test]
 fn a_declined_card_is_followed_by_another_until_attempts_run_out() {
     let mut bench = Bench::new();
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
+    let pos_id = bench.accepted();
     for number in 1..=3 {
         assert_eq!(bench.pos(pos_id).attempts.len(), number);
         bench.tap(pos_id);
@@ -31,9 +29,7 @@ fn a_declined_card_is_followed_by_another_until_attempts_run_out() {
 #[test]
 fn a_stripe_that_the_acquirer_does_not_take_says_so_and_the_chip_may_follow() {
     let mut bench = Bench::new();
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
-    bench.tap(pos_id);
+    let pos_id = bench.tapped();
     let declined = bench.transaction_of(pos_id).id;
     bench.host(
         pos_id,
@@ -57,8 +53,7 @@ fn a_stripe_that_the_acquirer_does_not_take_says_so_and_the_chip_may_follow() {
 #[test]
 fn card_data_under_another_scheme_ends_the_sale_unpaid() {
     let mut bench = Bench::new();
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
+    let pos_id = bench.accepted();
     let mut report = card(pos_id, bench.attempt(pos_id));
     report.data[0] = 0xE5;
     bench.said(ToEngine::Card(report));
@@ -81,9 +76,7 @@ fn a_retry_that_nobody_uses_after_a_decline_ends_declined() {
     ];
     for end in ends {
         let mut bench = Bench::new();
-        let pos_id = bench.start(false);
-        bench.said(ToEngine::Accept { pos_id });
-        bench.tap(pos_id);
+        let pos_id = bench.tapped();
         bench.host(pos_id, decline());
         bench.completed(pos_id, ChipOutcome::Refused);
         assert_eq!(
@@ -110,9 +103,7 @@ fn a_retry_that_nobody_uses_after_a_decline_ends_declined() {
         assert_eq!(ended, declined, "{end:?}");
     }
     let mut bench = Bench::new();
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
-    bench.tap(pos_id);
+    let pos_id = bench.tapped();
     bench.host(pos_id, decline());
     bench.completed(pos_id, ChipOutcome::Refused);
     let attempt_id = Some(bench.attempt(pos_id));
@@ -134,8 +125,7 @@ fn a_retry_that_nobody_uses_after_a_decline_ends_declined() {
 #[test]
 fn card_data_after_the_expiry_is_never_authorized() {
     let mut bench = Bench::new();
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
+    let pos_id = bench.accepted();
     bench.now = bench.now.plus_ms(60_001);
     bench.tap(pos_id);
     assert!(
@@ -151,9 +141,7 @@ fn card_data_after_the_expiry_is_never_authorized() {
 #[test]
 fn less_than_asked_is_reversed_unless_accepted() {
     let mut bench = Bench::new();
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
-    bench.tap(pos_id);
+    let pos_id = bench.tapped();
     let answer = match approval() {
         AuthorizationAnswer::Approved {
             host, issuer_data, ..
@@ -183,20 +171,17 @@ fn who_breaks_off_a_card_that_was_sent_is_told_apart() {
     ] {
         for is_approved in [false, true] {
             let mut bench = Bench::new();
-            let pos_id = bench.start(false);
-            bench.said(ToEngine::Accept { pos_id });
-            bench.tap(pos_id);
+            let pos_id = bench.tapped();
             if is_approved {
                 bench.host(pos_id, approval());
             }
             bench.completed_for(pos_id, ChipOutcome::Aborted, cause);
             assert_eq!(bench.pos(pos_id).status(), PosStatus::InDoubt);
             let transaction_id = bench.transaction_of(pos_id).id;
-            bench.input(MerchantInput::Acquirer {
+            bench.acquirer(
                 transaction_id,
-                sending: LATEST,
-                answer: AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
-            });
+                AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
+            );
             let pos = bench.pos(pos_id);
             assert_eq!(
                 (pos.status(), pos.reason()),
@@ -213,8 +198,7 @@ fn an_attempt_whose_card_data_was_lost_ends_with_the_chips_abort() {
         (Some(AttemptEnd::ReaderFault), Stage::Closed),
     ] {
         let mut bench = Bench::new();
-        let pos_id = bench.start(false);
-        bench.said(ToEngine::Accept { pos_id });
+        let pos_id = bench.accepted();
         let attempt_id = bench.attempt(pos_id);
         bench.said(ToEngine::Completed(Completion {
             pos_id,

@@ -30,8 +30,7 @@ fn a_replaced_installation_loses_its_open_work() {
         (Stage::Confirming, PosStatus::InDoubt),
     ] {
         let mut bench = Bench::new();
-        let pos_id = bench.start(false);
-        bench.said(ToEngine::Accept { pos_id });
+        let pos_id = bench.accepted();
         if stage == Stage::Confirming {
             bench.tap(pos_id);
             bench.host(pos_id, approval());
@@ -44,22 +43,16 @@ fn a_replaced_installation_loses_its_open_work() {
 
 #[test]
 fn a_digest_is_reconciled_before_new_work() {
-    let journal_id = JournalId::from_uuid(Uuid::from_u128(3));
     let mut bench = Bench::new();
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
-    bench.tap(pos_id);
+    let pos_id = bench.tapped();
     bench.host(pos_id, approval());
     let attempt_id = Some(bench.attempt(pos_id));
     bench.effects.clear();
-    bench.link_up(
-        journal_id,
-        vec![Digest {
-            pos_id,
-            attempt_id,
-            state: DigestState::Sent,
-        }],
-    );
+    bench.link_back(vec![Digest {
+        pos_id,
+        attempt_id,
+        state: DigestState::Sent,
+    }]);
     assert!(matches!(
         bench.effects.first(),
         Some(Effect::Welcome { .. })
@@ -70,14 +63,11 @@ fn a_digest_is_reconciled_before_new_work() {
             .iter()
             .any(|one| matches!(one, ToAgent::HostAnswer(_)))
     );
-    bench.link_up(
-        journal_id,
-        vec![Digest {
-            pos_id,
-            attempt_id,
-            state: DigestState::Lost,
-        }],
-    );
+    bench.link_back(vec![Digest {
+        pos_id,
+        attempt_id,
+        state: DigestState::Lost,
+    }]);
     assert_eq!(bench.pos(pos_id).reason(), Some(Reason::TerminalRestarted));
     assert_eq!(bench.pos(pos_id).status(), PosStatus::InDoubt);
 }
@@ -114,7 +104,7 @@ fn what_only_the_till_knows_is_ended_there_once() {
             attempt_id: Some(attempt_id),
             state,
         };
-        bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), vec![digest]);
+        bench.link_back(vec![digest]);
         let sent = bench.sent();
         assert!(
             matches!(sent.as_slice(), [ToAgent::Concluded(one)] if one.pos_id == pos_id && one.status == status),
