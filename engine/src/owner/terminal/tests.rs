@@ -1,7 +1,10 @@
 //! What a terminal's owner does with links, and with faults that were asked for.
 
 use protocol::id::FaultId;
-use protocol::link::{PaperState, ReaderState, SimulatorCommand, TillBacklog, VERSION};
+use protocol::link::{
+    ConfigurationRefused, ConfigurationReport, PaperState, ReaderState, RefusedReason,
+    SimulatorCommand, StatusReport, TillBacklog, VERSION,
+};
 use uuid::Uuid;
 
 use super::*;
