@@ -1,4 +1,5 @@
-//! The owner of a terminal's link: its life and its live status. It owns no money.
+//! The owner of a terminal's link: its life and its live status. It owns no money, and no heartbeat:
+//! that a link is silent it is told like any other end of a socket.
 //!
 //! A hello is handed to the merchant's owner, which reconciles open work and then welcomes; nothing
 //! goes out on a link before its welcome. What belongs to an older link is dropped.
@@ -11,7 +12,7 @@ mod status;
 use std::sync::Arc;
 
 use protocol::id::JournalId;
-use protocol::link::{Concluded, Configuration, SILENCE_MS_MAX, TillStatus, ToAgent, ToEngine};
+use protocol::link::{Concluded, Configuration, TillStatus, ToAgent, ToEngine};
 
 use crate::domain::time::Timestamp;
 
@@ -43,7 +44,6 @@ pub struct TerminalOwner {
     asked: Option<Asked>,
     asked_count: u64,
     last: Option<LastConcluded>,
-    heard_at: Option<Timestamp>,
     /// Until when links are refused because somebody asked for it.
     refuses_until: Option<Timestamp>,
 }
@@ -63,11 +63,6 @@ impl TerminalOwner {
     /// Since when it is, or is not.
     pub const fn since(&self) -> Timestamp {
         self.since
-    }
-
-    /// When anything last arrived.
-    pub const fn heard_at(&self) -> Option<Timestamp> {
-        self.heard_at
     }
 
     /// What the till last said about itself, and when.
@@ -98,10 +93,7 @@ impl TerminalOwner {
 
     /// When the shell must send [`TerminalInput::Deadline`].
     pub fn poll_deadline(&self) -> Option<Timestamp> {
-        let link = self.link.as_ref();
-        let link = link.map(|link| link.ping_at.min(link.heard_at.plus_ms(SILENCE_MS_MAX)));
-        let asked = self.asked.as_ref().map(|asked| asked.until);
-        link.into_iter().chain(asked).min()
+        self.asked.as_ref().map(|asked| asked.until)
     }
 
     /// Takes one input.
@@ -140,7 +132,7 @@ impl TerminalOwner {
                 self.close_and_lose(now, out);
                 self.welcomes_owed = 0;
             }
-            TerminalInput::Deadline => self.deadline(now, out),
+            TerminalInput::Deadline => self.give_up(now, out),
         }
     }
 

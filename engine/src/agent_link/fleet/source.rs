@@ -114,7 +114,7 @@ pub(super) fn last_seen(live: Option<&LiveStatus>) -> u64 {
     match live {
         Some(live) if live.is_online => u64::MAX,
         Some(live) => live
-            .last_seen_at
+            .last_seen_at()
             .map_or(0, |at| u64::try_from(at.0).unwrap_or(0)),
         None => 0,
     }

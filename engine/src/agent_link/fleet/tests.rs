@@ -96,7 +96,7 @@ fn every_order_shows_every_terminal_once() {
     for number in (1..=600).step_by(5) {
         let live = LiveStatus {
             is_online: number % 2 == 0,
-            last_seen_at: Some(Timestamp(i64::try_from(number * 31 % 97).unwrap())),
+            heard: Timestamp(i64::try_from(number * 31 % 97).unwrap()).into(),
             ..LiveStatus::default()
         };
         registry.publish(id(number), live);

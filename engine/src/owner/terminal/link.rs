@@ -1,9 +1,8 @@
-//! The link's life: hello, welcome, what is heard on it, heartbeat and silence.
+//! The link's life: hello, welcome, what is heard on it, its end. Heartbeat and silence are the
+//! business of whoever has the socket ([`crate::agent_link::pulse`]).
 
 use protocol::id::{JournalId, PrintJobId};
-use protocol::link::{
-    ConfigurationReport, HEARTBEAT_MS, RefusedReason, SILENCE_MS_MAX, ToAgent, ToEngine, Welcome,
-};
+use protocol::link::{ConfigurationReport, RefusedReason, ToEngine, Welcome};
 
 use super::{Freshness, TerminalOutput, TerminalOwner, VerifiedHello};
 use crate::domain::time::Timestamp;
@@ -12,29 +11,6 @@ use crate::owner::merchant::TerminalEvent;
 /// How long an older hello can still be on its way after a newer one: the socket gives a hello up
 /// that does not come within ten seconds of its challenge.
 pub(super) const HELLO_MS_MAX: u64 = 10_000;
-
-/// How far apart the instants are at which heartbeats leave. With 10,000 links 77 share one: a
-/// millisecond of work.
-const SHARED_INSTANT_MS: i64 = 100;
-
-/// The first heartbeat of a link comes no sooner: it has said hello a moment ago.
-const QUIET_MS: u64 = 3_000;
-
-/// When a new link's first heartbeat is due: links that came up together are spread evenly, so that
-/// they do not come in waves for ever after.
-const fn first_ping_after_ms(socket: u64) -> u64 {
-    // Neighbours in a sequence of multiples of the golden ratio are far apart.
-    const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
-    QUIET_MS + (socket.wrapping_mul(GOLDEN_RATIO) >> 32) % (HEARTBEAT_MS - QUIET_MS)
-}
-
-/// The heartbeat that is due after so long, or a moment before: those of many links share an
-/// instant, so that their threads wake up once for all of them.
-fn ping_at(now: Timestamp, after_ms: u64) -> Timestamp {
-    let at = now.plus_ms(after_ms);
-    let shared = Timestamp(at.0 - at.0.rem_euclid(SHARED_INSTANT_MS));
-    shared.max(now.plus_ms(1))
-}
 
 #[derive(Debug)]
 pub(super) struct Link {
@@ -49,8 +25,6 @@ pub(super) struct Link {
     pub(super) configuration: Option<ConfigurationReport>,
     /// The version that it was sent on this link last.
     pub(super) sent: u64,
-    pub(super) heard_at: Timestamp,
-    pub(super) ping_at: Timestamp,
 }
 
 impl TerminalOwner {
@@ -70,7 +44,6 @@ impl TerminalOwner {
         self.close_and_lose(now, out);
         self.epoch = self.epoch.saturating_add(1);
         self.welcomes_owed = self.welcomes_owed.saturating_add(1);
-        self.heard_at = Some(now);
         self.newest = Some((hello.journal_id, (hello.boot, hello.connection), now));
         self.link = Some(Link {
             socket: hello.socket,
@@ -82,8 +55,6 @@ impl TerminalOwner {
             is_welcomed: false,
             configuration: None,
             sent: 0,
-            heard_at: now,
-            ping_at: ping_at(now, first_ping_after_ms(hello.socket)),
         });
         out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Up {
             journal_id: hello.journal_id,
@@ -170,21 +141,13 @@ impl TerminalOwner {
         message: ToEngine,
         out: &mut Vec<TerminalOutput>,
     ) {
-        let is_current = self
-            .link
-            .as_ref()
-            .is_some_and(|link| link.socket == socket && link.is_welcomed);
-        let Some(link) = self.link.as_mut().filter(|_| is_current) else {
+        let is_of_link = |link: &Link| link.socket == socket && link.is_welcomed;
+        if !self.link.as_ref().is_some_and(is_of_link) {
             return;
-        };
-        link.heard_at = now;
-        self.heard_at = Some(now);
+        }
         match message {
-            ToEngine::Ping => {
-                let message = Box::new(ToAgent::Pong);
-                out.push(TerminalOutput::Send { socket, message });
-            }
-            ToEngine::Pong => out.push(TerminalOutput::Status),
+            // The heartbeat is the business of whoever has the socket.
+            ToEngine::Ping | ToEngine::Pong => {}
             ToEngine::Status(status) => {
                 self.reader_age_ms = None;
                 self.status(now, status, out);
@@ -194,25 +157,6 @@ impl TerminalOwner {
                 out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Said(
                     message,
                 ))));
-            }
-        }
-    }
-
-    pub(super) fn deadline(&mut self, now: Timestamp, out: &mut Vec<TerminalOutput>) {
-        if self.asked.as_ref().is_some_and(|asked| asked.until <= now) {
-            self.tell(Freshness::TimedOut, out);
-        }
-        let Some(link) = &mut self.link else { return };
-        if now >= link.heard_at.plus_ms(SILENCE_MS_MAX) {
-            self.close_and_lose(now, out);
-        } else if now >= link.ping_at {
-            link.ping_at = ping_at(now, HEARTBEAT_MS);
-            if link.is_welcomed {
-                let message = Box::new(ToAgent::Ping);
-                out.push(TerminalOutput::Send {
-                    socket: link.socket,
-                    message,
-                });
             }
         }
     }

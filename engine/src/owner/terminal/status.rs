@@ -96,6 +96,13 @@ impl TerminalOwner {
         }
     }
 
+    /// The till has not answered in time.
+    pub(super) fn give_up(&mut self, now: Timestamp, out: &mut Vec<TerminalOutput>) {
+        if self.asked.as_ref().is_some_and(|asked| asked.until <= now) {
+            self.tell(Freshness::TimedOut, out);
+        }
+    }
+
     pub(super) fn tell(&mut self, freshness: Freshness, out: &mut Vec<TerminalOutput>) {
         if let Some(asked) = self.asked.take() {
             out.push(TerminalOutput::Told {
