@@ -50,7 +50,8 @@ impl Snapshot {
 
 /// Where the engine listens, without the scheme.
 pub(crate) fn address(engine: &Engine) -> &str {
-    engine.operator.base().trim_start_matches("http://")
+    let base = engine.operator.base();
+    base.split_once("://").map_or(base, |(_, address)| address)
 }
 
 /// Brings the agents of these lanes up.
