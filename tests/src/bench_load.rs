@@ -17,6 +17,8 @@ mod card;
 mod connection;
 #[path = "bench_load/floor.rs"]
 mod floor;
+#[path = "bench_load/heartbeat.rs"]
+mod heartbeat;
 #[path = "bench_load/history.rs"]
 mod history;
 #[path = "bench_load/idle.rs"]
@@ -114,6 +116,9 @@ struct Arguments {
     /// A little of everything that needs the engine: only whether it works. Exits with 1 otherwise.
     #[arg(long)]
     smoke: bool,
+    /// Nothing but heartbeats on bare connections: the part `links` starts this.
+    #[arg(long, hide = true)]
+    serve_heartbeats: bool,
 }
 
 /// A part of the measurement.
@@ -186,6 +191,9 @@ fn main() -> ExitCode {
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).ok();
     let mut arguments = Arguments::parse();
+    if arguments.serve_heartbeats {
+        return ExitCode::from(u8::from(heartbeat::serve().is_err()));
+    }
     if arguments.smoke {
         arguments.parts = Part::OF_ENGINE.to_vec();
         (arguments.terminals, arguments.merchants) = (16, 2);

@@ -7,6 +7,8 @@
 mod configuration;
 mod contract;
 mod link;
+#[cfg(test)]
+pub(crate) mod sample;
 mod status;
 
 use std::sync::Arc;

@@ -125,6 +125,7 @@ impl World {
                         let what = format!("terminal {till} is welcomed as one of two");
                         self.violate(Violation::new("duplicates_stay_out", what));
                     }
+                    self.welcome_pulse(socket);
                     self.say(socket, &HandshakeReply::Welcome(welcome));
                 }
                 TerminalOutput::Refuse { socket, reason } => {

@@ -2,8 +2,8 @@
 
 use protocol::id::FaultId;
 use protocol::link::{
-    ConfigurationRefused, ConfigurationReport, PaperState, ReaderState, RefusedReason,
-    SimulatorCommand, StatusReport, TillBacklog, VERSION,
+    ConfigurationRefused, ConfigurationReport, RefusedReason, SimulatorCommand, StatusReport,
+    VERSION,
 };
 use uuid::Uuid;
 
@@ -301,27 +301,13 @@ fn what_is_newer_than_the_link_is_not_sent_on_it() {
 }
 
 fn status(applied: u64, refused: Option<u64>) -> TillStatus {
-    let reason = || "no such setting".to_owned();
+    let refused = refused.map(|version| ConfigurationRefused {
+        version,
+        reason: "no such setting".to_owned(),
+    });
     TillStatus {
-        reader: ReaderState::Ready,
-        reader_serial: String::new(),
-        reader_firmware: String::new(),
-        printer_online: true,
-        paper: PaperState::Ok,
-        cover_open: false,
-        printer_trouble: String::new(),
-        drawer_open: None,
-        agent_version: String::new(),
-        current: None,
-        facts: None,
-        configuration: Some(ConfigurationReport {
-            applied,
-            refused: refused.map(|version| ConfigurationRefused {
-                version,
-                reason: reason(),
-            }),
-        }),
-        backlog: TillBacklog::default(),
+        configuration: Some(ConfigurationReport { applied, refused }),
+        ..sample::healthy()
     }
 }
 
