@@ -57,6 +57,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+/// The engine's: the store alone is measured in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures the engine under sales.
 #[derive(Debug, Parser)]
 #[command(name = "cargo bench-load --")]
