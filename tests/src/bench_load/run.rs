@@ -14,7 +14,7 @@ use crate::measure::{Tally, milliseconds, per, rounded};
 use crate::report::{self, Result};
 use crate::{
     Arguments, Part, board, floor, history, links, machine, postgres, real_agent, requests, sales,
-    store,
+    store, wire,
 };
 
 /// Limits that no load of one machine reaches, and a log of what is wrong or asked for.
@@ -81,6 +81,7 @@ fn conditions(arguments: &Arguments, dir: &Path, result: &mut Result) -> io::Res
         ("clients", json!(arguments.clients())),
         ("seconds", json!(arguments.seconds)),
         ("arrival", json!(arrival)),
+        ("tls", json!(arguments.tls)),
         ("when", json!(uptime.trim())),
     ] {
         result.insert(name.to_owned(), value);
@@ -108,7 +109,7 @@ fn with_the_engine(arguments: &Arguments, dir: &Path, result: &mut Result) -> io
     if !Part::OF_ENGINE.iter().any(|part| arguments.has(*part)) {
         return Ok(tally);
     }
-    let mut engine = Engine::start_configured(&dir.join("engine"), ENGINE_CONFIG)?;
+    let mut engine = start(&dir.join("engine"), arguments.tls)?;
     let (merchants, terminals) = (arguments.merchants(), arguments.terminals());
     let lanes = board::board(&engine.operator, merchants, terminals)?;
     if arguments.has(Part::Sales) {
@@ -144,6 +145,22 @@ fn with_the_engine(arguments: &Arguments, dir: &Path, result: &mut Result) -> io
     stop(&mut engine, &mut tally);
     result.insert("errors".to_owned(), json!(tally.errors()));
     Ok(tally)
+}
+
+/// Starts the engine that is measured.
+fn start(dir: &Path, is_tls: bool) -> io::Result<Engine> {
+    if !is_tls {
+        return Engine::start_configured(dir, ENGINE_CONFIG);
+    }
+    let made = Engine::init(dir, &["--address", "127.0.0.1"])?;
+    if !made.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&made.stderr)));
+    }
+    let tls = dir.join("data").join("tls");
+    wire::speak_tls(&tls.join("ca.pem"))?;
+    let [certificate, key] = ["server.pem", "server.key"].map(|name| tls.join(name));
+    let tls = format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n");
+    Engine::start_configured(dir, &format!("{ENGINE_CONFIG}{tls}"))
 }
 
 fn stop(engine: &mut Engine, tally: &mut Tally) {
@@ -206,6 +223,8 @@ fn describe_store(result: &mut Result, dir: &Path, sales: u64, grown: u64) {
         ("engine_commits_per_sale", per(count("commits"), all)),
         ("engine_syncs", syncs),
         ("engine_commits_per_sync", per(count("commits"), syncs)),
+        // An owner decides what came during a sync together, into one commit.
+        ("engine_decisions_per_sync", per(count("records"), syncs)),
         ("sales_per_sync", all / syncs),
         ("engine_log_bytes_per_sale", logical.round()),
         ("disk_bytes_per_sale", per(grown, all).round()),
