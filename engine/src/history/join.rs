@@ -149,11 +149,6 @@ mod tests {
             (vec![MIB; 30], Some((0, 30))),
             // The larger one stands between; together they are not enough for the next step.
             ([vec![MIB; 5], vec![9 * MIB], vec![MIB; 5]].concat(), None),
-            (
-                [vec![MIB; 5], vec![65 * MIB], vec![MIB; 5]].concat(),
-                Some((0, 11)),
-            ),
-            ([vec![MIB; 5], vec![513 * MIB], vec![MIB; 5]].concat(), None),
             ([vec![9 * MIB], vec![MIB; 8]].concat(), Some((1, 8))),
             ([vec![10 * MIB; 7], vec![MIB]].concat(), Some((0, 8))),
             ([vec![10 * MIB; 6], vec![MIB]].concat(), None),
