@@ -95,9 +95,9 @@ struct Arguments {
     /// again. Tills as in `--terminals`, with a merchant each.
     #[arg(long, alias = "past", default_value_t = 100_000)]
     history: u64,
-    /// Past sales after each of which `engine archive` is run; with 0 all of them stay in the state,
-    /// some 3 KB each.
-    #[arg(long, default_value_t = 500_000)]
+    /// Past sales that are archived at a time, into a file each; with 0 all of them stay in the
+    /// state, some 3 KB each.
+    #[arg(long, default_value_t = 100_000)]
     history_chunk: u64,
     /// Age in days after which past sales are archived.
     #[arg(long, default_value_t = 7)]
