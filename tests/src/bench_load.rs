@@ -85,10 +85,20 @@ struct Arguments {
     /// history and agent.
     #[arg(long)]
     tls: bool,
-    /// Past sales of the part `history`, some 3 KB each on disk. Tills as in `--terminals`, with a
-    /// merchant each.
-    #[arg(long, default_value_t = 100_000)]
+    /// Past sales of the part `history`, over a year. With `--dir` they are kept there, and used
+    /// again. Tills as in `--terminals`, with a merchant each.
+    #[arg(long, alias = "past", default_value_t = 100_000)]
     history: u64,
+    /// Past sales after each of which `engine archive` is run; with 0 all of them stay in the state,
+    /// some 3 KB each.
+    #[arg(long, default_value_t = 500_000)]
+    history_chunk: u64,
+    /// Age in days after which past sales are archived.
+    #[arg(long, default_value_t = 7)]
+    history_older_than: u64,
+    /// Only puts the past sales in place, below `--dir`: this takes long, and measures nothing.
+    #[arg(long, requires = "dir")]
+    history_only: bool,
     /// How long to measure, after a warm-up.
     #[arg(long, default_value_t = 10)]
     seconds: u64,

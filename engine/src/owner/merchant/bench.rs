@@ -2,13 +2,13 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use protocol::id::{AttemptId, JournalId, MerchantId, PosTransactionId, TerminalId};
+use protocol::id::{AttemptId, JournalId, MerchantId, PosTransactionId, TerminalId, TransactionId};
 use protocol::link::{AttemptEnd, CardReport, ChipOutcome, Completion, PosKind, ToAgent, ToEngine};
 use protocol::money::Money;
 use uuid::Uuid;
 
 use super::{Effect, Limits, MerchantInput, MerchantOwner, TerminalEvent};
-use crate::acquirer::{AcquirerAnswer, AuthorizationAnswer, Sending};
+use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, Sending};
 use crate::domain::idempotency::{ClaimKey, Fingerprint, StoredAnswer};
 use crate::domain::installation::Installations;
 use crate::domain::merchant::{DeviceKey, Merchant, Terminal};
@@ -83,7 +83,7 @@ impl Bench {
         };
         bench.board();
         bench.restart();
-        bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+        bench.link_back(Vec::new());
         bench.effects.clear();
         bench
     }
@@ -228,6 +228,11 @@ impl Bench {
         });
     }
 
+    /// The installation that has always been there comes back.
+    pub(super) fn link_back(&mut self, open: Vec<protocol::link::Digest>) {
+        self.link_up(journal(), open);
+    }
+
     pub(super) fn pass(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);
         self.feed(Input::Deadline);
@@ -298,10 +303,7 @@ impl Bench {
         self.transaction(self.pos(pos_id).current_transaction().unwrap())
     }
 
-    pub(super) fn transaction(
-        &self,
-        id: protocol::id::TransactionId,
-    ) -> crate::domain::transaction::Transaction {
+    pub(super) fn transaction(&self, id: TransactionId) -> crate::domain::transaction::Transaction {
         let bytes = self
             .store
             .get(&key::transaction(self.merchant_id, id))
@@ -344,7 +346,11 @@ impl Bench {
         let Some(transaction_id) = self.pos(pos_id).current_transaction() else {
             return;
         };
-        let answer = AcquirerAnswer::Authorization(answer);
+        self.acquirer(transaction_id, AcquirerAnswer::Authorization(answer));
+    }
+
+    /// The acquirer answers the latest that it was asked.
+    pub(super) fn acquirer(&mut self, transaction_id: TransactionId, answer: AcquirerAnswer) {
         self.input(MerchantInput::Acquirer {
             transaction_id,
             sending: LATEST,
@@ -352,14 +358,44 @@ impl Bench {
         });
     }
 
-    /// An approved sale.
-    pub(super) fn approved(&mut self) -> PosTransactionId {
+    /// A sale that the till has accepted: it waits for a card.
+    pub(super) fn accepted(&mut self) -> PosTransactionId {
         let pos_id = self.start(false);
         self.said(ToEngine::Accept { pos_id });
+        pos_id
+    }
+
+    /// A sale whose card was read: it waits for the acquirer.
+    pub(super) fn tapped(&mut self) -> PosTransactionId {
+        let pos_id = self.accepted();
         self.tap(pos_id);
+        pos_id
+    }
+
+    /// An approved sale.
+    pub(super) fn approved(&mut self) -> PosTransactionId {
+        let pos_id = self.tapped();
         self.host(pos_id, approval());
         self.completed(pos_id, ChipOutcome::Agreed);
         pos_id
+    }
+
+    /// What the owner last asked the acquirer.
+    pub(super) fn last_sending(&self) -> Sending {
+        let asked = self.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Acquirer(request) => Some(request.sending),
+            _ => None,
+        });
+        asked.unwrap()
+    }
+
+    /// How many reversals the acquirer was asked for.
+    pub(super) fn reversals(&self) -> usize {
+        let is_reversal = |effect: &&Effect| {
+            matches!(effect, Effect::Acquirer(request)
+                if matches!(request.action, AcquirerAction::Reverse { .. }))
+        };
+        self.effects.iter().filter(is_reversal).count()
     }
 
     /// Messages sent to the terminal so far.
@@ -372,6 +408,11 @@ impl Bench {
             })
             .collect()
     }
+}
+
+/// The journal of the installation that has always been there.
+pub(super) fn journal() -> JournalId {
+    JournalId::from_uuid(Uuid::from_u128(3))
 }
 
 pub(super) fn euros(minor: i64) -> Money {
