@@ -67,7 +67,7 @@ pub enum PairError {
     #[error(transparent)]
     Tls(#[from] TlsFault),
     /// The engine refuses.
-    #[error("the engine refuses: {message} ({code})")]
+    #[error("the engine refuses: {message}")]
     Refused {
         /// Stable code.
         code: String,
