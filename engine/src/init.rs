@@ -30,6 +30,9 @@ const CA_KEY: &str = "ca.key";
 const CERTIFICATE: &str = "server.pem";
 const KEY: &str = "server.key";
 const CONFIG: &str = "engine.toml";
+/// What the package's service is called, and what it reads (packaging/systemd): not what is made here.
+const SERVICE: &str = "tillway-engine";
+const SERVICE_CONFIG: &str = "/etc/tillway/engine.toml";
 /// Tills come from other machines: that is what `init` is for.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 7437);
 
@@ -283,7 +286,11 @@ impl fmt::Display for Made {
             writeln!(f, "\nNext:")?;
             writeln!(
                 f,
-                "1. start the engine:     engine run --config {}",
+                "1. start the engine.     Installed from the package: take data_dir, listen and [tls]\n\
+                 \x20  of {} over into {SERVICE_CONFIG}, then\n\
+                 \x20  systemctl restart {SERVICE}\n\
+                 \x20  Otherwise: engine run --config {}",
+                path(CONFIG),
                 path(CONFIG)
             )?;
             writeln!(f, "2. the operator's token: {}", path(OPERATOR_TOKEN_FILE))?;
@@ -340,6 +347,8 @@ mod tests {
             "valid until 2027-12-23",
             "https://tillway.shop.example:7437",
             "tls/ca.key",
+            &format!("engine run --config {}", data_dir.join(CONFIG).display()),
+            "over into /etc/tillway/engine.toml, then\n   systemctl restart tillway-engine\n",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
@@ -365,6 +374,14 @@ mod tests {
         let again = init(&args(&data_dir), NOW, SystemIds).unwrap_err();
         assert!(matches!(again, InitError::Exists(_)), "{again}");
         assert_eq!(fs::read(data_dir.join("tls/server.pem")).unwrap(), before);
+    }
+
+    /// What the operator is told to edit and restart is what the package runs.
+    #[test]
+    fn the_packaged_service_reads_the_file_that_is_named() {
+        let unit = include_str!("../../packaging/systemd/tillway-engine.service");
+        let runs = format!("/{SERVICE} run --config {SERVICE_CONFIG}\n");
+        assert!(unit.contains(&runs), "{unit}");
     }
 
     #[test]
