@@ -3,7 +3,8 @@
 use actix_web::test::TestRequest;
 use serde_json::json;
 
-use super::super::world::{OPERATOR, World, every_scope, pos};
+use super::super::world::{OPERATOR, World, every_scope};
+use super::path_of;
 use crate::access::operation::Audience;
 use crate::http::idempotency::Idempotency;
 use crate::http::route::ROUTES;

@@ -6,16 +6,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::super::world::{
-    OPERATOR, T0, World, every_scope, merchant, merchant_id, pos, terminal, terminal_id,
+    OPERATOR, T0, World, every_scope, merchant, merchant_id, terminal, terminal_id,
 };
 use crate::domain::pairing::PairingCode;
 use crate::domain::permission::Permission;
 use crate::domain::rejection::Rejection;
 use crate::domain::scope::Scope;
 use crate::domain::token::{ApiKey, Secret, SecretHash};
-use crate::domain::transaction::Transaction;
 use crate::owner::access_change::AccessChange;
-use crate::owner::key;
 use crate::owner::request::{Answer, PlatformRequest, Request};
 
 #[actix_web::test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::world::{T0, World, every_scope, merchant, merchant_id, pos};
+use super::super::world::{T0, World, every_scope, pos};
 use super::{approved, transaction};
 use crate::domain::permission::{Allowlist, Permission};
 use crate::domain::pos::{AttemptState, Stage};

@@ -4,7 +4,7 @@ use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 
-use super::super::world::{Got, World, every_scope, terminal, terminal_id};
+use super::super::world::{Got, World, every_scope, terminal};
 use super::code;
 use crate::domain::merchant::Terminal;
 use crate::domain::rejection::Rejection;

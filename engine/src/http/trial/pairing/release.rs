@@ -1,5 +1,6 @@
 //! A till that gives its key back.
 
+use ed25519_dalek::Signer as _;
 use protocol::id::{IncarnationId, TerminalId};
 use protocol::pairing::release_bytes;
 use serde_json::{Value, json};
@@ -7,11 +8,9 @@ use uuid::Uuid;
 
 use super::super::world::{T0, World, terminal, terminal_id};
 use super::{device_key, post, signing_key};
-use crate::domain::merchant::Terminal;
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::owner::access_change::AccessChange;
-use crate::owner::key;
 use crate::owner::request::{Answer, Request};
 
 fn release_body(key: u8, engine: u128, at: Timestamp) -> Value {

@@ -6,11 +6,9 @@ use uuid::Uuid;
 
 use super::super::world::{T0, World, every_scope, terminal, terminal_id};
 use super::{code, device_key, paired, post, public_key};
-use crate::domain::merchant::Terminal;
 use crate::domain::pairing::PairingCode;
 use crate::domain::rejection::Rejection;
 use crate::owner::access_change::AccessChange;
-use crate::owner::key;
 use crate::owner::request::{PairingTarget, Request};
 
 async fn ask(world: &World, key: u8) -> Value {
