@@ -37,7 +37,7 @@ const FOLD_EVERY: Duration = Duration::from_millis(500);
 /// k/s, 256 keys 300 k/s, 64 keys 220 k/s). In tests a few, so that crashes cut folds in the middle.
 const BATCH_MAX: usize = if cfg!(test) { 4 } else { 256 };
 /// Keys in one batch otherwise: sled lets nobody read while it applies one, 10 to 15 µs a key.
-const BATCH_CALM: usize = if cfg!(test) { 4 } else { 64 };
+const BATCH_CALM: usize = if cfg!(test) { 2 } else { 64 };
 
 #[derive(Default)]
 struct Overlay {

@@ -125,3 +125,35 @@ fn a_flush_includes_everything_that_was_applied_before_it() {
         assert_eq!(home.get(&[1, serial]), Ok(Some(b"v".to_vec())));
     }
 }
+
+#[test]
+fn a_fold_takes_its_time_only_while_nobody_needs_it() {
+    type Hurry = fn(&mut Overlay);
+    let hurries: [(Hurry, usize); 4] = [
+        (|_| {}, BATCH_CALM),
+        (|overlay| overlay.hurried = true, BATCH_MAX),
+        (|overlay| overlay.closed = true, BATCH_MAX),
+        (|overlay| overlay.attended = false, BATCH_MAX),
+    ];
+    for (at, (hurry, expected)) in hurries.into_iter().enumerate() {
+        let folded = FoldedState::new(MemoryHome::default().open().unwrap());
+        folded.begin_attending();
+        let mut overlay = folded.lock();
+        hurry(&mut overlay);
+        assert_eq!(overlay.is_calm(), expected == BATCH_CALM, "case {at}");
+        // A fold so large that a batch's share of it is next to nothing.
+        let batch = folded.rest(overlay, usize::MAX);
+        assert_eq!(batch, expected, "case {at}");
+    }
+}
+
+#[test]
+fn what_came_during_a_fold_is_folded_next() {
+    let folded = FoldedState::new(MemoryHome::default().open().unwrap());
+    folded.begin_attending();
+    let row = [([1].as_slice(), Some(b"v".as_slice()))];
+    folded.apply(&mut row.into_iter()).unwrap();
+    assert!(folded.await_changes());
+    folded.close();
+    assert!(!folded.await_changes());
+}

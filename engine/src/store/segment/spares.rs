@@ -312,6 +312,7 @@ impl Spares {
 }
 
 /// What the thread that attends to spares does next.
+#[derive(Debug, PartialEq, Eq)]
 enum Need {
     /// To prepare one.
     Spare,
@@ -328,4 +329,68 @@ fn zero_piece(file: &dyn DiskFile, from: u64, length: u64) -> io::Result<u64> {
     file.write_at(piece, from)?;
     file.sync()?;
     Ok(from + u64::try_from(piece.len()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::faulty::{Fault, FaultyDisk};
+
+    const PIECE: u64 = PIECE_BYTES as u64;
+
+    /// One that somebody attends to, with a spare that is ready.
+    fn attended(disk: &FaultyDisk) -> Spares {
+        let limits = SpareLimits {
+            segment_bytes: 2 * PIECE + 1,
+            free_bytes_min: 0,
+        };
+        let spares = Spares::new(Arc::new(disk.clone()), limits, 7, None);
+        spares.begin_attending();
+        assert_eq!(spares.need(), Some(Need::Spare));
+        spares.replenish();
+        spares
+    }
+
+    #[test]
+    fn a_spare_is_zeroed_to_its_end() {
+        let spares = attended(&FaultyDisk::new());
+        for written in [0, PIECE, 2 * PIECE] {
+            assert_eq!(spares.need(), Some(Need::Zeros), "{written}");
+            spares.zero();
+        }
+        assert_eq!(spares.need(), Some(Need::Nothing));
+        let spare = spares.take().unwrap();
+        assert_eq!((spare.generation, spare.written), (7, 2 * PIECE + 1));
+    }
+
+    #[test]
+    fn a_spare_that_was_taken_is_left_alone() {
+        let disk = FaultyDisk::new();
+        let spares = attended(&disk);
+        spares.zero();
+        let spare = spares.take().unwrap();
+        assert_eq!(spare.written, PIECE);
+        let ours = vec![7; PIECE_BYTES + 10];
+        spare.file.write_at(&ours, 0).unwrap();
+        spares.zero();
+        assert_eq!(disk.contents(&path(LOG, 7)), ours);
+        assert_eq!(spares.need(), Some(Need::Spare));
+    }
+
+    #[test]
+    fn a_spare_that_cannot_be_written_is_replaced() {
+        let disk = FaultyDisk::new();
+        for fault in [Fault::Write, Fault::Sync] {
+            let spares = attended(&disk);
+            disk.fail_after(0, fault);
+            spares.zero();
+            assert!(spares.is_exhausted(), "{fault:?}");
+            assert!(spares.take().is_none(), "{fault:?}");
+            assert_eq!(disk.list(LOG).unwrap(), [""; 0], "{fault:?}");
+            spares.replenish();
+            let spare = spares.take().unwrap();
+            assert_eq!((spare.generation, spare.written), (7, 0), "{fault:?}");
+            disk.remove(&path(LOG, 7)).unwrap();
+        }
+    }
 }
