@@ -447,6 +447,7 @@ mod tests {
             now_ms: 5,
             label: "Till".to_owned(),
             prints_known: vec![],
+            currencies: vec![],
         };
         let reply = encode(&HandshakeReply::Welcome(welcome.clone())).unwrap();
         engine_says(&mut engine, reply).await;

@@ -262,12 +262,14 @@ impl MerchantActor {
             Effect::Welcome {
                 terminal_id,
                 label,
+                currencies,
                 prints_known,
             } => {
                 self.to_terminal(
                     terminal_id,
                     TerminalInput::Welcome {
                         label,
+                        currencies,
                         prints_known,
                     },
                 );

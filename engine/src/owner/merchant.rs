@@ -56,6 +56,7 @@ use protocol::link::{
     Configuration, ConfigurationReport, Digest, PosStatus, PrintReport, RefusedReason, ToAgent,
     ToEngine,
 };
+use protocol::money::Currency;
 
 use crate::acquirer::{AcquirerAnswer, AcquirerRequest, Sending};
 use crate::domain::merchant::{Merchant, Terminal};
@@ -212,6 +213,8 @@ pub enum Effect {
         terminal_id: TerminalId,
         /// What the till calls itself.
         label: String,
+        /// What the merchant takes, the usual one first.
+        currencies: Vec<Currency>,
         /// Print reports that are stored.
         prints_known: Vec<PrintJobId>,
     },

@@ -12,7 +12,7 @@ use protocol::link::{
     PosStatus, PrintReport, RefusedReason, SILENCE_MS_MAX, StatusReport, TillStatus, ToAgent,
     ToEngine, Welcome,
 };
-use protocol::money::Money;
+use protocol::money::{Currency, Money};
 
 use crate::domain::time::Timestamp;
 
@@ -97,6 +97,8 @@ pub enum TerminalInput {
     Welcome {
         /// What the till calls itself.
         label: String,
+        /// What the merchant takes, the usual one first.
+        currencies: Vec<Currency>,
         /// Print reports that are stored.
         prints_known: Vec<PrintJobId>,
     },
@@ -340,9 +342,10 @@ impl TerminalOwner {
             }
             TerminalInput::Welcome {
                 label,
+                currencies,
                 prints_known,
             } => {
-                self.welcome(now, label, prints_known, out);
+                self.welcome(now, label, currencies, prints_known, out);
             }
             TerminalInput::Refuse { reason } => self.refuse(now, reason, out),
             TerminalInput::Send(message) => self.send(now, message, out),
@@ -458,6 +461,7 @@ impl TerminalOwner {
         &mut self,
         now: Timestamp,
         label: String,
+        currencies: Vec<Currency>,
         prints_known: Vec<PrintJobId>,
         out: &mut Vec<TerminalOutput>,
     ) {
@@ -475,6 +479,7 @@ impl TerminalOwner {
             now_ms,
             label,
             prints_known,
+            currencies,
         };
         out.push(TerminalOutput::Welcome {
             socket: link.socket,

@@ -313,6 +313,7 @@ impl Reader {
 
     pub(super) fn must_use_chip(&self, card: &Card) -> bool {
         card.stripe_says_chip()
+            && self.config.quirks.refuses_early_swipe
             && self.setting(command::TAG_REFUSE_EARLY_SWIPE) != Some(&[0x00])
             && self.failed_insertions < self.failed_insertions_max()
     }

@@ -70,6 +70,8 @@ pub struct ReaderQuirks {
     pub understands_unreachable: bool,
     /// A fallback swipe carries its reason (DFEE25) as long as no setting says otherwise.
     pub names_fallback_reason: bool,
+    /// The stripe of a card with a chip is refused before the chip has failed, as DFEF62 asks.
+    pub refuses_early_swipe: bool,
 }
 
 impl Default for ReaderQuirks {
@@ -93,6 +95,7 @@ impl Default for ReaderQuirks {
             shows_service_code: false,
             understands_unreachable: true,
             names_fallback_reason: true,
+            refuses_early_swipe: true,
         }
     }
 }
@@ -122,6 +125,7 @@ pub const SWITCHES: &[(&str, &[&str])] = &[
     ("shows-service-code", OFF_ON),
     ("understands-unreachable", OFF_ON),
     ("names-fallback-reason", OFF_ON),
+    ("refuses-early-swipe", OFF_ON),
 ];
 
 impl ReaderQuirks {
@@ -171,6 +175,7 @@ impl ReaderQuirks {
             "shows-service-code" => &mut self.shows_service_code,
             "understands-unreachable" => &mut self.understands_unreachable,
             "names-fallback-reason" => &mut self.names_fallback_reason,
+            "refuses-early-swipe" => &mut self.refuses_early_swipe,
             _ => return None,
         })
     }

@@ -31,6 +31,7 @@ fn running(change: impl FnOnce(&mut Running)) -> AgentFact {
         status: AgentStatus {
             is_online: true,
             label: "Till".to_owned(),
+            currencies: Vec::new(),
             journal_id: None,
             boot: 3,
             till: protocol::link::TillStatus {

@@ -31,6 +31,7 @@ mod words;
 
 pub use keys::{Action, ActionItem};
 pub use view::{Choice, Tone, View};
+pub use words::advice as advice_words;
 
 use std::collections::BTreeMap;
 

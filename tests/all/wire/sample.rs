@@ -8,7 +8,7 @@ use protocol::id::{
     TerminalId, TransactionId,
 };
 use protocol::link::{
-    AnswerBody, AttemptEnd, CardReport, Challenge, ChipOutcome, Completion, Concluded,
+    Advice, AnswerBody, AttemptEnd, CardReport, Challenge, ChipOutcome, Completion, Concluded,
     Configuration, ConfigurationRefused, ConfigurationReport, ConnectionType, Digest, DigestState,
     Grant, Handshake, HandshakeReply, Hello, HostAnswer, HostDecision, Offer, PaperState, PosKind,
     PosStatus, PrintCommand, PrintReport, PrintState, ReaderState, Refused, RefusedReason,
@@ -253,6 +253,17 @@ fn replies() -> Vec<(&'static str, HandshakeReply)> {
                 now_ms: 1_800_000_000_000,
                 label: "Lane 1".to_owned(),
                 prints_known: vec![JOB],
+                currencies: vec![],
+            }),
+        ),
+        (
+            "currencies",
+            HandshakeReply::Welcome(Welcome {
+                epoch: 9,
+                now_ms: 1_800_000_000_000,
+                label: "Lane 1".to_owned(),
+                prints_known: vec![],
+                currencies: vec!["JPY".parse().unwrap(), "USD".parse().unwrap()],
             }),
         ),
         ("version", refused(RefusedReason::Version)),
@@ -322,14 +333,17 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("", ToAgent::Ping),
         ("", ToAgent::Pong),
     ]);
-    let host = |decision, issuer_data| {
+    let advised = |decision, issuer_data, advice| {
         ToAgent::HostAnswer(HostAnswer {
             pos_id: POS,
             attempt_id: ATTEMPT,
             decision,
             issuer_data,
+            advice,
         })
     };
+    let host = |decision, issuer_data| advised(decision, issuer_data, None);
+    let advice = |advice| advised(HostDecision::Declined, Vec::new(), Some(advice));
     messages.extend([
         (
             "approved",
@@ -337,6 +351,10 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ),
         ("declined", host(HostDecision::Declined, Vec::new())),
         ("unreachable", host(HostDecision::Unreachable, Vec::new())),
+        ("use_chip", advice(Advice::UseChip)),
+        ("try_later", advice(Advice::TryLater)),
+        ("call_bank", advice(Advice::CallBank)),
+        ("check_reader", advice(Advice::CheckReader)),
     ]);
     messages
 }
@@ -428,10 +446,24 @@ fn conclusions() -> Vec<(&'static str, ToAgent)> {
             amount: dollars(1434),
             tip: is_approved.then(|| dollars(200)),
             transaction_id: is_approved.then_some(TRANSACTION),
+            kind: None,
+            advice: None,
         };
         (name, ToAgent::Concluded(concluded))
     };
-    statuses.into_iter().map(conclude).collect()
+    let mut conclusions: Vec<_> = statuses.into_iter().map(conclude).collect();
+    let whole = Concluded {
+        pos_id: POS,
+        status: PosStatus::Declined,
+        reason: "host_declined".to_owned(),
+        amount: dollars(1434),
+        tip: None,
+        transaction_id: None,
+        kind: Some(PosKind::Authorization),
+        advice: Some(Advice::UseChip),
+    };
+    conclusions.push(("advised", ToAgent::Concluded(whole)));
+    conclusions
 }
 
 fn print_command() -> PrintCommand {

@@ -27,10 +27,12 @@ impl World {
             Effect::Welcome {
                 terminal_id,
                 label,
+                currencies,
                 prints_known,
             } => {
                 let input = TerminalInput::Welcome {
                     label,
+                    currencies,
                     prints_known,
                 };
                 self.tell_terminal(terminal_id, input);

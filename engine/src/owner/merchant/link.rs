@@ -57,6 +57,7 @@ impl MerchantOwner {
         work.effect(Effect::Welcome {
             terminal_id,
             label: terminal.label.clone(),
+            currencies: self.merchant.currencies.clone(),
             prints_known,
         });
         self.push_configuration(work, &terminal);

@@ -28,6 +28,7 @@ fn hello(socket: u64, number: u128, connection: u64) -> TerminalInput {
 fn welcome() -> TerminalInput {
     TerminalInput::Welcome {
         label: "Lane 1".to_owned(),
+        currencies: vec!["USD".parse().unwrap()],
         prints_known: Vec::new(),
     }
 }

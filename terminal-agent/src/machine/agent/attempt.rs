@@ -2,8 +2,8 @@
 
 use protocol::id::{AttemptId, PosTransactionId};
 use protocol::link::{
-    AttemptEnd, CardReport, ChipOutcome, Completion, DigestState, Grant, HostAnswer, HostDecision,
-    ReaderState, RejectReason, TipChoice, ToEngine,
+    Advice, AttemptEnd, CardReport, ChipOutcome, Completion, DigestState, Grant, HostAnswer,
+    HostDecision, ReaderState, RejectReason, TipChoice, ToEngine,
 };
 
 use super::work::Phase;
@@ -15,6 +15,8 @@ use crate::machine::screen::Screen;
 const ARC_APPROVED: [u8; 2] = *b"00";
 /// EMV tag 8A: do not honour; the decline that every chip knows. ISO 8583 response code 05.
 const ARC_DECLINED: [u8; 2] = *b"05";
+/// The reader's word for "waits for a card", of its closed list.
+const WAITS_FOR_CARD: &str = "present_card";
 /// How many attempts are remembered beyond their POS transaction. Arbitrary, bounded: an engine
 /// names an attempt once, and ids are in the order of time.
 const ATTEMPTS_MAX: usize = 256;
@@ -136,11 +138,13 @@ impl Agent {
         out.push(Output::Reader(ReaderRequest::Start {
             amount: grant.amount,
             timeout_ms: expires_ms.saturating_sub(now_ms),
+            advice: work.advice,
         }));
         let screen = Screen::PresentCard {
             pos_id,
             amount: grant.amount,
             attempt: grant.number,
+            advice: work.advice,
         };
         self.screen = screen.clone();
         out.push(Output::Show(screen));
@@ -188,7 +192,12 @@ impl Agent {
             }
             ReaderEvent::Progress(progress) => {
                 if let Some(pos_id) = self.holder_pos_id() {
-                    self.show(Screen::Reader { pos_id, progress });
+                    let advice = self.advice_while_waiting(pos_id, &progress);
+                    self.show(Screen::Reader {
+                        pos_id,
+                        progress,
+                        advice,
+                    });
                 }
             }
             ReaderEvent::CardData {
@@ -219,6 +228,13 @@ impl Agent {
             .map(|(pos_id, _)| *pos_id)
     }
 
+    /// That the reader waits for a card must not hide what is to be done differently with it.
+    fn advice_while_waiting(&self, pos_id: PosTransactionId, progress: &str) -> Option<Advice> {
+        let work = self.works.get(&pos_id)?;
+        let is_waiting = matches!(work.phase, Phase::Reading { .. }) && progress == WAITS_FOR_CARD;
+        work.advice.filter(|_| is_waiting)
+    }
+
     fn card_data(&mut self, now_ms: u64, data: Vec<u8>, chip_waits: bool) {
         let running = self
             .holder_pos_id()
@@ -247,6 +263,7 @@ impl Agent {
         }
         if let Some(work) = self.works.get_mut(&pos_id) {
             work.speak(now_ms, self.link.is_up);
+            work.advice = None;
             work.phase = Phase::Sent {
                 attempt_id,
                 chip_waits,
@@ -359,6 +376,7 @@ impl Agent {
                 attempt_id,
                 chip_waits,
             } if attempt_id == answer.attempt_id => {
+                work.advice = answer.advice;
                 if !chip_waits {
                     let chip = match answer.decision {
                         HostDecision::Approved => ChipOutcome::Agreed,
@@ -490,6 +508,7 @@ impl Agent {
 
     fn completed(&mut self, now_ms: u64, completion: Completion) {
         let (pos_id, chip) = (completion.pos_id, completion.chip);
+        let advice = self.works.get(&pos_id).and_then(|work| work.advice);
         if let Some(work) = self.works.get_mut(&pos_id) {
             work.speak(now_ms, self.link.is_up);
             work.phase = match chip {
@@ -500,7 +519,7 @@ impl Agent {
         self.persist(JournalEntry::Completed(completion.clone()));
         self.send(ToEngine::Completed(completion));
         self.show(match chip {
-            ChipOutcome::Refused => Screen::DeclinedTryAnother { pos_id },
+            ChipOutcome::Refused => Screen::DeclinedTryAnother { pos_id, advice },
             ChipOutcome::Agreed | ChipOutcome::Aborted => Screen::Finishing { pos_id },
         });
     }

@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use protocol::id::{AttemptId, JournalId, PosTransactionId, PrintJobId, RequestId, TransactionId};
 use protocol::link::{
-    AnswerBody, AttemptEnd, Completion, Concluded, Configuration, Digest, DigestState, Grant,
-    HostAnswer, HostDecision, Offer, PaperState, PosKind, PosStatus, PrintCommand, PrintState,
-    ReaderState, Setting, StatusReport, TillFacts, TillRequest, TillStart, TipPrompt, ToAgent,
-    ToEngine, Welcome,
+    Advice, AnswerBody, AttemptEnd, Completion, Concluded, Configuration, Digest, DigestState,
+    Grant, HostAnswer, HostDecision, Offer, PaperState, PosKind, PosStatus, PrintCommand,
+    PrintState, ReaderState, Setting, StatusReport, TillFacts, TillRequest, TillStart, TipPrompt,
+    ToAgent, ToEngine, Welcome,
 };
 use protocol::money::Money;
 use protocol::receipt::{Copy, Receipt};
@@ -193,9 +193,10 @@ impl Till {
             "host" => message(ToAgent::HostAnswer(HostAnswer {
                 pos_id: pos(number),
                 attempt_id: att(1),
+                advice: (second == "chip").then_some(Advice::UseChip),
                 decision: match second {
                     "yes" => HostDecision::Approved,
-                    "no" => HostDecision::Declined,
+                    "no" | "chip" => HostDecision::Declined,
                     _ => HostDecision::Unreachable,
                 },
                 issuer_data: vec![0x91],
@@ -258,6 +259,7 @@ impl Till {
                 "offline" => AttemptEnd::OfflineNotAllowed,
                 _ => AttemptEnd::ReaderFault,
             }))],
+            "progress" => vec![Input::Reader(ReaderEvent::Progress(parts[0].to_owned()))],
             "printer" => vec![health(parts[0] == "on")],
             "begins" => vec![
                 Input::Printer(PrinterEvent::Ready {
@@ -324,6 +326,7 @@ fn welcome(prints_known: &[PrintJobId]) -> Input {
         now_ms: 0,
         label: "Till".to_owned(),
         prints_known: prints_known.to_vec(),
+        currencies: Vec::new(),
     })
 }
 
@@ -359,6 +362,8 @@ fn concluded(number: u128, status: &str) -> Concluded {
         amount: usd(1_150),
         tip: None,
         transaction_id: None,
+        kind: None,
+        advice: None,
     }
 }
 
@@ -375,7 +380,7 @@ fn name(entry: &JournalEntry) -> String {
     }
 }
 
-/// Screens are left out except the two on which money depends.
+/// Screens are left out except those on which money depends, and advice.
 fn render(output: &Output) -> Option<String> {
     Some(match output {
         Output::Send(ToEngine::Status(_)) => return None,
@@ -385,8 +390,11 @@ fn render(output: &Output) -> Option<String> {
             let prints: Vec<_> = prints.iter().map(|p| format!("{:?}", p.state)).collect();
             format!("hello [{}] [{}]", open.join(", "), prints.join(", "))
         }
-        Output::Reader(ReaderRequest::Start { timeout_ms, .. }) => {
-            format!("reader start {timeout_ms}")
+        Output::Reader(ReaderRequest::Start {
+            timeout_ms, advice, ..
+        }) => {
+            let advice = advice.map_or(String::new(), |advice| format!(" {advice:?}"));
+            format!("reader start {timeout_ms}{advice}")
         }
         Output::Reader(ReaderRequest::HostAnswer { arc, .. }) => {
             format!("reader arc {}", String::from_utf8_lossy(arc))
@@ -396,6 +404,20 @@ fn render(output: &Output) -> Option<String> {
         Output::BeginPrint(job_id) => format!("begin {}", job_id.uuid().as_u128()),
         Output::Show(Screen::Concluded(concluded)) => format!("show {:?}", concluded.status),
         Output::Show(Screen::OutOfOrder { .. }) => "show OutOfOrder".to_owned(),
+        Output::Show(Screen::DeclinedTryAnother {
+            advice: Some(advice),
+            ..
+        }) => format!("show declined {advice:?}"),
+        Output::Show(
+            Screen::PresentCard {
+                advice: Some(advice),
+                ..
+            }
+            | Screen::Reader {
+                advice: Some(advice),
+                ..
+            },
+        ) => format!("show present {advice:?}"),
         Output::Show(_) => return None,
         Output::ControlAnswer(_, reply) => match reply {
             ControlReply::Refused(refusal) => format!("refused {}", refusal.code()),

@@ -1,7 +1,7 @@
 //! Follows what runs at the till, whoever has started it: screens, status, conclusions. PURE.
 
 use protocol::id::PosTransactionId;
-use protocol::link::{AttemptEnd, Concluded, PosStatus};
+use protocol::link::{Advice, AttemptEnd, Concluded, PosStatus};
 use protocol::money::Money;
 
 use super::amount::Digits;
@@ -28,11 +28,15 @@ pub(super) enum Stage {
     },
     PresentCard {
         attempt: u32,
+        advice: Option<Advice>,
     },
-    Reader(String),
+    Reader {
+        progress: String,
+        advice: Option<Advice>,
+    },
     Authorizing,
     Finishing,
-    DeclinedTryAnother,
+    DeclinedTryAnother(Option<Advice>),
     AttemptEnded(AttemptEnd),
     /// The agent knows it and has not said how far it is.
     WaitingForWord,
@@ -101,14 +105,17 @@ impl Till {
                 pos_id,
                 amount,
                 attempt,
-            } => self.live(pos_id, Some(amount), Stage::PresentCard { attempt }),
-            Screen::Reader { pos_id, progress } => {
-                self.live(pos_id, None, Stage::Reader(progress));
-            }
+                advice,
+            } => self.live(pos_id, Some(amount), Stage::PresentCard { attempt, advice }),
+            Screen::Reader {
+                pos_id,
+                progress,
+                advice,
+            } => self.live(pos_id, None, Stage::Reader { progress, advice }),
             Screen::Authorizing { pos_id } => self.live(pos_id, None, Stage::Authorizing),
             Screen::Finishing { pos_id } => self.live(pos_id, None, Stage::Finishing),
-            Screen::DeclinedTryAnother { pos_id } => {
-                self.live(pos_id, None, Stage::DeclinedTryAnother);
+            Screen::DeclinedTryAnother { pos_id, advice } => {
+                self.live(pos_id, None, Stage::DeclinedTryAnother(advice));
             }
             Screen::AttemptEnded { pos_id, end } => {
                 self.live(pos_id, None, Stage::AttemptEnded(end));
@@ -306,7 +313,7 @@ const fn pos_of(screen: &Screen) -> Option<PosTransactionId> {
         | Screen::Reader { pos_id, .. }
         | Screen::Authorizing { pos_id }
         | Screen::Finishing { pos_id }
-        | Screen::DeclinedTryAnother { pos_id }
+        | Screen::DeclinedTryAnother { pos_id, .. }
         | Screen::AttemptEnded { pos_id, .. }
         | Screen::AttemptClosed { pos_id } => Some(*pos_id),
         Screen::Concluded(concluded) => Some(concluded.pos_id),

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use protocol::id::{PosTransactionId, RequestId, TransactionId};
 use protocol::link::{
-    AttemptEnd, Concluded, PaperState, PosKind, PosStatus, ReaderState, TillStatus,
+    Advice, AttemptEnd, Concluded, PaperState, PosKind, PosStatus, ReaderState, TillStatus,
 };
 use protocol::money::Money;
 use protocol::receipt::Copy;
@@ -37,6 +37,8 @@ fn concluded(number: u128, status: PosStatus) -> Concluded {
         tip: None,
         transaction_id: is_approved
             .then(|| TransactionId::from_uuid(Uuid::from_u128(number + 1_000))),
+        kind: None,
+        advice: None,
     }
 }
 
@@ -44,6 +46,7 @@ fn status() -> AgentStatus {
     AgentStatus {
         is_online: true,
         label: "Lane 1".to_owned(),
+        currencies: Vec::new(),
         journal_id: None,
         boot: 1,
         till: TillStatus {
@@ -255,6 +258,7 @@ fn a_sale_from_the_first_key_to_the_end() {
                 pos_id,
                 amount: usd(1_250),
                 attempt: 1,
+                advice: None,
             },
             "PRESENT CARD",
         ),
@@ -262,11 +266,18 @@ fn a_sale_from_the_first_key_to_the_end() {
             Screen::Reader {
                 pos_id,
                 progress: "card_detected".to_owned(),
+                advice: None,
             },
             "READING CARD",
         ),
         (Screen::Authorizing { pos_id }, "ASKING THE BANK"),
-        (Screen::DeclinedTryAnother { pos_id }, "DECLINED"),
+        (
+            Screen::DeclinedTryAnother {
+                pos_id,
+                advice: None,
+            },
+            "DECLINED",
+        ),
         (
             Screen::AttemptEnded {
                 pos_id,
@@ -351,6 +362,7 @@ fn keys_that_are_pressed_twice_ask_once() {
         pos_id: pos(1),
         amount: usd(1_250),
         attempt: 1,
+        advice: None,
     });
     desk.keys("ccc^");
     assert_eq!(desk.asked().len(), 1, "{:?}", desk.asked());
@@ -580,6 +592,7 @@ fn without_a_link_a_cancel_stops_the_reader_here() {
         pos_id: pos(1),
         amount: usd(1_250),
         attempt: 1,
+        advice: None,
     });
     let event = Heard::Event(WatchEvent::Link { is_online: false });
     desk.input(Input::Heard(Box::new(event)));
@@ -663,6 +676,7 @@ fn what_runs_is_followed_from_the_status_and_what_ended_before_is_not_shown() {
             pos_id: pos(7),
             amount: usd(1),
             attempt: 1,
+            advice: None,
         },
         Screen::AttemptClosed { pos_id: pos(7) },
     ] {
@@ -943,6 +957,56 @@ fn the_currency_is_given_learned_or_asked_for() {
 }
 
 #[test]
+fn what_to_do_about_a_decline_stays_until_the_next_card_is_read() {
+    let advice = Some(Advice::UseChip);
+    let pos_id = pos(1);
+    let mut desk = Desk::ready();
+    desk.start(1);
+    desk.screen(Screen::DeclinedTryAnother { pos_id, advice });
+    assert_eq!(desk.headline(), "DECLINED");
+    assert!(desk.text().contains("NOT PAID. This card has a chip"));
+    let amount = usd(1_250);
+    desk.screen(Screen::PresentCard {
+        pos_id,
+        amount,
+        attempt: 2,
+        advice,
+    });
+    assert_eq!(desk.headline(), "USE CHIP");
+    assert!(desk.text().contains("insert it"), "{}", desk.text());
+    let progress = "present_card".to_owned();
+    desk.screen(Screen::Reader {
+        pos_id,
+        progress,
+        advice,
+    });
+    assert_eq!(desk.headline(), "USE CHIP");
+    desk.screen(Screen::Authorizing { pos_id });
+    assert!(!desk.text().contains("chip"), "{}", desk.text());
+    let mut end = concluded(1, PosStatus::Declined);
+    end.advice = Some(Advice::CheckReader);
+    desk.screen(Screen::Concluded(end));
+    assert!(
+        desk.text().contains("Call the technician"),
+        "{}",
+        desk.text()
+    );
+    assert!(!desk.text().contains("another card"), "{}", desk.text());
+
+    // What this version has no word for is a decline as any other.
+    let mut desk = Desk::ready();
+    desk.start(1);
+    let mut end = concluded(1, PosStatus::Declined);
+    end.advice = Some(Advice::Other);
+    desk.screen(Screen::Concluded(end));
+    assert!(
+        desk.text().contains("Ask for another card"),
+        "{}",
+        desk.text()
+    );
+}
+
+#[test]
 fn nothing_starts_while_it_cannot() {
     let mut offline = status();
     offline.is_online = false;
@@ -1054,14 +1118,19 @@ fn any_screen(number: u128, kind: usize, text: String) -> Screen {
             pos_id,
             amount,
             attempt: 2,
+            advice: None,
         },
         2 => Screen::Reader {
             pos_id,
             progress: text,
+            advice: None,
         },
         3 => Screen::Authorizing { pos_id },
         4 => Screen::Finishing { pos_id },
-        5 => Screen::DeclinedTryAnother { pos_id },
+        5 => Screen::DeclinedTryAnother {
+            pos_id,
+            advice: None,
+        },
         6 => Screen::AttemptClosed { pos_id },
         7 => Screen::OutOfOrder { reason: text },
         _ => tip_screen(),

@@ -1,7 +1,7 @@
 //! What is to be seen: facts and words, for a renderer of any kind. PURE.
 
-use protocol::link::{PaperState, PosKind, ReaderState};
-use protocol::money::Money;
+use protocol::link::{Advice, PaperState, PosKind, ReaderState};
+use protocol::money::{Currency, Money};
 
 use super::follow::{Running, Stage};
 use super::keys::ROWS_MAX;
@@ -251,16 +251,24 @@ impl Till {
                 Tone::Attention,
                 &["The payer chooses. Without a choice: no tip."],
             ),
-            Stage::PresentCard { attempt: 0 | 1 } => scene(
+            Stage::PresentCard {
+                advice: Some(advice),
+                ..
+            }
+            | Stage::Reader {
+                advice: Some(advice),
+                ..
+            } => advised_scene(amount, *advice),
+            Stage::PresentCard { attempt: 0 | 1, .. } => scene(
                 "PRESENT CARD",
                 Tone::Attention,
                 &["Tap, insert or swipe the card."],
             ),
-            Stage::PresentCard { attempt } => {
+            Stage::PresentCard { attempt, .. } => {
                 let line = format!("Tap, insert or swipe a card. This is try {attempt}.");
                 scene("PRESENT CARD", Tone::Attention, &[&line])
             }
-            Stage::Reader(progress) => {
+            Stage::Reader { progress, .. } => {
                 let (headline, line) = words::progress(progress);
                 scene(&headline, Tone::Attention, &[line])
             }
@@ -274,11 +282,11 @@ impl Till {
                 Tone::Busy,
                 &["Nobody has paid yet: wait for the last word."],
             ),
-            Stage::DeclinedTryAnother => scene(
-                "DECLINED",
-                Tone::Bad,
-                &["NOT PAID. Another card may be tried in a moment."],
-            ),
+            Stage::DeclinedTryAnother(advice) => {
+                let line =
+                    words::advice(*advice).unwrap_or("Another card may be tried in a moment.");
+                scene("DECLINED", Tone::Bad, &[&format!("NOT PAID. {line}")])
+            }
             Stage::AttemptEnded(end) => {
                 let line = words::attempt_end(*end);
                 scene(
@@ -524,6 +532,17 @@ fn printer_alert(status: &AgentStatus, port: Option<&PortState>) -> Option<Strin
 fn port_alert(what: &str, seen: &str, remedy: &str) -> String {
     let (seen, remedy) = (words::foreign(seen), words::foreign(remedy));
     format!("{what}: {seen}. {remedy}")
+}
+
+/// A card is asked for once more, after a decline that says what to do with it.
+fn advised_scene(amount: Option<Money>, advice: Advice) -> Scene {
+    let headline = match advice {
+        Advice::UseChip => "USE CHIP",
+        Advice::TryLater | Advice::CallBank | Advice::CheckReader | Advice::Other => "PRESENT CARD",
+    };
+    let todo = words::advice(Some(advice));
+    let todo = todo.unwrap_or("Tap, insert or swipe a card.");
+    Scene::new(headline, Tone::Attention, amount, &[todo])
 }
 
 fn sale_scene(sale: &RecentSale) -> Scene {

@@ -40,6 +40,8 @@ fn concluded(status: PosStatus, reason: &str) -> Concluded {
         amount: usd(1_450),
         tip: Some(usd(200)),
         transaction_id: Some(TransactionId::from_uuid(Uuid::from_u128(2))),
+        kind: None,
+        advice: None,
     }
 }
 
@@ -47,6 +49,7 @@ fn status() -> AgentStatus {
     AgentStatus {
         is_online: true,
         label: "Lane 1".to_owned(),
+        currencies: Vec::new(),
         journal_id: None,
         boot: 1,
         till: TillStatus {
@@ -165,10 +168,12 @@ fn states() -> Vec<(Till, Vec<&'static str>)> {
         pos_id,
         amount,
         attempt: 1,
+        advice: None,
     };
     let reader = |progress: &str| Screen::Reader {
         pos_id,
         progress: progress.to_owned(),
+        advice: None,
     };
     let end = |status, reason| Screen::Concluded(concluded(status, reason));
     let sale = |status| RecentSale {
@@ -234,7 +239,10 @@ fn states() -> Vec<(Till, Vec<&'static str>)> {
             vec!["FINISHING", "Nobody has paid"],
         ),
         (
-            run(&[Screen::DeclinedTryAnother { pos_id }]),
+            run(&[Screen::DeclinedTryAnother {
+                pos_id,
+                advice: None,
+            }]),
             vec!["DECLINED", "NOT PAID"],
         ),
         (
