@@ -130,7 +130,7 @@ impl Till {
             return;
         }
         if let Some(amount) = amount {
-            self.learn_currency(amount);
+            self.learn_currency(amount.currency());
         }
         let known = match &self.mode {
             Mode::Running(running) if running.pos_id == pos_id => running.amount,
@@ -159,7 +159,7 @@ impl Till {
     /// The engine's last word. The only way to APPROVED.
     pub(super) fn concluded(&mut self, now_ms: u64, concluded: Concluded) {
         let pos_id = concluded.pos_id;
-        self.learn_currency(concluded.amount);
+        self.learn_currency(concluded.amount.currency());
         self.ends.insert(pos_id, concluded.clone());
         if self.ends.len() > ENDS_MAX {
             self.ends.pop_first();
@@ -192,6 +192,9 @@ impl Till {
 
     pub(super) fn status_came(&mut self, now_ms: u64, status: AgentStatus, out: &mut Vec<Output>) {
         self.is_online = status.is_online;
+        if let Some(usual) = status.currencies.first() {
+            self.learn_currency(*usual);
+        }
         let is_first = self.status.is_none();
         let about = pos_of(&status.screen);
         let is_open = about.is_some_and(|pos_id| status.open.contains(&pos_id));
@@ -270,7 +273,7 @@ impl Till {
             if Some(concluded.pos_id) == missed && is_new {
                 self.concluded(now_ms, concluded.clone());
             }
-            self.learn_currency(concluded.amount);
+            self.learn_currency(concluded.amount.currency());
         }
         // An agent that has restarted has forgotten what this screen still knows.
         let kept = self.recent.iter().filter(|(_, known)| {

@@ -2,7 +2,7 @@
 
 use protocol::id::{PosTransactionId, RequestId};
 use protocol::link::PosKind;
-use protocol::money::Money;
+use protocol::money::{Currency, Money};
 use protocol::receipt::Copy;
 
 use super::amount::{self, Digits};
@@ -24,6 +24,8 @@ pub enum Action {
     ToggleKind,
     /// Asks payers for a tip, or not.
     ToggleTipPrompt,
+    /// Types amounts in this currency.
+    Currency(Currency),
     /// Shows the last sales.
     Sales,
     /// Ends this program.
@@ -149,14 +151,31 @@ impl Till {
         } else {
             "ask for a tip"
         };
-        vec![
+        let mut items = vec![
             item(Key::Enter, "start", "start", Action::Start),
             item(Key::Escape, "clear", "clear", Action::Clear),
             letter('a', "authorization", kind, Action::ToggleKind),
             letter('t', "tip", tip, Action::ToggleTipPrompt),
-            letter('l', "sales", "last sales", Action::Sales),
-            letter('q', "quit", "quit", Action::Quit),
-        ]
+        ];
+        if let Some(other) = self.other_currency() {
+            let label = format!("type {other}");
+            items.push(letter('x', "currency", &label, Action::Currency(other)));
+        }
+        items.push(letter('l', "sales", "last sales", Action::Sales));
+        items.push(letter('q', "quit", "quit", Action::Quit));
+        items
+    }
+
+    /// The next of the merchant's currencies, where there is another than the one that is typed.
+    fn other_currency(&self) -> Option<Currency> {
+        let offered = &self.status.as_ref()?.currencies;
+        let place = offered.iter().position(|it| Some(*it) == self.currency);
+        let mut from_next = offered.iter().cycle();
+        let next = match place {
+            Some(place) => from_next.nth(place.saturating_add(1)),
+            None => from_next.next(),
+        };
+        next.copied().filter(|next| Some(*next) != self.currency)
     }
 
     fn running_actions(&self, pos_id: PosTransactionId, stage: &Stage) -> Vec<ActionItem> {
@@ -328,7 +347,7 @@ impl Till {
         }
     }
 
-    fn typing_currency(&self) -> Option<protocol::money::Currency> {
+    fn typing_currency(&self) -> Option<Currency> {
         match &self.mode {
             Mode::Tip(pos_id, _) => self
                 .sale_of(*pos_id)
@@ -342,6 +361,11 @@ impl Till {
         self.notice = None;
         match action {
             Action::Start => self.start_sale(now_ms, fresh, out),
+            // The same digits would be another amount.
+            Action::Currency(currency) => {
+                self.currency = Some(currency);
+                self.entry.digits = Digits::new();
+            }
             Action::ToggleKind => {
                 self.entry.kind = match self.entry.kind {
                     PosKind::Sale => PosKind::Authorization,

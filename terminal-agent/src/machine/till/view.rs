@@ -173,9 +173,18 @@ impl Till {
                 )
             }
             Mode::ConfirmVoid(pos_id) => {
-                let amount = self.sale_of(*pos_id).map(|sale| sale.concluded.amount);
-                let line = "The whole amount goes back to the card.";
-                Scene::new("UNDO THIS SALE?", Tone::Attention, amount, &[line])
+                let concluded = self.sale_of(*pos_id).map(|sale| &sale.concluded);
+                let amount = concluded.map(|concluded| concluded.amount);
+                let (headline, line) = match concluded.and_then(|concluded| concluded.kind) {
+                    Some(PosKind::Authorization) => (
+                        "UNDO THIS RESERVATION?",
+                        "The whole amount is released on the card.",
+                    ),
+                    Some(PosKind::Sale) | None => {
+                        ("UNDO THIS SALE?", "The whole amount goes back to the card.")
+                    }
+                };
+                Scene::new(headline, Tone::Attention, amount, &[line])
             }
         }
     }
@@ -443,6 +452,7 @@ impl Till {
             }
             alerts.extend(reader_alert(status.till.reader, Some(&self.ports.reader)));
             alerts.extend(printer_alert(status, self.ports.printer.as_ref()));
+            alerts.extend(currency_alert(self.currency, &status.currencies));
             if status.till.paper == PaperState::NearEnd {
                 alerts.push("PAPER NEARLY OUT: have a new roll ready.".to_owned());
             }
@@ -499,6 +509,15 @@ fn reader_alert(state: ReaderState, port: Option<&PortState>) -> Option<String> 
         }
     };
     Some(text.to_owned())
+}
+
+fn currency_alert(typed: Option<Currency>, taken: &[Currency]) -> Option<String> {
+    let typed = typed.filter(|typed| !taken.is_empty() && !taken.contains(typed))?;
+    let taken: Vec<_> = taken.iter().map(|currency| currency.code()).collect();
+    let taken = taken.join(", ");
+    Some(format!(
+        "WRONG CURRENCY: this shop does not take {typed}, but {taken}. Press x."
+    ))
 }
 
 fn printer_alert(status: &AgentStatus, port: Option<&PortState>) -> Option<String> {
@@ -564,6 +583,10 @@ fn row(sale: &RecentSale, since_ms: u64) -> String {
         None => String::new(),
     };
     let amount = sale.concluded.amount;
+    let reserved = match sale.undone {
+        Undone::No => words::reserved(&sale.concluded),
+        Undone::Pending | Undone::Yes => "",
+    };
     let ago = words::ago(sale.age_ms.saturating_add(since_ms));
-    format!("{amount}  {headline}{tip}  {ago}")
+    format!("{amount}  {headline}{reserved}{tip}  {ago}")
 }

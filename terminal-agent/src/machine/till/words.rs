@@ -58,7 +58,14 @@ pub(super) fn conclusion(concluded: &Concluded, undone: Undone) -> (&'static str
 /// What the cashier has to know and do.
 pub(super) fn conclusion_lines(sale: &RecentSale) -> Vec<String> {
     let concluded = &sale.concluded;
+    let is_reserved = concluded.kind == Some(PosKind::Authorization);
     let first = match (concluded.status, sale.undone) {
+        (PosStatus::Approved, Undone::No) if is_reserved => {
+            "The amount is RESERVED, not charged: it has to be captured later."
+        }
+        (PosStatus::Approved, Undone::Yes) if is_reserved => {
+            "NOT PAID: the reservation is released."
+        }
         (PosStatus::Approved, Undone::No) => "The payment stands. Hand over the goods.",
         (PosStatus::Approved, Undone::Pending) => {
             "The undo is on record; it is repeated until the bank has confirmed it."
@@ -113,9 +120,19 @@ pub(super) fn earlier(concluded: &Concluded) -> String {
     let rest = if is_surely_unpaid(concluded.status) {
         " – NOT PAID"
     } else {
-        ""
+        reserved(concluded)
     };
     format!("Earlier sale {}: {headline}{rest}", concluded.amount)
+}
+
+/// What stands is no charge yet.
+pub(super) fn reserved(concluded: &Concluded) -> &'static str {
+    let is_reserved = concluded.kind == Some(PosKind::Authorization);
+    if is_reserved && concluded.status == PosStatus::Approved {
+        " (reserved)"
+    } else {
+        ""
+    }
 }
 
 /// Whether it is certain that no money has moved and none will.
