@@ -17,6 +17,8 @@ fn cards_that_cooperate_pay_on_every_interface() {
         ("discover", "tap", "discover", "contactless", "1117"),
         ("discover", "insert", "discover", "contact", "1117"),
         ("stripe", "swipe", "visa", "swipe", "4242"),
+        ("msd", "tap", "mastercard", "contactless_stripe", "8210"),
+        ("msd", "swipe", "mastercard", "swipe", "8210"),
     ] {
         let what = format!("{card} by {way}");
         let end = pay(&lane, 1_234, card, way);
@@ -35,6 +37,31 @@ fn cards_that_cooperate_pay_on_every_interface() {
         assert_eq!(found["authorized_amount"], 1_234, "{what}");
         assert_eq!(found["response_code"], "00", "{what}");
         assert!(found["authorization_code"].is_string(), "{what}: {found}");
+    }
+}
+
+/// The receipt says how the card was read, on every interface.
+#[test]
+fn receipts_name_the_entry_mode() {
+    let lane = Lane::take();
+    for (card, way, words) in [
+        ("msd", "tap", "CONTACTLESS STRIPE"),
+        ("visa", "tap", "CONTACTLESS"),
+        ("visa", "insert", "CHIP"),
+        ("msd", "swipe", "SWIPE"),
+    ] {
+        let papers = lane.devices.papers();
+        let end = pay(&lane, 1_250, card, way);
+        assert_eq!(end.field("status"), "approved", "{card}: {}", end.text);
+        for number in [papers + 1, papers + 2] {
+            let paper = lane.devices.paper(number).unwrap();
+            let line = paper
+                .lines()
+                .find(|line| line.trim_start().starts_with("Entry"));
+            let line = line.unwrap_or_else(|| panic!("{card}: {paper}"));
+            assert!(line.trim_end().ends_with(words), "{card} by {way}: {line}");
+        }
+        lane.devices.remove_card();
     }
 }
 

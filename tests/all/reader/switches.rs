@@ -92,6 +92,7 @@ fn every_setting_of_the_firmware_ends_every_card_as_it_should() {
             for (cards, expected) in [
                 (vec![("visa", Way::Tap)], End::Approved(Entry::Contactless)),
                 (vec![("visa", Way::Insert)], End::Approved(Entry::Contact)),
+                (vec![("msd", Way::Tap)], End::Approved(Entry::Contactless)),
                 (vec![("stripe", Way::Swipe)], End::Approved(Entry::Swipe)),
                 (vec![("chip-refuses", Way::Insert)], End::Refused),
                 (
