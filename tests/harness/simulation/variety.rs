@@ -47,7 +47,7 @@ impl Variety {
     fn quirks(&mut self) -> ReaderQuirks {
         let mut quirks = ReaderQuirks::default();
         for (name, settings) in SWITCHES {
-            if self.random.chance(25) {
+            if self.random.chance(40) {
                 let setting: &str = self.random.pick::<&str>(settings);
                 quirks.set(name, setting);
             }
@@ -78,7 +78,7 @@ impl World {
         let mut config = ReaderConfig::demo();
         config.serial = format!("SIM{number}");
         config.keys = KeyRegister::demo_of(encryption, 0);
-        if self.variety.random.chance(60) {
+        if self.variety.random.chance(80) {
             config.quirks = self.variety.quirks();
         }
         let switches = self.variety.switches();
@@ -93,12 +93,12 @@ impl World {
 
     /// What a customer brings instead.
     pub(super) fn vary_card(&mut self, card: &'static Card, way: Way) -> (&'static Card, Way) {
-        if !self.variety.is_on || !self.variety.random.chance(20) {
+        if !self.variety.is_on || !self.variety.random.chance(30) {
             return (card, way);
         }
         let others = [
             ("visa", Way::Swipe),
-            ("bad-chip", Way::Swipe),
+            ("mastercard", Way::Swipe),
             ("msd", Way::Tap),
         ];
         let (name, way) = *self.variety.random.pick(&others);
