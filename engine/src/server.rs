@@ -234,6 +234,7 @@ fn serve(
             index,
             incarnation,
             admission: Admission::new(threads),
+            clock: clock.clone(),
         };
         let state = AppState::new(Parts {
             owners: Arc::new(directory.clone()),

@@ -322,7 +322,9 @@ impl Port {
         };
         for bytes in answers {
             if let Some(gadget) = &self.cable.gadget {
-                gadget.write(bytes);
+                if !gadget.write(bytes) {
+                    tracing::warn!(device = self.name, "host does not read; bytes are lost");
+                }
                 continue;
             }
             let network = self.cable.network.as_ref();

@@ -36,7 +36,8 @@ const EVENTS_MAX: usize = 256;
 const FINISH_MS_MAX: u64 = 10_000;
 /// How long a stop then waits for the reader and the journal.
 const SETTLE_MS_MAX: u64 = 2_000;
-/// How long a journal fault may be told to the engine before the process ends.
+/// How long a journal fault may be told to the engine before the process ends. A link does not
+/// report what has left, and without a journal nothing may wait for its answer.
 const FAULT_DRAIN: Duration = Duration::from_millis(300);
 
 /// Why the agent cannot run.

@@ -45,6 +45,8 @@ mod run;
 mod sales;
 #[path = "bench_load/store.rs"]
 mod store;
+#[path = "bench_load/wire.rs"]
+mod wire;
 
 use std::io;
 use std::path::PathBuf;
@@ -79,10 +81,24 @@ struct Arguments {
     /// Idle links of the part `links`.
     #[arg(long, default_value_t = 10_000)]
     links: usize,
-    /// Past sales of the part `history`, some 3 KB each on disk. Tills as in `--terminals`, with a
-    /// merchant each.
-    #[arg(long, default_value_t = 100_000)]
+    /// Everything over TLS, as between tills and an engine on another machine. Not for the parts
+    /// history and agent.
+    #[arg(long)]
+    tls: bool,
+    /// Past sales of the part `history`, over a year. With `--dir` they are kept there, and used
+    /// again. Tills as in `--terminals`, with a merchant each.
+    #[arg(long, alias = "past", default_value_t = 100_000)]
     history: u64,
+    /// Past sales after each of which `engine archive` is run; with 0 all of them stay in the state,
+    /// some 3 KB each.
+    #[arg(long, default_value_t = 500_000)]
+    history_chunk: u64,
+    /// Age in days after which past sales are archived.
+    #[arg(long, default_value_t = 7)]
+    history_older_than: u64,
+    /// Only puts the past sales in place, below `--dir`: this takes long, and measures nothing.
+    #[arg(long, requires = "dir")]
+    history_only: bool,
     /// How long to measure, after a warm-up.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -175,6 +191,10 @@ fn main() -> ExitCode {
         (arguments.terminals, arguments.merchants) = (16, 2);
         (arguments.seconds, arguments.links) = (1, 200);
         arguments.waiters = vec![16];
+    }
+    if arguments.tls && (arguments.has(Part::History) || arguments.has(Part::Agent)) {
+        eprintln!("bench-load: history and agent are measured without --tls");
+        return ExitCode::from(2);
     }
     match measure(&arguments) {
         Ok(true) => ExitCode::SUCCESS,

@@ -5,15 +5,22 @@
 //! A transaction changes its rows several times within seconds, and writing a row into sled costs
 //! more than committing it (10 µs, measured 2026-11-20). What is lost here in a crash is in the log.
 
-use std::collections::BTreeMap;
-use std::iter::Peekable;
-use std::ops::Bound;
+mod changes;
+mod merge;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub(crate) use changes::Entry;
+
+use changes::Changes;
+use merge::{Merge, gather};
+
 use super::committer::Poison;
 use super::range::KeyRange;
-use super::state::{APPLIED_KEY, Change, State, head_key, stream_of};
+use super::state::{APPLIED_KEY, Change, State, head_key};
 use super::{KeyValue, StreamId};
 
 /// Keys that may wait to be folded; then a commit waits for as many as it brings, which takes
@@ -28,59 +35,6 @@ const FOLD_EVERY: Duration = Duration::from_millis(500);
 /// Keys in one batch of the state (measured 2026-11-20, rates at 256 waiters: 2048 keys 120 k/s, 256
 /// keys 300 k/s, 64 keys 220 k/s). In tests a few, so that crashes cut folds in the middle.
 const BATCH_MAX: usize = if cfg!(test) { 4 } else { 256 };
-
-/// A row's key, and its value unless the row is removed.
-pub(crate) type Entry = (Vec<u8>, Option<Vec<u8>>);
-
-/// What commits have changed, the newest of each.
-#[derive(Default)]
-struct Changes {
-    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    /// Length of all keys and values of rows.
-    bytes: usize,
-    heads: BTreeMap<StreamId, u64>,
-    /// The position of the last commit among them.
-    applied: Option<u64>,
-}
-
-impl Changes {
-    fn len(&self) -> usize {
-        self.rows.len() + self.heads.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.heads.is_empty() && self.applied.is_none()
-    }
-
-    /// Puts rows, each in place of an older one of the same key.
-    fn put(&mut self, rows: impl Iterator<Item = Entry>) {
-        let length = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
-        for (key, value) in rows {
-            let key_bytes = key.len();
-            self.bytes += length(&value);
-            match self.rows.insert(key, value) {
-                Some(older) => self.bytes -= length(&older),
-                None => self.bytes += key_bytes,
-            }
-        }
-    }
-
-    /// Whether there is enough to fold, whatever the time.
-    fn is_plenty(&self) -> bool {
-        self.len() >= WINDOW_MAX / 2 || self.bytes >= WINDOW_BYTES_MAX / 2
-    }
-
-    /// The newest value at `key`; the outer `None` when nothing has changed there.
-    fn get(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
-        match stream_of(key) {
-            Some(stream) => {
-                let head = self.heads.get(&stream)?;
-                Some(Some(head.to_be_bytes().to_vec()))
-            }
-            None => self.rows.get(key).cloned(),
-        }
-    }
-}
 
 #[derive(Default)]
 struct Overlay {
@@ -357,219 +311,5 @@ impl State for FoldedState {
     fn flush(&self) -> Result<(), String> {
         self.settle()?;
         self.inner.flush()
-    }
-}
-
-type Entries = Vec<Entry>;
-
-/// The overlay's entries in a range up to `limit` values, and the part of the range that they
-/// cover: nothing of the state outside it can be among the first `limit`.
-fn gather(
-    overlay: &Overlay,
-    range: KeyRange,
-    backwards: bool,
-    limit: usize,
-) -> (Entries, KeyRange) {
-    let bounds = || {
-        (
-            range.0.as_ref().map(Vec::as_slice),
-            range.1.as_ref().map(Vec::as_slice),
-        )
-    };
-    let pending = overlay.pending.rows.range::<[u8], _>(bounds());
-    let folding = overlay.folding.rows.range::<[u8], _>(bounds());
-    let mut gathered = Entries::new();
-    let mut values = 0;
-    let mut collect = |entries: &mut dyn Iterator<Item = (&Vec<u8>, &Option<Vec<u8>>)>| {
-        while values < limit {
-            let Some((key, value)) = entries.next() else {
-                return false;
-            };
-            values += usize::from(value.is_some());
-            gathered.push((key.clone(), value.clone()));
-        }
-        true
-    };
-    let full = if backwards {
-        collect(&mut Merge::new(pending.rev(), folding.rev(), true))
-    } else {
-        collect(&mut Merge::new(pending, folding, false))
-    };
-    let rest = match (full, gathered.last().map(|(key, _)| key.clone())) {
-        (true, Some(last)) if backwards => (Bound::Included(last), range.1),
-        (true, Some(last)) => (range.0, Bound::Included(last)),
-        _ => range,
-    };
-    (gathered, rest)
-}
-
-/// Two sorted sequences as one; of equal keys the newer's entry.
-struct Merge<N: Iterator, O: Iterator> {
-    newer: Peekable<N>,
-    older: Peekable<O>,
-    backwards: bool,
-}
-
-impl<N: Iterator, O: Iterator> Merge<N, O> {
-    fn new(newer: N, older: O, backwards: bool) -> Self {
-        Self {
-            newer: newer.peekable(),
-            older: older.peekable(),
-            backwards,
-        }
-    }
-}
-
-impl<K: Ord, V, N, O> Iterator for Merge<N, O>
-where
-    N: Iterator<Item = (K, V)>,
-    O: Iterator<Item = (K, V)>,
-{
-    type Item = (K, V);
-
-    fn next(&mut self) -> Option<(K, V)> {
-        let (Some((newer, _)), Some((older, _))) = (self.newer.peek(), self.older.peek()) else {
-            return self.newer.next().or_else(|| self.older.next());
-        };
-        let order = if self.backwards {
-            older.cmp(newer)
-        } else {
-            newer.cmp(older)
-        };
-        match order {
-            std::cmp::Ordering::Less => self.newer.next(),
-            std::cmp::Ordering::Equal => {
-                self.older.next();
-                self.newer.next()
-            }
-            std::cmp::Ordering::Greater => self.older.next(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::faulty::{MemoryHome, Random};
-    use crate::store::range;
-    use crate::store::state::StateHome;
-
-    // One map tells what any mixture of waiting, folding, and folded changes must show.
-    #[test]
-    fn reads_see_the_newest_value_wherever_it_is() {
-        for seed in 1..=200 {
-            let mut random = Random::new(seed);
-            let folded = FoldedState::new(MemoryHome::default().open().unwrap());
-            let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-            for serial in 0..120_u64 {
-                let key = vec![1, u8::try_from(random.below(12)).unwrap()];
-                let value = (!random.one_in(3)).then(|| serial.to_be_bytes().to_vec());
-                folded
-                    .apply(&mut std::iter::once((key.as_slice(), value.as_deref())))
-                    .unwrap();
-                match value {
-                    Some(value) => model.insert(key, value),
-                    None => model.remove(&key),
-                };
-                match random.below(8) {
-                    0 => {
-                        let folding = Arc::clone(&folded.lock().folding);
-                        folded.write(&folding).unwrap();
-                        folded.fold().unwrap();
-                    }
-                    1 => {
-                        // As while the thread is writing.
-                        let mut overlay = folded.lock();
-                        if overlay.folding.is_empty() {
-                            overlay.folding = Arc::new(std::mem::take(&mut overlay.pending));
-                        }
-                    }
-                    _ => {}
-                }
-                compare(&folded, &model, &mut random, seed);
-                if random.one_in(4) {
-                    let folding = Arc::clone(&folded.lock().folding);
-                    folded.write(&folding).unwrap();
-                    compare(&folded, &model, &mut random, seed);
-                    folded.lock().folding = Arc::default();
-                }
-            }
-        }
-    }
-
-    fn compare(
-        folded: &FoldedState,
-        model: &BTreeMap<Vec<u8>, Vec<u8>>,
-        random: &mut Random,
-        seed: u64,
-    ) {
-        let limit = usize::try_from(random.below(8)).unwrap();
-        let bound = [1, u8::try_from(random.below(12)).unwrap()];
-        let owned = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone(), value.clone());
-        let up = range::ascending(&[1], Some(&bound)).unwrap();
-        let expected: Vec<_> = model.range(up.clone()).take(limit).map(owned).collect();
-        assert_eq!(
-            folded.range(up, false, limit).unwrap(),
-            expected,
-            "seed {seed}"
-        );
-        if let Some(down) = range::descending(&[1], Some(&bound)) {
-            let expected: Vec<_> = model
-                .range(down.clone())
-                .rev()
-                .take(limit)
-                .map(owned)
-                .collect();
-            assert_eq!(
-                folded.range(down, true, limit).unwrap(),
-                expected,
-                "seed {seed}"
-            );
-        }
-        assert_eq!(
-            folded.get(&bound).unwrap().as_ref(),
-            model.get(bound.as_slice())
-        );
-    }
-
-    #[test]
-    fn what_waits_is_bounded_in_bytes_and_a_row_counts_once() {
-        let folded = FoldedState::new(MemoryHome::default().open().unwrap());
-        let big = vec![7; 1024 * 1024];
-        let rows = WINDOW_BYTES_MAX / big.len() * 2;
-        for serial in 0..rows {
-            for key in [[1, 0], [2, u8::try_from(serial).unwrap()]] {
-                let row = (key.to_vec(), Some(big.clone()));
-                let position = u64::try_from(serial).unwrap();
-                folded
-                    .absorb(std::iter::once(row), std::iter::empty(), position)
-                    .unwrap();
-                let pending = &folded.lock().pending;
-                let waiting = pending
-                    .rows
-                    .iter()
-                    .map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
-                assert_eq!(pending.bytes, waiting.sum::<usize>());
-                assert!(pending.bytes <= WINDOW_BYTES_MAX + 2 * big.len());
-            }
-        }
-        assert!(folded.lock().begun > 0);
-        assert_eq!(folded.get(&[2, 0]), Ok(Some(big)));
-    }
-
-    #[test]
-    fn a_flush_includes_everything_that_was_applied_before_it() {
-        let home = MemoryHome::default();
-        let folded = FoldedState::new(home.open().unwrap());
-        for serial in 0..20_u8 {
-            folded
-                .apply(&mut std::iter::once((
-                    [1, serial].as_slice(),
-                    Some(b"v".as_slice()),
-                )))
-                .unwrap();
-            folded.flush().unwrap();
-            assert_eq!(home.get(&[1, serial]), Ok(Some(b"v".to_vec())));
-        }
     }
 }

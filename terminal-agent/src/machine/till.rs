@@ -18,18 +18,22 @@
     )
 )]
 
+mod act;
+mod action;
+mod alert;
 mod amount;
 mod answer;
 mod follow;
 mod keys;
 mod requests;
 mod sale;
+mod scene;
 #[cfg(test)]
 mod tests;
 mod view;
 mod words;
 
-pub use keys::{Action, ActionItem};
+pub use action::{Action, ActionItem};
 pub use view::{Choice, Tone, View};
 pub use words::advice as advice_words;
 

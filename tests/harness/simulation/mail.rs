@@ -26,11 +26,13 @@ impl World {
             Effect::Answer { caller, reply } => self.answer(caller, reply),
             Effect::Welcome {
                 terminal_id,
+                socket,
                 label,
                 currencies,
                 prints_known,
             } => {
                 let input = TerminalInput::Welcome {
+                    socket,
                     label,
                     currencies,
                     prints_known,
@@ -39,8 +41,9 @@ impl World {
             }
             Effect::RefuseLink {
                 terminal_id,
+                socket,
                 reason,
-            } => self.tell_terminal(terminal_id, TerminalInput::Refuse { reason }),
+            } => self.tell_terminal(terminal_id, TerminalInput::Refuse { socket, reason }),
             Effect::ToTerminal {
                 terminal_id,
                 message,

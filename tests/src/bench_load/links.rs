@@ -62,7 +62,11 @@ pub(crate) fn measure(
     let (before_kib, _) = machine::resident_kib(engine.id());
     let tills = lanes.into_iter().map(|lane| lane.till).collect();
     let begun = Instant::now();
-    let idle = IdleLinks::open(tills, sales::address(engine))?;
+    let idle = IdleLinks::open(
+        tills,
+        sales::address(engine),
+        Engine::authority(&engine.dir),
+    )?;
     let all = u64::try_from(count).map_err(io::Error::other)?;
     wait_for(&idle, 0, all)?;
     note("opened_s", rounded(begun.elapsed().as_secs_f64()));

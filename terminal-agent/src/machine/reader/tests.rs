@@ -167,6 +167,16 @@ impl Bench {
         }
     }
 
+    /// The setup has begun, and ends well.
+    fn assert_set_up_again(&mut self) {
+        assert_eq!(self.commands.len(), 1);
+        self.set_up();
+        assert!(matches!(
+            self.take_events().as_slice(),
+            [Event::Ready { .. }]
+        ));
+    }
+
     fn take_commands(&mut self) -> Vec<(u8, u8)> {
         let commands = std::mem::take(&mut self.commands);
         commands.iter().map(|c| (c.cmd(), c.sub())).collect()
