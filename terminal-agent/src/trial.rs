@@ -33,6 +33,7 @@ pub(crate) fn status() -> AgentStatus {
     AgentStatus {
         is_online: true,
         label: "Lane 1".to_owned(),
+        currencies: Vec::new(),
         journal_id: None,
         boot: 1,
         till: TillStatus {

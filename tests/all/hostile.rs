@@ -156,5 +156,7 @@ fn unknown_here(pos_id: PosTransactionId, status: PosStatus) -> ToAgent {
         amount: Money::zero("USD".parse().unwrap()),
         tip: None,
         transaction_id: None,
+        kind: None,
+        advice: None,
     })
 }

@@ -109,8 +109,9 @@ impl TerminalOwner {
             TerminalInput::Welcome {
                 socket,
                 label,
+                currencies,
                 prints_known,
-            } => self.welcome(now, socket, label, prints_known, out),
+            } => self.welcome(now, socket, label, currencies, prints_known, out),
             TerminalInput::Refuse { socket, reason } => self.refuse(now, socket, reason, out),
             TerminalInput::Send(message) => self.send(now, message, out),
             TerminalInput::Configure(configuration) => {

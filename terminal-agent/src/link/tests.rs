@@ -91,6 +91,7 @@ async fn a_link_comes_up_carries_messages_and_comes_back() {
         now_ms: 5,
         label: "Till".to_owned(),
         prints_known: vec![],
+        currencies: vec![],
     };
     let reply = encode(&HandshakeReply::Welcome(welcome.clone())).unwrap();
     engine_says(&mut engine, reply).await;

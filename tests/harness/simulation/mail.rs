@@ -28,11 +28,13 @@ impl World {
                 terminal_id,
                 socket,
                 label,
+                currencies,
                 prints_known,
             } => {
                 let input = TerminalInput::Welcome {
                     socket,
                     label,
+                    currencies,
                     prints_known,
                 };
                 self.tell_terminal(terminal_id, input);

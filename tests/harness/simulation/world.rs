@@ -26,6 +26,7 @@ use super::random::{Random, SeededIds};
 use super::restore::Backups;
 use super::sabotage::{Lies, Sabotage};
 use super::till::Till;
+use super::variety::Variety;
 
 /// Where virtual time begins on the engine's clock.
 pub const EPOCH_MS: u64 = 1_800_000_000_000;
@@ -83,6 +84,7 @@ pub struct World {
     pub(super) model: Model,
     pub(super) backups: Backups,
     pub(super) fleet: Fleet,
+    pub(super) variety: Variety,
     pub(super) first_answers: BTreeMap<ClaimKey, StoredAnswer>,
     pub(super) intentions: u64,
     pub(super) authorizations: u64,
@@ -137,6 +139,7 @@ impl World {
             model: Model::default(),
             backups: Backups::default(),
             fleet: Fleet::new(seed),
+            variety: Variety::new(seed),
             first_answers: BTreeMap::new(),
             intentions: 0,
             authorizations: 0,

@@ -26,6 +26,7 @@ impl MerchantActor {
                 terminal_id,
                 socket,
                 label,
+                currencies,
                 prints_known,
             } => {
                 self.to_terminal(
@@ -33,6 +34,7 @@ impl MerchantActor {
                     TerminalInput::Welcome {
                         socket,
                         label,
+                        currencies,
                         prints_known,
                     },
                 );

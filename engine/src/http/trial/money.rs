@@ -76,6 +76,7 @@ fn approved(transaction: &Transaction) -> PosTransaction {
         amount: usd(1_234),
         state: AttemptState::Approved,
         transaction_id: Some(transaction.id),
+        advice: None,
     });
     sale.close(PosStatus::Approved, Reason::Approved, T0);
     sale

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use protocol::id::{PrintJobId, TerminalId};
 use protocol::link::{Configuration, RefusedReason, ToAgent};
+use protocol::money::Currency;
 
 use crate::acquirer::AcquirerRequest;
 use crate::domain::rejection::Rejection;
@@ -32,6 +33,8 @@ pub enum Effect {
         socket: u64,
         /// What the till calls itself.
         label: String,
+        /// What the merchant takes, the usual one first.
+        currencies: Vec<Currency>,
         /// Print reports that are stored.
         prints_known: Vec<PrintJobId>,
     },

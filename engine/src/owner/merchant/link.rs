@@ -72,6 +72,7 @@ impl MerchantOwner {
             terminal_id,
             socket,
             label: terminal.label.clone(),
+            currencies: self.merchant.currencies.clone(),
             prints_known,
         });
         self.push_configuration(work, &terminal);

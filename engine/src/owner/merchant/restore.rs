@@ -142,6 +142,8 @@ impl MerchantOwner {
             amount: Money::new(0, *currency),
             tip: None,
             transaction_id: None,
+            kind: None,
+            advice: None,
         };
         self.send(work, terminal_id, ToAgent::Concluded(concluded));
     }

@@ -7,7 +7,7 @@ use protocol::id::{JournalId, PosTransactionId, PrintJobId};
 use protocol::link::{
     Configuration, Digest, PosStatus, PrintReport, RefusedReason, ToAgent, ToEngine, Welcome,
 };
-use protocol::money::Money;
+use protocol::money::{Currency, Money};
 
 use crate::domain::time::Timestamp;
 use crate::owner::merchant::TerminalEvent;
@@ -56,6 +56,8 @@ pub enum TerminalInput {
         socket: u64,
         /// What the till calls itself.
         label: String,
+        /// What the merchant takes, the usual one first.
+        currencies: Vec<Currency>,
         /// Print reports that are stored.
         prints_known: Vec<PrintJobId>,
     },

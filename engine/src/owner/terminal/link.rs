@@ -3,6 +3,7 @@
 
 use protocol::id::{JournalId, PrintJobId};
 use protocol::link::{ConfigurationReport, RefusedReason, ToEngine, Welcome};
+use protocol::money::Currency;
 
 use super::{Freshness, TerminalOutput, TerminalOwner, VerifiedHello};
 use crate::domain::time::Timestamp;
@@ -90,6 +91,7 @@ impl TerminalOwner {
         now: Timestamp,
         socket: u64,
         label: String,
+        currencies: Vec<Currency>,
         prints_known: Vec<PrintJobId>,
         out: &mut Vec<TerminalOutput>,
     ) {
@@ -104,6 +106,7 @@ impl TerminalOwner {
             now_ms,
             label,
             prints_known,
+            currencies,
         };
         out.push(TerminalOutput::Welcome { socket, welcome });
         out.push(TerminalOutput::Status);

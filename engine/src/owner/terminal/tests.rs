@@ -32,6 +32,7 @@ fn welcome(socket: u64) -> TerminalInput {
     TerminalInput::Welcome {
         socket,
         label: "Lane 1".to_owned(),
+        currencies: vec!["USD".parse().unwrap()],
         prints_known: Vec::new(),
     }
 }

@@ -128,11 +128,13 @@ impl Agent {
         out.push(Output::Reader(ReaderRequest::Start {
             amount: grant.amount,
             timeout_ms: expires_ms.saturating_sub(now_ms),
+            advice: work.advice,
         }));
         let screen = Screen::PresentCard {
             pos_id,
             amount: grant.amount,
             attempt: grant.number,
+            advice: work.advice,
         };
         self.screen = screen.clone();
         out.push(Output::Show(screen));

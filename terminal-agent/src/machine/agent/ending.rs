@@ -100,6 +100,7 @@ impl Agent {
 
     fn completed(&mut self, now_ms: u64, completion: Completion) {
         let (pos_id, chip) = (completion.pos_id, completion.chip);
+        let advice = self.works.get(&pos_id).and_then(|work| work.advice);
         if let Some(work) = self.works.get_mut(&pos_id) {
             work.speak(now_ms, self.link.is_up);
             work.phase = match chip {
@@ -110,7 +111,7 @@ impl Agent {
         self.persist(JournalEntry::Completed(completion.clone()));
         self.send(ToEngine::Completed(completion));
         self.show(match chip {
-            ChipOutcome::Refused => Screen::DeclinedTryAnother { pos_id },
+            ChipOutcome::Refused => Screen::DeclinedTryAnother { pos_id, advice },
             ChipOutcome::Agreed | ChipOutcome::Aborted => Screen::Finishing { pos_id },
         });
     }

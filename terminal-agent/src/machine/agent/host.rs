@@ -23,6 +23,7 @@ impl Agent {
                 attempt_id,
                 chip_waits,
             } if attempt_id == answer.attempt_id => {
+                work.advice = answer.advice;
                 if !chip_waits {
                     let chip = match answer.decision {
                         HostDecision::Approved => ChipOutcome::Agreed,

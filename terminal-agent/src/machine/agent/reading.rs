@@ -2,13 +2,17 @@
 //! ends. Card data that nobody waits for is discarded and never sent.
 
 use protocol::id::PosTransactionId;
-use protocol::link::{AttemptEnd, CardReport, ChipOutcome, HostDecision, ReaderState, ToEngine};
+use protocol::link::{
+    Advice, AttemptEnd, CardReport, ChipOutcome, HostDecision, ReaderState, ToEngine,
+};
 
 use super::work::Phase;
 use super::{Agent, Effect, Output, ReaderEvent, ReaderRequest};
 use crate::machine::record::JournalEntry;
 use crate::machine::screen::Screen;
 
+/// The reader's word for "waits for a card", of its closed list.
+const WAITS_FOR_CARD: &str = "present_card";
 /// The most card data that fits into a frame of the link beside the rest of the report.
 const CARD_BYTES_MAX: usize = 48 * 1024;
 
@@ -34,7 +38,12 @@ impl Agent {
             }
             ReaderEvent::Progress(progress) => {
                 if let Some(pos_id) = self.holder_pos_id() {
-                    self.show(Screen::Reader { pos_id, progress });
+                    let advice = self.advice_while_waiting(pos_id, &progress);
+                    self.show(Screen::Reader {
+                        pos_id,
+                        progress,
+                        advice,
+                    });
                 }
             }
             ReaderEvent::CardData {
@@ -73,6 +82,13 @@ impl Agent {
         Some((pos_id, self.works.get(&pos_id)?.phase.clone()))
     }
 
+    /// That the reader waits for a card must not hide what is to be done differently with it.
+    fn advice_while_waiting(&self, pos_id: PosTransactionId, progress: &str) -> Option<Advice> {
+        let work = self.works.get(&pos_id)?;
+        let is_waiting = matches!(work.phase, Phase::Reading { .. }) && progress == WAITS_FOR_CARD;
+        work.advice.filter(|_| is_waiting)
+    }
+
     fn card_data(&mut self, now_ms: u64, data: Vec<u8>, chip_waits: bool) {
         let running = self
             .holder_pos_id()
@@ -101,6 +117,7 @@ impl Agent {
         }
         if let Some(work) = self.works.get_mut(&pos_id) {
             work.speak(now_ms, self.link.is_up);
+            work.advice = None;
             work.phase = Phase::Sent {
                 attempt_id,
                 chip_waits,

@@ -18,10 +18,10 @@ use std::sync::Arc;
 
 use protocol::id::{AttemptId, JournalId, PrintJobId, RequestId, TransactionId};
 use protocol::link::{
-    AnswerBody, AttemptEnd, Completion, Concluded, Configuration, Digest, DigestState, Grant,
-    HostAnswer, HostDecision, Offer, PaperState, PosKind, PosStatus, PrintCommand, PrintState,
-    ReaderState, Setting, StatusReport, TillFacts, TillRequest, TillStart, TipPrompt, ToAgent,
-    ToEngine, Welcome,
+    Advice, AnswerBody, AttemptEnd, Completion, Concluded, Configuration, Digest, DigestState,
+    Grant, HostAnswer, HostDecision, Offer, PaperState, PosKind, PosStatus, PrintCommand,
+    PrintState, ReaderState, Setting, StatusReport, TillFacts, TillRequest, TillStart, TipPrompt,
+    ToAgent, ToEngine, Welcome,
 };
 use protocol::receipt::{Copy, Receipt};
 use uuid::Uuid;

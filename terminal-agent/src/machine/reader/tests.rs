@@ -137,6 +137,7 @@ impl Bench {
             amount: Money::new(1234, "EUR".parse().unwrap()),
             timeout_ms: 30_000,
             interfaces: Interfaces::ALL,
+            prompt: None,
         })));
     }
 

@@ -115,12 +115,33 @@ impl ReaderConversation {
         };
         // A card that the last transaction left in the slot must not pay this one.
         let is_in_doubt = self.slot_may_hold_card && start.interfaces.contact;
-        let ask = if is_in_doubt {
-            Ask::Probe
-        } else {
-            Ask::Present
+        match start.prompt {
+            _ if is_in_doubt => self.ask_for_card(now_ms, transaction, Ask::Probe, out),
+            Some(shown) if self.config.switches.shows_messages => {
+                self.prompt_before(now_ms, transaction, shown, out);
+            }
+            _ => self.ask_for_card(now_ms, transaction, Ask::Present, out),
+        }
+    }
+
+    /// The display speaks first: what asks for the card puts its own words there.
+    fn prompt_before(
+        &mut self,
+        now_ms: u64,
+        mut transaction: Transaction,
+        shown: Progress,
+        out: &mut Vec<Output>,
+    ) {
+        let message = command::show(ask::reader_message(shown), Beep::Double);
+        out.push(Output::Write(message.encode()));
+        progress(shown, out);
+        transaction.phase = Phase::Pausing { then: Ask::Present };
+        transaction.wait = Wait {
+            until_ms: now_ms.saturating_add(self.config.retry_pause_ms),
+            first_byte_by_ms: None,
         };
-        self.ask_for_card(now_ms, transaction, ask, out);
+        transaction.outstanding = message;
+        self.state = State::Transaction(transaction);
     }
 
     pub(super) fn transaction_answered(

@@ -20,6 +20,11 @@ impl Till {
         self.notice = None;
         match action {
             Action::Start => self.start_sale(now_ms, fresh, out),
+            // The same digits would be another amount.
+            Action::Currency(currency) => {
+                self.currency = Some(currency);
+                self.entry.digits = Digits::new();
+            }
             Action::ToggleKind => {
                 self.entry.kind = match self.entry.kind {
                     PosKind::Sale => PosKind::Authorization,

@@ -2,6 +2,7 @@
 
 use protocol::id::PosTransactionId;
 use protocol::link::PosKind;
+use protocol::money::Currency;
 use protocol::receipt::Copy;
 
 use super::follow::Stage;
@@ -21,6 +22,8 @@ pub enum Action {
     ToggleKind,
     /// Asks payers for a tip, or not.
     ToggleTipPrompt,
+    /// Types amounts in this currency.
+    Currency(Currency),
     /// Shows the last sales.
     Sales,
     /// Ends this program.
@@ -146,14 +149,31 @@ impl Till {
         } else {
             "ask for a tip"
         };
-        vec![
+        let mut items = vec![
             item(Key::Enter, "start", "start", Action::Start),
             item(Key::Escape, "clear", "clear", Action::Clear),
             letter('a', "authorization", kind, Action::ToggleKind),
             letter('t', "tip", tip, Action::ToggleTipPrompt),
-            letter('l', "sales", "last sales", Action::Sales),
-            letter('q', "quit", "quit", Action::Quit),
-        ]
+        ];
+        if let Some(other) = self.other_currency() {
+            let label = format!("type {other}");
+            items.push(letter('x', "currency", &label, Action::Currency(other)));
+        }
+        items.push(letter('l', "sales", "last sales", Action::Sales));
+        items.push(letter('q', "quit", "quit", Action::Quit));
+        items
+    }
+
+    /// The next of the merchant's currencies, where there is another than the one that is typed.
+    fn other_currency(&self) -> Option<Currency> {
+        let offered = &self.status.as_ref()?.currencies;
+        let place = offered.iter().position(|it| Some(*it) == self.currency);
+        let mut from_next = offered.iter().cycle();
+        let next = match place {
+            Some(place) => from_next.nth(place.saturating_add(1)),
+            None => from_next.next(),
+        };
+        next.copied().filter(|next| Some(*next) != self.currency)
     }
 
     pub(super) fn running_actions(

@@ -1,6 +1,7 @@
 //! What is broken or missing, what it means, and what to do about it. PURE.
 
 use protocol::link::{PaperState, ReaderState};
+use protocol::money::Currency;
 
 use super::{Absence, Contact, Till, words};
 use crate::device::fault::PortState;
@@ -44,6 +45,7 @@ impl Till {
             }
             alerts.extend(reader_alert(status.till.reader, Some(&self.ports.reader)));
             alerts.extend(printer_alert(status, self.ports.printer.as_ref()));
+            alerts.extend(currency_alert(self.currency, &status.currencies));
             if status.till.paper == PaperState::NearEnd {
                 alerts.push("PAPER NEARLY OUT: have a new roll ready.".to_owned());
             }
@@ -100,6 +102,15 @@ fn reader_alert(state: ReaderState, port: Option<&PortState>) -> Option<String> 
         }
     };
     Some(text.to_owned())
+}
+
+fn currency_alert(typed: Option<Currency>, taken: &[Currency]) -> Option<String> {
+    let typed = typed.filter(|typed| !taken.is_empty() && !taken.contains(typed))?;
+    let taken: Vec<_> = taken.iter().map(|currency| currency.code()).collect();
+    let taken = taken.join(", ");
+    Some(format!(
+        "WRONG CURRENCY: this shop does not take {typed}, but {taken}. Press x."
+    ))
 }
 
 fn printer_alert(status: &AgentStatus, port: Option<&PortState>) -> Option<String> {

@@ -1,7 +1,7 @@
 //! What a key or a typed line means, by the list of what can be done now. PURE.
 
 use protocol::id::RequestId;
-use protocol::money::Money;
+use protocol::money::{Currency, Money};
 
 use super::amount::{self, Digits};
 use super::follow::Stage;
@@ -112,7 +112,7 @@ impl Till {
         }
     }
 
-    pub(super) fn typing_currency(&self) -> Option<protocol::money::Currency> {
+    pub(super) fn typing_currency(&self) -> Option<Currency> {
         match &self.mode {
             Mode::Tip(pos_id, _) => self
                 .sale_of(*pos_id)

@@ -1,6 +1,6 @@
 //! The part of a view that is about the sale: what the state means, in words. PURE.
 
-use protocol::link::PosKind;
+use protocol::link::{Advice, PosKind};
 use protocol::money::Money;
 
 use super::follow::{Running, Stage};
@@ -74,9 +74,18 @@ impl Till {
                 )
             }
             Mode::ConfirmVoid(pos_id) => {
-                let amount = self.sale_of(*pos_id).map(|sale| sale.concluded.amount);
-                let line = "The whole amount goes back to the card.";
-                Scene::new("UNDO THIS SALE?", Tone::Attention, amount, &[line])
+                let concluded = self.sale_of(*pos_id).map(|sale| &sale.concluded);
+                let amount = concluded.map(|concluded| concluded.amount);
+                let (headline, line) = match concluded.and_then(|concluded| concluded.kind) {
+                    Some(PosKind::Authorization) => (
+                        "UNDO THIS RESERVATION?",
+                        "The whole amount is released on the card.",
+                    ),
+                    Some(PosKind::Sale) | None => {
+                        ("UNDO THIS SALE?", "The whole amount goes back to the card.")
+                    }
+                };
+                Scene::new(headline, Tone::Attention, amount, &[line])
             }
         }
     }
@@ -152,16 +161,24 @@ impl Till {
                 Tone::Attention,
                 &["The payer chooses. Without a choice: no tip."],
             ),
-            Stage::PresentCard { attempt: 0 | 1 } => scene(
+            Stage::PresentCard {
+                advice: Some(advice),
+                ..
+            }
+            | Stage::Reader {
+                advice: Some(advice),
+                ..
+            } => advised_scene(amount, *advice),
+            Stage::PresentCard { attempt: 0 | 1, .. } => scene(
                 "PRESENT CARD",
                 Tone::Attention,
                 &["Tap, insert or swipe the card."],
             ),
-            Stage::PresentCard { attempt } => {
+            Stage::PresentCard { attempt, .. } => {
                 let line = format!("Tap, insert or swipe a card. This is try {attempt}.");
                 scene("PRESENT CARD", Tone::Attention, &[&line])
             }
-            Stage::Reader(progress) => {
+            Stage::Reader { progress, .. } => {
                 let (headline, line) = words::progress(progress);
                 scene(&headline, Tone::Attention, &[line])
             }
@@ -175,11 +192,11 @@ impl Till {
                 Tone::Busy,
                 &["Nobody has paid yet: wait for the last word."],
             ),
-            Stage::DeclinedTryAnother => scene(
-                "DECLINED",
-                Tone::Bad,
-                &["NOT PAID. Another card may be tried in a moment."],
-            ),
+            Stage::DeclinedTryAnother(advice) => {
+                let line =
+                    words::advice(*advice).unwrap_or("Another card may be tried in a moment.");
+                scene("DECLINED", Tone::Bad, &[&format!("NOT PAID. {line}")])
+            }
             Stage::AttemptEnded(end) => {
                 let line = words::attempt_end(*end);
                 scene(
@@ -248,6 +265,17 @@ impl Till {
             ),
         }
     }
+}
+
+/// A card is asked for once more, after a decline that says what to do with it.
+fn advised_scene(amount: Option<Money>, advice: Advice) -> Scene {
+    let headline = match advice {
+        Advice::UseChip => "USE CHIP",
+        Advice::TryLater | Advice::CallBank | Advice::CheckReader | Advice::Other => "PRESENT CARD",
+    };
+    let todo = words::advice(Some(advice));
+    let todo = todo.unwrap_or("Tap, insert or swipe a card.");
+    Scene::new(headline, Tone::Attention, amount, &[todo])
 }
 
 fn sale_scene(sale: &RecentSale) -> Scene {

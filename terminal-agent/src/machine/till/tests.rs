@@ -11,7 +11,7 @@ mod typed;
 
 use proptest::prelude::*;
 use protocol::id::{RequestId, TransactionId};
-use protocol::link::{AttemptEnd, Concluded, PaperState, PosKind, PosStatus, ReaderState};
+use protocol::link::{Advice, AttemptEnd, Concluded, PaperState, PosKind, PosStatus, ReaderState};
 use protocol::money::Money;
 use protocol::receipt::Copy;
 use uuid::Uuid;
@@ -37,6 +37,8 @@ fn concluded(number: u128, status: PosStatus) -> Concluded {
         tip: None,
         transaction_id: is_approved
             .then(|| TransactionId::from_uuid(Uuid::from_u128(number + 1_000))),
+        kind: None,
+        advice: None,
     }
 }
 
@@ -185,6 +187,7 @@ fn present_card() -> Screen {
         pos_id: pos(1),
         amount: usd(1_250),
         attempt: 1,
+        advice: None,
     }
 }
 

@@ -5,7 +5,7 @@ use protocol::money::Money;
 use super::action::ROWS_MAX;
 use super::follow::{Running, Stage};
 use super::{ActionItem, Mode, Till, words};
-use crate::machine::agent::RecentSale;
+use crate::machine::agent::{RecentSale, Undone};
 
 /// What a text means; a renderer may colour it, the words say it too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +164,10 @@ fn row(sale: &RecentSale, since_ms: u64) -> String {
         None => String::new(),
     };
     let amount = sale.concluded.amount;
+    let reserved = match sale.undone {
+        Undone::No => words::reserved(&sale.concluded),
+        Undone::Pending | Undone::Yes => "",
+    };
     let ago = words::ago(sale.age_ms.saturating_add(since_ms));
-    format!("{amount}  {headline}{tip}  {ago}")
+    format!("{amount}  {headline}{reserved}{tip}  {ago}")
 }

@@ -33,6 +33,8 @@ fn concluded(status: PosStatus, reason: &str) -> Concluded {
         amount: usd(1_450),
         tip: Some(usd(200)),
         transaction_id: Some(TransactionId::from_uuid(Uuid::from_u128(2))),
+        kind: None,
+        advice: None,
     }
 }
 
@@ -128,10 +130,12 @@ fn states() -> Vec<(Till, Vec<&'static str>)> {
         pos_id,
         amount,
         attempt: 1,
+        advice: None,
     };
     let reader = |progress: &str| Screen::Reader {
         pos_id,
         progress: progress.to_owned(),
+        advice: None,
     };
     let end = |status, reason| Screen::Concluded(concluded(status, reason));
     let sale = |status| RecentSale {
@@ -197,7 +201,10 @@ fn states() -> Vec<(Till, Vec<&'static str>)> {
             vec!["FINISHING", "Nobody has paid"],
         ),
         (
-            run(&[Screen::DeclinedTryAnother { pos_id }]),
+            run(&[Screen::DeclinedTryAnother {
+                pos_id,
+                advice: None,
+            }]),
             vec!["DECLINED", "NOT PAID"],
         ),
         (

@@ -83,6 +83,17 @@ pub(super) fn replies() -> Vec<(&'static str, HandshakeReply)> {
                 now_ms: 1_800_000_000_000,
                 label: "Lane 1".to_owned(),
                 prints_known: vec![JOB],
+                currencies: vec![],
+            }),
+        ),
+        (
+            "currencies",
+            HandshakeReply::Welcome(Welcome {
+                epoch: 9,
+                now_ms: 1_800_000_000_000,
+                label: "Lane 1".to_owned(),
+                prints_known: vec![],
+                currencies: vec!["JPY".parse().unwrap(), "USD".parse().unwrap()],
             }),
         ),
         ("version", refused(RefusedReason::Version)),

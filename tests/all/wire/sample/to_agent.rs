@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{ATTEMPT, FAULT, JOB, POS, REQUEST, TRANSACTION, dollars};
 use protocol::link::{
-    AnswerBody, Concluded, Configuration, Grant, HostAnswer, HostDecision, Offer, PosKind,
+    Advice, AnswerBody, Concluded, Configuration, Grant, HostAnswer, HostDecision, Offer, PosKind,
     PosStatus, PrintCommand, RequestRefused, Setting, SimulatorCommand, TipPrompt, ToAgent,
 };
 use protocol::receipt::{Align, Copy, Entry, Receipt};
@@ -65,14 +65,17 @@ pub(super) fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("", ToAgent::Ping),
         ("", ToAgent::Pong),
     ]);
-    let host = |decision, issuer_data| {
+    let advised = |decision, issuer_data, advice| {
         ToAgent::HostAnswer(HostAnswer {
             pos_id: POS,
             attempt_id: ATTEMPT,
             decision,
             issuer_data,
+            advice,
         })
     };
+    let host = |decision, issuer_data| advised(decision, issuer_data, None);
+    let advice = |advice| advised(HostDecision::Declined, Vec::new(), Some(advice));
     messages.extend([
         (
             "approved",
@@ -80,6 +83,10 @@ pub(super) fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ),
         ("declined", host(HostDecision::Declined, Vec::new())),
         ("unreachable", host(HostDecision::Unreachable, Vec::new())),
+        ("use_chip", advice(Advice::UseChip)),
+        ("try_later", advice(Advice::TryLater)),
+        ("call_bank", advice(Advice::CallBank)),
+        ("check_reader", advice(Advice::CheckReader)),
     ]);
     messages
 }
@@ -171,10 +178,24 @@ fn conclusions() -> Vec<(&'static str, ToAgent)> {
             amount: dollars(1434),
             tip: is_approved.then(|| dollars(200)),
             transaction_id: is_approved.then_some(TRANSACTION),
+            kind: None,
+            advice: None,
         };
         (name, ToAgent::Concluded(concluded))
     };
-    statuses.into_iter().map(conclude).collect()
+    let mut conclusions: Vec<_> = statuses.into_iter().map(conclude).collect();
+    let whole = Concluded {
+        pos_id: POS,
+        status: PosStatus::Declined,
+        reason: "host_declined".to_owned(),
+        amount: dollars(1434),
+        tip: None,
+        transaction_id: None,
+        kind: Some(PosKind::Authorization),
+        advice: Some(Advice::UseChip),
+    };
+    conclusions.push(("advised", ToAgent::Concluded(whole)));
+    conclusions
 }
 
 fn print_command() -> PrintCommand {

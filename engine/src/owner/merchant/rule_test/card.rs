@@ -1,6 +1,11 @@
 //! A card at the till: which is tried, and what ends an attempt.
 
-use protocol::link::{AttemptEnd, ChipOutcome, Completion, PosStatus, ToAgent, ToEngine};
+use protocol::id::JournalId;
+use protocol::link::{
+    Advice, AttemptEnd, ChipOutcome, Completion, Digest, DigestState, PosKind, PosStatus, ToAgent,
+    ToEngine,
+};
+use uuid::Uuid;
 
 use crate::acquirer::{AcquirerAnswer, AuthorizationAnswer};
 use crate::domain::pos::Stage;
@@ -41,12 +46,63 @@ fn a_stripe_that_the_acquirer_does_not_take_says_so_and_the_chip_may_follow() {
     let transaction = bench.transaction(declined);
     assert_eq!(transaction.state, TransactionState::Declined);
     assert_eq!(transaction.reason, Some(Reason::UseChip));
+    let advice = |message: &ToAgent| match message {
+        ToAgent::HostAnswer(answer) => Some(answer.advice),
+        _ => None,
+    };
+    let told: Vec<_> = bench.sent().iter().filter_map(advice).collect();
+    assert_eq!(told, [Some(Advice::UseChip)]);
     bench.completed(pos_id, ChipOutcome::Refused);
     assert_eq!(bench.pos(pos_id).attempts.len(), 2);
     bench.tap(pos_id);
     bench.host(pos_id, approval());
     bench.completed(pos_id, ChipOutcome::Agreed);
     assert_eq!(bench.pos(pos_id).status(), PosStatus::Approved);
+}
+
+/// What the till is to say is stored with the attempt: it is said again after a lost link, and with
+/// the end.
+#[test]
+fn what_to_do_about_a_decline_is_said_again_until_it_is_over() {
+    let decline = |code| AuthorizationAnswer::Declined {
+        host: host_result(code),
+        issuer_data: Vec::new(),
+    };
+    let advice = |message: &ToAgent| match message {
+        ToAgent::HostAnswer(answer) => answer.advice,
+        ToAgent::Concluded(concluded) => concluded.advice,
+        _ => None,
+    };
+    let mut bench = Bench::new();
+    let pos_id = bench.start(false);
+    bench.said(ToEngine::Accept { pos_id });
+    bench.tap(pos_id);
+    bench.host(pos_id, decline("91"));
+    let attempt_id = Some(bench.attempt(pos_id));
+    bench.restart();
+    bench.effects.clear();
+    let open = vec![Digest {
+        pos_id,
+        attempt_id,
+        state: DigestState::Sent,
+    }];
+    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), open);
+    let told: Vec<_> = bench.sent().iter().filter_map(advice).collect();
+    assert_eq!(told, [Advice::TryLater]);
+    for code in ["05", USE_CHIP] {
+        bench.completed(pos_id, ChipOutcome::Refused);
+        bench.tap(pos_id);
+        bench.effects.clear();
+        bench.host(pos_id, decline(code));
+    }
+    // The last answer, and the end: attempts have run out.
+    let told: Vec<_> = bench.sent().iter().filter_map(advice).collect();
+    assert_eq!(told, [Advice::UseChip, Advice::UseChip]);
+    let Some(ToAgent::Concluded(concluded)) = bench.sent().pop() else {
+        panic!("{:?}", bench.sent())
+    };
+    assert_eq!(concluded.status, PosStatus::Declined);
+    assert_eq!(concluded.kind, Some(PosKind::Sale));
 }
 
 /// Nobody is asked for money on card data that nobody can open.

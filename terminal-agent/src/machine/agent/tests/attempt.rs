@@ -56,6 +56,45 @@ fn a_contactless_sale() {
 }
 
 #[test]
+fn what_to_do_differently_is_said_until_the_next_card_is_read() {
+    check(
+        "the stripe of a chip card",
+        TAP_SENT,
+        &[
+            (
+                3_000,
+                "host 1 chip",
+                "persist completed Refused; send completed Refused; show declined UseChip",
+            ),
+            (
+                4_000,
+                "go 1 2",
+                "persist intent; reader start 60000 UseChip; show present UseChip",
+            ),
+            // What the reader has to say is shown; that it waits for a card is said with the advice.
+            (4_100, "progress use_chip", ""),
+            (4_200, "progress present_card", "show present UseChip"),
+            (4_300, "progress card_detected", ""),
+            (5_000, "tap", "persist sent; send card 1150"),
+            (5_100, "progress present_card", ""),
+        ],
+    );
+    check(
+        "an ordinary decline",
+        TAP_SENT,
+        &[
+            (
+                3_000,
+                "host 1 no",
+                "persist completed Refused; send completed Refused",
+            ),
+            (4_000, "go 1 2", "persist intent; reader start 60000"),
+            (4_200, "progress present_card", ""),
+        ],
+    );
+}
+
+#[test]
 fn a_chip_sale() {
     for (rule, script) in [
         (

@@ -105,9 +105,10 @@ fn engine_says(step: &Step<'_>) -> Option<ToAgent> {
         "host" => ToAgent::HostAnswer(HostAnswer {
             pos_id: pos(step.number),
             attempt_id: att(1),
+            advice: (step.second == "chip").then_some(Advice::UseChip),
             decision: match step.second {
                 "yes" => HostDecision::Approved,
-                "no" => HostDecision::Declined,
+                "no" | "chip" => HostDecision::Declined,
                 _ => HostDecision::Unreachable,
             },
             issuer_data: vec![0x91],
@@ -225,6 +226,9 @@ fn reader_reports(step: &Step<'_>) -> Option<Vec<Input>> {
             "offline" => AttemptEnd::OfflineNotAllowed,
             _ => AttemptEnd::ReaderFault,
         }))],
+        "progress" => vec![Input::Reader(ReaderEvent::Progress(
+            step.words[0].to_owned(),
+        ))],
         _ => return None,
     })
 }
@@ -284,6 +288,7 @@ fn welcome(prints_known: &[PrintJobId]) -> Input {
         now_ms: 0,
         label: "Till".to_owned(),
         prints_known: prints_known.to_vec(),
+        currencies: Vec::new(),
     })
 }
 
@@ -319,5 +324,7 @@ fn concluded(number: u128, status: &str) -> Concluded {
         amount: usd(1_150),
         tip: None,
         transaction_id: None,
+        kind: None,
+        advice: None,
     }
 }

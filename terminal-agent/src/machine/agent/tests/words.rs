@@ -15,7 +15,7 @@ pub(super) fn name(entry: &JournalEntry) -> String {
     }
 }
 
-/// Screens are left out except the two on which money depends.
+/// Screens are left out except those on which money depends, and advice.
 pub(super) fn render(output: &Output) -> Option<String> {
     Some(match output {
         Output::Send(ToEngine::Status(_)) => return None,
@@ -25,8 +25,11 @@ pub(super) fn render(output: &Output) -> Option<String> {
             let prints: Vec<_> = prints.iter().map(|p| format!("{:?}", p.state)).collect();
             format!("hello [{}] [{}]", open.join(", "), prints.join(", "))
         }
-        Output::Reader(ReaderRequest::Start { timeout_ms, .. }) => {
-            format!("reader start {timeout_ms}")
+        Output::Reader(ReaderRequest::Start {
+            timeout_ms, advice, ..
+        }) => {
+            let advice = advice.map_or(String::new(), |advice| format!(" {advice:?}"));
+            format!("reader start {timeout_ms}{advice}")
         }
         Output::Reader(ReaderRequest::HostAnswer { arc, .. }) => {
             format!("reader arc {}", String::from_utf8_lossy(arc))
@@ -36,6 +39,20 @@ pub(super) fn render(output: &Output) -> Option<String> {
         Output::BeginPrint(job_id) => format!("begin {}", job_id.uuid().as_u128()),
         Output::Show(Screen::Concluded(concluded)) => format!("show {:?}", concluded.status),
         Output::Show(Screen::OutOfOrder { .. }) => "show OutOfOrder".to_owned(),
+        Output::Show(Screen::DeclinedTryAnother {
+            advice: Some(advice),
+            ..
+        }) => format!("show declined {advice:?}"),
+        Output::Show(
+            Screen::PresentCard {
+                advice: Some(advice),
+                ..
+            }
+            | Screen::Reader {
+                advice: Some(advice),
+                ..
+            },
+        ) => format!("show present {advice:?}"),
         Output::Show(_) => return None,
         Output::ControlAnswer(_, reply) => match reply {
             ControlReply::Refused(refusal) => format!("refused {}", refusal.code()),

@@ -164,7 +164,7 @@ impl ReaderConversation {
     }
 }
 
-const fn reader_message(shown: Progress) -> Message {
+pub(super) const fn reader_message(shown: Progress) -> Message {
     match shown {
         Progress::OneCardOnly => Message::OneCardOnly,
         Progress::InsertOrSwipe | Progress::UseChip | Progress::Swipe => Message::InsertOrSwipe,

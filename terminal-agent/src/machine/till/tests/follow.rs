@@ -34,6 +34,7 @@ fn what_runs_is_followed_from_the_status_and_what_ended_before_is_not_shown() {
             pos_id: pos(7),
             amount: usd(1),
             attempt: 1,
+            advice: None,
         },
         Screen::AttemptClosed { pos_id: pos(7) },
     ] {

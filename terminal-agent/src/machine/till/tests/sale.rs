@@ -45,11 +45,18 @@ fn a_sale_from_the_first_key_to_the_end() {
             Screen::Reader {
                 pos_id,
                 progress: "card_detected".to_owned(),
+                advice: None,
             },
             "READING CARD",
         ),
         (Screen::Authorizing { pos_id }, "ASKING THE BANK"),
-        (Screen::DeclinedTryAnother { pos_id }, "DECLINED"),
+        (
+            Screen::DeclinedTryAnother {
+                pos_id,
+                advice: None,
+            },
+            "DECLINED",
+        ),
         (
             Screen::AttemptEnded {
                 pos_id,

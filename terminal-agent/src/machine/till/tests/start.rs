@@ -127,6 +127,145 @@ fn the_currency_is_given_learned_or_asked_for() {
 }
 
 #[test]
+fn the_usual_currency_is_the_engines_word_and_typing_follows_its_decimals() {
+    for (code, amount) in [
+        ("JPY", "JPY 1250"),
+        ("USD", "USD 12.50"),
+        ("BHD", "BHD 1.250"),
+    ] {
+        let mut desk = Desk::new();
+        desk.till = Till::new(TillConfig::default());
+        let mut known = status();
+        known.currencies = vec![code.parse().unwrap()];
+        desk.connect(known);
+        assert_eq!(desk.headline(), "AMOUNT", "{code}");
+        desk.keys("1250");
+        let view = desk.till.view(0);
+        assert_eq!(view.amount.unwrap().to_string(), amount);
+        assert!(view.actions.iter().all(|item| item.word != "currency"));
+        assert!(view.alerts.is_empty(), "{:?}", view.alerts);
+        // Line mode knows the decimals, too.
+        let typed = amount.split_once(' ').unwrap().1;
+        desk.input(Input::Typed("clear".to_owned()));
+        desk.input(Input::Typed(typed.to_owned()));
+        assert_eq!(desk.till.view(0).amount.unwrap().to_string(), amount);
+    }
+}
+
+#[test]
+fn a_shop_with_more_than_one_currency_has_a_key_for_the_next() {
+    let mut known = status();
+    known.currencies = vec!["EUR".parse().unwrap(), "JPY".parse().unwrap()];
+    let mut desk = Desk::new();
+    desk.connect(known);
+    // The screen was begun with dollars.
+    let alerts = desk.till.view(0).alerts;
+    assert!(
+        alerts[0].contains("does not take USD, but EUR, JPY"),
+        "{alerts:?}"
+    );
+    for expected in ["EUR 0.00", "JPY 0", "EUR 0.00"] {
+        desk.keys("5x");
+        assert_eq!(desk.till.view(0).amount.unwrap().to_string(), expected);
+        assert!(desk.till.view(0).alerts.is_empty());
+    }
+    desk.keys("125\n");
+    let Some(Line::Sale { amount, .. }) = desk.asked().first().cloned() else {
+        panic!("{:?}", desk.asked())
+    };
+    assert_eq!(amount.to_string(), "EUR 1.25");
+}
+
+#[test]
+fn an_authorization_is_not_worded_like_a_sale() {
+    let ended = |kind| {
+        let mut desk = Desk::ready();
+        desk.start(1);
+        let mut concluded = concluded(1, PosStatus::Approved);
+        concluded.kind = kind;
+        desk.screen(Screen::Concluded(concluded));
+        desk
+    };
+    for kind in [None, Some(PosKind::Sale)] {
+        let mut desk = ended(kind);
+        assert!(
+            desk.text().contains("Hand over the goods"),
+            "{}",
+            desk.text()
+        );
+        assert!(!desk.text().to_lowercase().contains("reserved"));
+        desk.keys("v");
+        assert_eq!(desk.headline(), "UNDO THIS SALE?");
+    }
+    let mut desk = ended(Some(PosKind::Authorization));
+    assert_eq!(desk.headline(), "APPROVED");
+    assert!(
+        desk.text().contains("RESERVED, not charged"),
+        "{}",
+        desk.text()
+    );
+    assert!(!desk.text().contains("Hand over the goods"));
+    desk.keys("l");
+    assert!(
+        desk.text().contains("APPROVED (reserved)"),
+        "{}",
+        desk.text()
+    );
+    desk.keys("1v");
+    assert_eq!(desk.headline(), "UNDO THIS RESERVATION?");
+}
+
+#[test]
+fn what_to_do_about_a_decline_stays_until_the_next_card_is_read() {
+    let advice = Some(Advice::UseChip);
+    let pos_id = pos(1);
+    let mut desk = Desk::ready();
+    desk.start(1);
+    desk.screen(Screen::DeclinedTryAnother { pos_id, advice });
+    assert_eq!(desk.headline(), "DECLINED");
+    assert!(desk.text().contains("NOT PAID. This card has a chip"));
+    let amount = usd(1_250);
+    desk.screen(Screen::PresentCard {
+        pos_id,
+        amount,
+        attempt: 2,
+        advice,
+    });
+    assert_eq!(desk.headline(), "USE CHIP");
+    assert!(desk.text().contains("insert it"), "{}", desk.text());
+    let progress = "present_card".to_owned();
+    desk.screen(Screen::Reader {
+        pos_id,
+        progress,
+        advice,
+    });
+    assert_eq!(desk.headline(), "USE CHIP");
+    desk.screen(Screen::Authorizing { pos_id });
+    assert!(!desk.text().contains("chip"), "{}", desk.text());
+    let mut end = concluded(1, PosStatus::Declined);
+    end.advice = Some(Advice::CheckReader);
+    desk.screen(Screen::Concluded(end));
+    assert!(
+        desk.text().contains("Call the technician"),
+        "{}",
+        desk.text()
+    );
+    assert!(!desk.text().contains("another card"), "{}", desk.text());
+
+    // What this version has no word for is a decline as any other.
+    let mut desk = Desk::ready();
+    desk.start(1);
+    let mut end = concluded(1, PosStatus::Declined);
+    end.advice = Some(Advice::Other);
+    desk.screen(Screen::Concluded(end));
+    assert!(
+        desk.text().contains("Ask for another card"),
+        "{}",
+        desk.text()
+    );
+}
+
+#[test]
 fn nothing_starts_while_it_cannot() {
     let mut offline = status();
     offline.is_online = false;
