@@ -18,7 +18,7 @@ use crate::reader::{Reader, ReaderConfig, ReaderQuirks, Timing};
 use crate::run::{Plugged, Reach, control_socket, run};
 use crate::script::{Script, ScriptError};
 pub use arguments::Arguments;
-use arguments::{Cables, CardAction, Command, Named};
+use arguments::{CardAction, Command, Named, RunArguments};
 
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -46,34 +46,7 @@ pub enum CliError {
 /// [`CliError`].
 pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliError> {
     match arguments.command {
-        Command::Run {
-            cables,
-            dir,
-            script,
-            instant,
-            without_keys,
-            quirks,
-            encryption,
-            printer_settings,
-        } => {
-            let printer = printer_config(&printer_settings)?;
-            let counter_file = dir.join(counter_file_name(encryption));
-            let mut config = ReaderConfig::demo();
-            config.keys = KeyRegister::demo_of(encryption, read_counter(&counter_file)?);
-            config.encryption_on = !without_keys;
-            for (name, setting) in &quirks {
-                config.quirks.set(name, setting);
-            }
-            if instant {
-                config.timing = Timing::INSTANT;
-            }
-            let devices = Devices {
-                reader: config,
-                counter_file,
-                printer,
-            };
-            run_devices(&cables, &dir, script.as_deref(), devices)
-        }
+        Command::Run(arguments) => run_devices(&arguments),
         Command::Card { action } => {
             let (dir, request) = card_request(action);
             ask(&dir, &request, out)
@@ -120,30 +93,35 @@ fn printer_config(settings: &[String]) -> Result<PrinterConfig, SettingError> {
     Ok(config)
 }
 
-/// What is switched on.
-struct Devices {
-    reader: ReaderConfig,
-    counter_file: PathBuf,
-    printer: PrinterConfig,
+/// The reader as it is switched on.
+fn reader_config(arguments: &RunArguments, counter_file: &Path) -> Result<ReaderConfig, CliError> {
+    let mut config = ReaderConfig::demo();
+    config.keys = KeyRegister::demo_of(arguments.encryption, read_counter(counter_file)?);
+    config.encryption_on = !arguments.without_keys;
+    for (name, setting) in &arguments.quirks {
+        config.quirks.set(name, setting);
+    }
+    if arguments.instant {
+        config.timing = Timing::INSTANT;
+    }
+    config.date = clock::today();
+    Ok(config)
 }
 
-fn run_devices(
-    cables: &Cables,
-    dir: &Path,
-    script: Option<&Path>,
-    mut devices: Devices,
-) -> Result<(), CliError> {
+fn run_devices(arguments: &RunArguments) -> Result<(), CliError> {
+    let RunArguments { cables, dir, .. } = arguments;
+    let printer = printer_config(&arguments.printer_settings)?;
+    let counter_file = dir.join(counter_file_name(arguments.encryption));
+    let reader = reader_config(arguments, &counter_file)?;
     std::fs::create_dir_all(dir)?;
-    let script = match script {
+    let script = match &arguments.script {
         Some(path) => Script::parse(&std::fs::read_to_string(path)?)?,
         None => Script::default(),
     };
-    devices.reader.date = clock::today();
     let clock = Clock::start();
-    let reader = Reader::new(devices.reader, clock.now_ms());
-    let printer = PrinterMachine::new(devices.printer);
-    let counter_file = Some(devices.counter_file);
-    let reader: Box<dyn Device> = Box::new(ReaderDevice::new(reader, counter_file));
+    let reader = Reader::new(reader, clock.now_ms());
+    let printer = PrinterMachine::new(printer);
+    let reader: Box<dyn Device> = Box::new(ReaderDevice::new(reader, Some(counter_file)));
     let devices = vec![
         Plugged {
             name: "reader",

@@ -2,7 +2,7 @@
 //!
 //! `/dev/ttyGS0` (a serial line), `/dev/hidg0` (reports) and `/dev/g_printer0` (a printer's bytes)
 //! are read and written alike. What the host does not take waits, because a gadget's driver takes
-//! one report at a time; beyond [`SAYS_MAX`] it is lost, as on a cable that nobody reads.
+//! one report at a time; beyond a bound it is lost, as on a cable that nobody reads.
 
 use std::fs::File;
 use std::io;

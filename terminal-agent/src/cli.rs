@@ -60,18 +60,8 @@ pub fn main() -> ExitCode {
 
 fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
     let mut output = Output::new(stdout, arguments.json);
-    if let Command::Ports { user } = &arguments.command {
-        return ports::ports(&arguments.config, user.as_deref(), &mut output);
-    }
-    if let Command::Doctor { fix } = &arguments.command {
-        return technician::doctor(&arguments.config, *fix, &mut output);
-    }
-    if let Command::Decode(capture) = &arguments.command {
-        return technician::decode(capture, &mut output);
-    }
-    if let Command::SupportBundle { out, log } = &arguments.command {
-        let log = log.as_deref();
-        return technician::support_bundle(&arguments.config, out, log, &mut output);
+    if let Some(exit) = perform_unconfigured(arguments, &mut output) {
+        return exit;
     }
     let config = match Config::read(&arguments.config) {
         Ok(config) => config,
@@ -137,6 +127,20 @@ fn perform(arguments: &Arguments, stdout: &mut dyn Write) -> Exit {
             None => Exit::Usage,
         },
     }
+}
+
+/// What works without a configuration that can be read.
+fn perform_unconfigured(arguments: &Arguments, output: &mut Output<'_>) -> Option<Exit> {
+    let config = arguments.config.as_path();
+    Some(match &arguments.command {
+        Command::Ports { user } => ports::ports(config, user.as_deref(), output),
+        Command::Doctor { fix } => technician::doctor(config, *fix, output),
+        Command::Decode(capture) => technician::decode(capture, output),
+        Command::SupportBundle { out, log } => {
+            technician::support_bundle(config, out, log.as_deref(), output)
+        }
+        _ => return None,
+    })
 }
 
 fn simple_line(command: &Command) -> Option<crate::control::message::Line> {

@@ -4,11 +4,8 @@
 //! speak these bytes and are not updated together with the engine. A new variant or a new optional
 //! field gets a new section; what is there stays as it is.
 
-#[path = "wire/live.rs"]
 mod live;
-#[path = "wire/msgpack.rs"]
 mod msgpack;
-#[path = "wire/sample.rs"]
 mod sample;
 
 use std::collections::BTreeMap;

@@ -47,6 +47,7 @@ pub mod model;
 pub mod paper;
 pub mod printer;
 pub mod process;
+mod pulse;
 pub mod queue;
 pub mod random;
 pub mod reader;

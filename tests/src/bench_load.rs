@@ -17,6 +17,8 @@ mod card;
 mod connection;
 #[path = "bench_load/floor.rs"]
 mod floor;
+#[path = "bench_load/heartbeat.rs"]
+mod heartbeat;
 #[path = "bench_load/history.rs"]
 mod history;
 #[path = "bench_load/idle.rs"]
@@ -55,6 +57,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+/// The engine's: the store alone is measured in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures the engine under sales.
 #[derive(Debug, Parser)]
 #[command(name = "cargo bench-load --")]
@@ -89,9 +95,9 @@ struct Arguments {
     /// again. Tills as in `--terminals`, with a merchant each.
     #[arg(long, alias = "past", default_value_t = 100_000)]
     history: u64,
-    /// Past sales after each of which `engine archive` is run; with 0 all of them stay in the state,
-    /// some 3 KB each.
-    #[arg(long, default_value_t = 500_000)]
+    /// Past sales that are archived at a time, into a file each; with 0 all of them stay in the
+    /// state, some 3 KB each.
+    #[arg(long, default_value_t = 100_000)]
     history_chunk: u64,
     /// Age in days after which past sales are archived.
     #[arg(long, default_value_t = 7)]
@@ -114,6 +120,9 @@ struct Arguments {
     /// A little of everything that needs the engine: only whether it works. Exits with 1 otherwise.
     #[arg(long)]
     smoke: bool,
+    /// Nothing but heartbeats on bare connections: the part `links` starts this.
+    #[arg(long, hide = true)]
+    serve_heartbeats: bool,
 }
 
 /// A part of the measurement.
@@ -186,6 +195,9 @@ fn main() -> ExitCode {
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).ok();
     let mut arguments = Arguments::parse();
+    if arguments.serve_heartbeats {
+        return ExitCode::from(u8::from(heartbeat::serve().is_err()));
+    }
     if arguments.smoke {
         arguments.parts = Part::OF_ENGINE.to_vec();
         (arguments.terminals, arguments.merchants) = (16, 2);

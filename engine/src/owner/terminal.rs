@@ -7,6 +7,8 @@
 mod configuration;
 mod contract;
 mod link;
+#[cfg(test)]
+pub(crate) mod sample;
 mod status;
 
 use std::sync::Arc;
@@ -33,7 +35,6 @@ const OFFLINE: &str = "terminal_offline";
 pub struct TerminalOwner {
     link: Option<Link>,
     epoch: u64,
-    welcomes_owed: u32,
     /// The hello that was taken last, with its boot and connection, and when.
     newest: Option<(JournalId, (u64, u64), Timestamp)>,
     since: Timestamp,
@@ -84,7 +85,6 @@ impl TerminalOwner {
     pub fn is_at_rest(&self, now: Timestamp) -> bool {
         self.link.is_none()
             && self.asked.is_none()
-            && self.welcomes_owed == 0
             && self.refuses_until.is_none_or(|until| until <= now)
             && self
                 .newest
@@ -107,12 +107,11 @@ impl TerminalOwner {
                 }
             }
             TerminalInput::Welcome {
+                socket,
                 label,
                 prints_known,
-            } => {
-                self.welcome(now, label, prints_known, out);
-            }
-            TerminalInput::Refuse { reason } => self.refuse(now, reason, out),
+            } => self.welcome(now, socket, label, prints_known, out),
+            TerminalInput::Refuse { socket, reason } => self.refuse(now, socket, reason, out),
             TerminalInput::Send(message) => self.send(now, message, out),
             TerminalInput::Configure(configuration) => {
                 self.wanted = Some(configuration);
@@ -130,7 +129,6 @@ impl TerminalOwner {
                     self.till = None;
                 }
                 self.close_and_lose(now, out);
-                self.welcomes_owed = 0;
             }
             TerminalInput::Deadline => self.give_up(now, out),
         }
@@ -140,9 +138,8 @@ impl TerminalOwner {
         if let ToAgent::Concluded(concluded) = message.as_ref() {
             self.last = Some(last_of(concluded, now));
         }
-        // While a welcome is owed, this is for a link that is no more.
-        let link = self.link.as_ref();
-        let link = link.filter(|link| link.is_welcomed && self.welcomes_owed == 0);
+        // Before the welcome, this is for a link that is no more.
+        let link = self.link.as_ref().filter(|link| link.is_welcomed);
         // An agent that knows no simulator closes the link on which it hears of one.
         if let ToAgent::Simulate(command) = message.as_ref()
             && !link.is_some_and(|link| link.has_simulator)

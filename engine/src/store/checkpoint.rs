@@ -150,6 +150,13 @@ impl Checkpointer {
         if self.last == Some(place) {
             return Ok(());
         }
+        count(&self.counters.checkpoint_phase, 1);
+        let outcome = self.take_at(place);
+        count(&self.counters.checkpoint_phase, 1);
+        outcome
+    }
+
+    fn take_at(&mut self, place: Place) -> Result<(), CheckpointTrouble> {
         self.state.flush().map_err(CheckpointTrouble::Fatal)?;
         disk::replace(self.disk.as_ref(), FILE, &encode(self.log, place)).map_err(trouble)?;
         self.last = Some(place);

@@ -29,6 +29,8 @@ pub(crate) struct Counters {
     pub(crate) syncs: AtomicU64,
     pub(crate) bytes: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
+    /// Odd while a checkpoint is being taken.
+    pub(crate) checkpoint_phase: AtomicU64,
 }
 
 /// Adds to a counter that nothing else depends on.

@@ -6,15 +6,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{Advice, FallocateFlags};
 
 use super::packed::{self, PackedFile};
 use super::segment::SEGMENT_BYTES_MAX;
-
-/// How much of a new file is zeroed and synced at a time: what a commit's sync may have to wait for
-/// on the device, half a millisecond. Synced at once, 64 MiB held commits up for 43 to 88 ms
-/// (measured 2026-11-21 on a busy machine, where the scheduler alone takes 12 to 28).
-const ZERO_CHUNK_BYTES: usize = 1024 * 1024;
 
 /// An open file.
 pub(crate) trait DiskFile: Send + Sync {
@@ -24,8 +19,10 @@ pub(crate) trait DiskFile: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `bytes`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Reserves and zeroes `length` bytes, so that later writes change no metadata.
-    fn allocate(&self, length: u64) -> io::Result<()>;
+    /// Gives the file `length` bytes and reserves their room; false where only writing does that.
+    fn reserve(&self, length: u64) -> io::Result<bool>;
+    /// Lets the system forget what it holds of the contents in memory. Only a hint.
+    fn forget(&self) {}
     /// Puts contents and length on stable storage. Never to be repeated after it failed.
     fn sync(&self) -> io::Result<()>;
 }
@@ -155,24 +152,16 @@ impl DiskFile for File {
         self.write_all_at(bytes, offset)
     }
 
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        // Reserving first makes a full disk fail at once. Not every file system can; zeros reserve
-        // too, and they also turn unwritten extents into written ones (3.5 × at 512 waiters).
+    fn reserve(&self, length: u64) -> io::Result<bool> {
         match rustix::fs::fallocate(self, FallocateFlags::empty(), 0, length) {
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
-            Err(error) => return Err(error.into()),
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(false),
+            Err(error) => Err(error.into()),
         }
-        let zeros = vec![0; ZERO_CHUNK_BYTES];
-        let mut offset = 0;
-        while offset < length {
-            let chunk = usize::try_from(length - offset)
-                .unwrap_or(usize::MAX)
-                .min(zeros.len());
-            self.write_all_at(zeros.get(..chunk).unwrap_or_default(), offset)?;
-            self.sync_data()?;
-            offset += u64::try_from(chunk).unwrap_or(u64::MAX);
-        }
-        Ok(())
+    }
+
+    fn forget(&self) {
+        rustix::fs::fadvise(self, 0, None, Advice::DontNeed).ok();
     }
 
     fn sync(&self) -> io::Result<()> {

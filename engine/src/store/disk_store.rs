@@ -100,6 +100,8 @@ pub struct StoreStats {
     pub bytes: u64,
     /// Checkpoints taken.
     pub checkpoints: u64,
+    /// Keys that are committed and not yet folded into the state.
+    pub unfolded: usize,
     /// The last durable position.
     pub position: Position,
     /// Whether new work is refused for lack of space.
@@ -261,9 +263,16 @@ impl DiskStore {
             syncs: read(&self.counters.syncs),
             bytes: read(&self.counters.bytes),
             checkpoints: read(&self.counters.checkpoints),
+            unfolded: self.state.waiting(),
             position: Position(self.progress.place().position),
             exhausted: self.spares.is_exhausted(),
         }
+    }
+
+    /// A number that grows when a checkpoint begins and when it ends, and is odd meanwhile: whoever
+    /// waits for a commit can tell by it whether it had company.
+    pub fn checkpoint_phase(&self) -> u64 {
+        self.counters.checkpoint_phase.load(Ordering::Relaxed)
     }
 
     /// Refuses new commits, completes those that wait, takes a checkpoint, and ends the threads.

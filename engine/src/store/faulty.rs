@@ -280,16 +280,13 @@ impl DiskFile for Handle {
         outcome
     }
 
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        {
-            let mut inner = self.disk.lock();
-            inner.operate(None)?;
-            if let Some(room) = inner.room {
-                inner.room = Some(room.checked_sub(length).ok_or(io::ErrorKind::StorageFull)?);
-            }
+    fn reserve(&self, length: u64) -> io::Result<bool> {
+        let mut inner = self.disk.lock();
+        inner.operate(None)?;
+        if let Some(room) = inner.room {
+            inner.room = Some(room.checked_sub(length).ok_or(io::ErrorKind::StorageFull)?);
         }
-        let zeros = vec![0; usize::try_from(length).unwrap()];
-        self.write_at(&zeros, 0)
+        Ok(true)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -209,6 +209,8 @@ impl Opening {
             generation: segment.generation,
             file,
             length,
+            // By the run that has left it, most likely.
+            written: length,
         }))
     }
 

@@ -155,7 +155,7 @@ impl DiskFile for Vec<u8> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn allocate(&self, _: u64) -> io::Result<()> {
+    fn reserve(&self, _: u64) -> io::Result<bool> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -302,7 +302,7 @@ impl<F: DiskFile> DiskFile for PackedFile<F> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn allocate(&self, _: u64) -> io::Result<()> {
+    fn reserve(&self, _: u64) -> io::Result<bool> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -20,31 +20,7 @@ pub struct Arguments {
 pub(super) enum Command {
     /// Runs the devices until SIGTERM; makes DIR/reader.pty, DIR/printer.pty, DIR/paper and
     /// DIR/control.sock.
-    Run {
-        #[command(flatten)]
-        cables: Cables,
-        /// Directory for links, socket and the reader's key counter.
-        #[arg(long)]
-        dir: PathBuf,
-        /// Script of what the customer does.
-        #[arg(long)]
-        script: Option<PathBuf>,
-        /// Read cards and boot without the delays of a real reader.
-        #[arg(long)]
-        instant: bool,
-        /// A reader without keys, which an agent must refuse.
-        #[arg(long)]
-        without_keys: bool,
-        /// A switch of the reader's firmware as NAME=SETTING; see the command quirk.
-        #[arg(long = "quirk", value_name = "NAME=SETTING", value_parser = quirk)]
-        quirks: Vec<(String, String)>,
-        /// How the reader encrypts card data: tdes or aes128. Each has a key counter of its own.
-        #[arg(long, default_value = "tdes", value_parser = encryption)]
-        encryption: Encryption,
-        /// A setting of the printer, NAME=VALUE, may be repeated; `printer-settings` lists them.
-        #[arg(long = "printer", value_name = "NAME=VALUE")]
-        printer_settings: Vec<String>,
-    },
+    Run(RunArguments),
     /// Presents a card to the reader, or takes it away.
     Card {
         #[command(subcommand)]
@@ -111,6 +87,34 @@ pub(super) enum Command {
     Cards,
     /// Lists the printer's settings.
     PrinterSettings,
+}
+
+/// What is run, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArguments {
+    #[command(flatten)]
+    pub(super) cables: Cables,
+    /// Directory for links, socket and the reader's key counter.
+    #[arg(long)]
+    pub(super) dir: PathBuf,
+    /// Script of what the customer does.
+    #[arg(long)]
+    pub(super) script: Option<PathBuf>,
+    /// Read cards and boot without the delays of a real reader.
+    #[arg(long)]
+    pub(super) instant: bool,
+    /// A reader without keys, which an agent must refuse.
+    #[arg(long)]
+    pub(super) without_keys: bool,
+    /// A switch of the reader's firmware as NAME=SETTING; see the command quirk.
+    #[arg(long = "quirk", value_name = "NAME=SETTING", value_parser = quirk)]
+    pub(super) quirks: Vec<(String, String)>,
+    /// How the reader encrypts card data: tdes or aes128. Each has a key counter of its own.
+    #[arg(long, default_value = "tdes", value_parser = encryption)]
+    pub(super) encryption: Encryption,
+    /// A setting of the printer, NAME=VALUE, may be repeated; `printer-settings` lists them.
+    #[arg(long = "printer", value_name = "NAME=VALUE")]
+    pub(super) printer_settings: Vec<String>,
 }
 
 /// How the devices are connected.

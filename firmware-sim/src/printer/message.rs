@@ -55,7 +55,7 @@ pub enum Input<'a> {
     PowerOff,
     /// The printer is switched on.
     PowerOn,
-    /// The instant of [`PrinterMachine::poll_deadline`] has come.
+    /// The instant of [`super::PrinterMachine::poll_deadline`] has come.
     Deadline,
 }
 

@@ -1,4 +1,5 @@
-//! Bytes from the host on their way into the buffer: commands taken apart, requests in real time answered at once.
+//! Bytes from the host on their way into the buffer: commands taken apart, requests in real time
+//! answered at once. Prints nothing.
 
 use super::tokenizer::{self, Parsed, Token, parse};
 use super::{Output, PrinterMachine};

@@ -1,4 +1,6 @@
 //! The running agent: whether one answers, and what it says of itself.
+//!
+//! Facts are gathered by functions that begin with `look`, verdicts are made of facts alone.
 
 use std::fs;
 use std::path::Path;

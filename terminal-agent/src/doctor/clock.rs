@@ -1,4 +1,6 @@
-//! This machine's clock: whether it is kept, and how far it is from the engine's.
+//! This machine's clock: whether it is kept, and how far it is from the engine's. Never sets it.
+//!
+//! Facts are gathered by functions that begin with `look`, verdicts are made of facts alone.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,7 @@
 //! Who this till is, whether the engine accepts it, and which protocol both speak.
+//!
+//! Verdicts are made of facts alone. Never opens a link: a second one under the same identity could
+//! be taken for another till.
 
 use std::path::Path;
 

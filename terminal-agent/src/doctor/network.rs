@@ -1,7 +1,7 @@
 //! The way to the engine: name, connection, TLS.
 //!
-//! Facts are gathered by functions that begin with `look`, verdicts are made of facts alone. Never
-//! opens a link: a second one under the same identity could be taken for another till.
+//! Facts are gathered by functions that begin with `look`, verdicts are made of facts alone. Says
+//! nothing under the till's identity.
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;

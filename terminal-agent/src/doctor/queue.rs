@@ -1,4 +1,6 @@
-//! What waits: open work, requests without an answer, receipts.
+//! What waits: open work, requests without an answer, receipts. Changes nothing in the journal.
+//!
+//! Facts are gathered by functions that begin with `look`, verdicts are made of facts alone.
 
 use std::path::Path;
 

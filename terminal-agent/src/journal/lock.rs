@@ -1,4 +1,4 @@
-//! Holds a state directory against a second agent.
+//! Holds a state directory against a second agent, for as long as the lock lives.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Asks the engine over HTTP, and takes its envelope apart.
+//! Asks the engine over HTTP, and takes its envelope apart. Reads no more than an answer may have.
 
 use std::io::Read;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The till's own files: key and identity, made and read back. Nobody else may read them.
+//! The till's own files: key and identity, made, read back and replaced whole. Nobody else may read
+//! them.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};

@@ -1,4 +1,5 @@
-//! The shell's end of the control socket: who is connected, who watches, whose answer is owed.
+//! The shell's end of the control socket: who is connected, who watches, whose answer is owed. Never
+//! waits for a client.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The shell's end of the link: what it reports, and where commands go.
+//! The shell's end of the link: what it reports, and where commands go. Never waits for it.
 
 use tokio::sync::mpsc;
 

@@ -1,4 +1,5 @@
-//! The shell's ends of the ports: bytes in, and what reader and printer machine make of them.
+//! The shell's ends of the ports: bytes in, and what reader and printer machine make of them. Never
+//! waits for a port.
 
 use std::collections::VecDeque;
 

@@ -193,7 +193,8 @@ impl World {
     fn next_timer_ms(&self) -> Option<u64> {
         let virtual_ms = |at: Timestamp| u64::try_from(at.0).unwrap_or(0).saturating_sub(EPOCH_MS);
         let line = self.acquirer.line.poll_deadline();
-        let engine = self.engine.poll_deadline();
+        let owners = self.engine.poll_deadline();
+        let engine = owners.into_iter().chain(self.next_pulse()).min();
         let ahead_ms = self.engine_now().0 - self.true_now().0;
         let engine = engine.map(|at| Timestamp(at.0 - ahead_ms));
         let instants = [engine, line].into_iter().flatten().map(virtual_ms);

@@ -59,6 +59,22 @@ fn times(stat: &str) -> (f64, f64) {
     (next_s(), next_s())
 }
 
+/// Processor time of all threads that a process has now, seconds: as the scheduler counts it, in
+/// nanoseconds, for what is too little to be seen in ticks.
+pub(crate) fn cpu_s(pid: u32) -> f64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let nanoseconds: f64 = threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| {
+            let stat = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            stat.split_whitespace().next()?.parse::<f64>().ok()
+        })
+        .sum();
+    nanoseconds / 1e9
+}
+
 /// Resident memory in KiB: now, and at its highest.
 pub(crate) fn resident_kib(pid: u32) -> (u64, u64) {
     let status = read(format!("/proc/{pid}/status"));

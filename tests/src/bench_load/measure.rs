@@ -24,13 +24,17 @@ impl Window {
     }
 }
 
-/// Times of one kind of thing.
-#[derive(Debug, Default)]
-pub(crate) struct Samples(Vec<Duration>);
+/// Times of one kind of thing, in microseconds: millions of them are kept.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Samples(Vec<u32>);
+
+fn microseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
+}
 
 impl Samples {
     pub(crate) fn add(&mut self, time: Duration) {
-        self.0.push(time);
+        self.0.push(microseconds(time));
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
@@ -45,7 +49,10 @@ impl Samples {
     pub(crate) fn describe(mut self, name: &str, into: &mut Map<String, Value>) {
         self.0.sort_unstable();
         for (rank, share) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)] {
-            let value = percentile(&self.0, share).map_or(Value::Null, milliseconds);
+            let value = percentile(&self.0, share).map(u64::from);
+            let value = value.map_or(Value::Null, |time| {
+                milliseconds(Duration::from_micros(time))
+            });
             into.insert(format!("{name}_{rank}_ms"), value);
         }
     }
@@ -53,7 +60,7 @@ impl Samples {
 
 impl FromIterator<Duration> for Samples {
     fn from_iter<T: IntoIterator<Item = Duration>>(times: T) -> Self {
-        Self(times.into_iter().collect())
+        Self(times.into_iter().map(microseconds).collect())
     }
 }
 
@@ -191,7 +198,7 @@ impl Tally {
 }
 
 /// The smallest sample that so many are not above; nearest rank.
-pub(crate) fn percentile(sorted: &[Duration], share: f64) -> Option<Duration> {
+pub(crate) fn percentile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -234,6 +241,6 @@ mod tests {
             percentile(&samples[..1], 0.5),
             Some(Duration::from_micros(1))
         );
-        assert_eq!(percentile(&[], 0.5), None);
+        assert_eq!(percentile::<Duration>(&[], 0.5), None);
     }
 }

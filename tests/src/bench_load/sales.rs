@@ -41,11 +41,6 @@ impl Snapshot {
             device_written: machine::device_written(&engine.dir),
         }
     }
-
-    /// Processor time of the engine since then, seconds.
-    pub(crate) fn engine_s_since(&self, engine: &Engine) -> f64 {
-        machine::usage(engine.id()).cpu_s - self.engine.cpu_s
-    }
 }
 
 /// Where the engine listens, without the scheme.

@@ -1,16 +1,20 @@
 //! The store alone: `waiters` commits in flight, each followed by the next as soon as it is known
-//! to be durable. No actors, no HTTP.
+//! to be durable. No actors, no HTTP. What waits beside a checkpoint is told apart from the rest.
 
 use std::io;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use engine::store::{Commit, DiskStore, Record, Row, Store, StoreConfig, StreamId, Urgency};
+use engine::store::{
+    Commit, CommitRefused, Committed, DiskStore, Record, Row, Store, StoreConfig, StreamId, Urgency,
+};
 use protocol::id::IncarnationId;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::floor::COMMIT_BYTES;
+use crate::machine;
 use crate::measure::{Samples, per, rounded};
 use crate::report::Result;
 
@@ -19,6 +23,8 @@ struct Waiter {
     stream: StreamId,
     seq: u64,
     since: Instant,
+    /// The store's checkpoint phase at that time.
+    phase: u64,
 }
 
 impl Waiter {
@@ -29,6 +35,7 @@ impl Waiter {
             stream: StreamId(stream),
             seq: 0,
             since: Instant::now(),
+            phase: 0,
         }
     }
 
@@ -54,6 +61,50 @@ impl Waiter {
     }
 }
 
+/// A store under load.
+struct Load {
+    store: Arc<DiskStore>,
+    told: mpsc::Sender<(usize, Fate)>,
+    all: Vec<Waiter>,
+    turn: u64,
+    /// Times of commits that no checkpoint ran beside, and of the others.
+    apart: Samples,
+    beside: Samples,
+}
+
+type Fate = std::result::Result<Committed, CommitRefused>;
+
+impl Load {
+    /// Submits a waiter's next commit.
+    fn submit(&mut self, at: usize) {
+        let phase = self.store.checkpoint_phase();
+        let Some(waiter) = self.all.get_mut(at) else {
+            return;
+        };
+        self.turn += 1;
+        waiter.phase = phase;
+        let commit = waiter.next(self.turn);
+        let told = self.told.clone();
+        let done = Box::new(move |fate| drop(told.send((at, fate))));
+        self.store.commit(commit, done);
+    }
+
+    /// Notes that a waiter's commit is durable.
+    fn note(&mut self, at: usize, seq: u64) {
+        let phase = self.store.checkpoint_phase();
+        let Some(waiter) = self.all.get_mut(at) else {
+            return;
+        };
+        waiter.seq = seq;
+        let is_apart = phase == waiter.phase && phase.is_multiple_of(2);
+        let samples = match is_apart {
+            true => &mut self.apart,
+            false => &mut self.beside,
+        };
+        samples.add(waiter.since.elapsed());
+    }
+}
+
 /// Commits for `seconds`.
 ///
 /// # Errors
@@ -68,43 +119,55 @@ pub(crate) fn measure(
     let incarnation = IncarnationId::from_uuid(Uuid::from_u128(1));
     let config = StoreConfig::new(directory.path(), incarnation);
     let store = DiskStore::open(config, Box::new(|_| std::process::abort()));
-    let store = store.map_err(io::Error::other)?;
     let (told, hear) = mpsc::channel();
-    let submit = |at: usize, commit: Commit| {
-        let told = told.clone();
-        store.commit(commit, Box::new(move |fate| drop(told.send((at, fate)))));
+    let mut load = Load {
+        store: store.map_err(io::Error::other)?,
+        told,
+        all: (0..waiters).map(Waiter::new).collect(),
+        turn: 0,
+        apart: Samples::default(),
+        beside: Samples::default(),
     };
-    let mut all: Vec<Waiter> = (0..waiters).map(Waiter::new).collect();
-    let mut turn = 0;
-    for (at, waiter) in all.iter_mut().enumerate() {
-        turn += 1;
-        submit(at, waiter.next(turn));
-    }
-    let mut samples = Samples::default();
+    (0..waiters).for_each(|at| load.submit(at));
+    let time = Duration::from_secs(seconds);
     let begun = Instant::now();
     let mut in_flight = waiters;
-    let mut commits = 0;
     while in_flight > 0 {
         let (at, fate) = hear.recv().map_err(io::Error::other)?;
-        let committed = fate.map_err(io::Error::other)?;
-        let waiter = &mut all[at];
-        samples.add(waiter.since.elapsed());
-        waiter.seq = committed.seq;
-        if begun.elapsed() < Duration::from_secs(seconds) {
-            commits += 1;
-            turn += 1;
-            submit(at, waiter.next(turn));
+        load.note(at, fate.map_err(io::Error::other)?.seq);
+        if begun.elapsed() < time {
+            load.submit(at);
         } else {
             in_flight -= 1;
         }
     }
     let elapsed = begun.elapsed().as_secs_f64();
-    let stats = store.stats();
-    store.shutdown().map_err(io::Error::other)?;
+    describe(load, elapsed, directory.path(), result)
+}
+
+/// Closes the store and says what came of it.
+fn describe(load: Load, elapsed: f64, directory: &Path, result: &mut Result) -> io::Result<()> {
+    let waiters = load.all.len();
+    let stats = load.store.stats();
+    let (rss, _) = machine::resident_kib(std::process::id());
+    let closing = Instant::now();
+    load.store.shutdown().map_err(io::Error::other)?;
     let name = |what: &str| format!("store_{waiters}_{what}");
-    result.insert(name("commits_per_s"), rounded(per(commits, elapsed)));
+    let mut note = |what: &str, value| result.insert(name(what), value);
+    note("commits_per_s", rounded(per(stats.commits, elapsed)));
     let syncs = per(stats.syncs, 1.0).max(1.0);
-    result.insert(name("commits_per_sync"), rounded(per(stats.commits, syncs)));
-    samples.describe(&name("commit"), result);
+    note("commits_per_sync", rounded(per(stats.commits, syncs)));
+    note("checkpoints", json!(stats.checkpoints));
+    note("unfolded_at_end", json!(stats.unfolded));
+    note("closing_s", rounded(closing.elapsed().as_secs_f64()));
+    note("log_bytes", json!(stats.bytes));
+    note("data_bytes", json!(machine::bytes_below(directory)));
+    // Of this process, times of commits included: four bytes each.
+    note("rss_kib", json!(rss));
+    load.beside.clone().describe(&name("checkpoint"), result);
+    load.apart.clone().describe(&name("apart"), result);
+    let mut all = load.apart;
+    all.merge(load.beside);
+    all.describe(&name("commit"), result);
     Ok(())
 }

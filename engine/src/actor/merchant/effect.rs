@@ -24,12 +24,14 @@ impl MerchantActor {
             Effect::Answer { caller, reply } => self.answer(caller, reply),
             Effect::Welcome {
                 terminal_id,
+                socket,
                 label,
                 prints_known,
             } => {
                 self.to_terminal(
                     terminal_id,
                     TerminalInput::Welcome {
+                        socket,
                         label,
                         prints_known,
                     },
@@ -37,8 +39,9 @@ impl MerchantActor {
             }
             Effect::RefuseLink {
                 terminal_id,
+                socket,
                 reason,
-            } => self.to_terminal(terminal_id, TerminalInput::Refuse { reason }),
+            } => self.to_terminal(terminal_id, TerminalInput::Refuse { socket, reason }),
             Effect::ToTerminal {
                 terminal_id,
                 message,

@@ -9,6 +9,7 @@ use crate::agent_link::registry::Availability;
 use crate::domain::merchant::DeviceKey;
 use crate::domain::time::Timestamp;
 use crate::owner::access_change::AccessChange;
+use crate::owner::terminal::sample::healthy;
 
 fn id(number: usize) -> TerminalId {
     TerminalId::from_uuid(Uuid::from_u128(u128::try_from(number).unwrap()))
@@ -57,18 +58,8 @@ fn fleet(count: usize) -> (AccessIndex, Registry) {
 fn till(reader: ReaderState) -> Arc<TillStatus> {
     Arc::new(TillStatus {
         reader,
-        reader_serial: String::new(),
-        reader_firmware: String::new(),
-        printer_online: true,
         paper: PaperState::Out,
-        cover_open: false,
-        printer_trouble: String::new(),
-        drawer_open: None,
-        agent_version: String::new(),
-        current: None,
-        facts: None,
-        configuration: None,
-        backlog: protocol::link::TillBacklog::default(),
+        ..healthy()
     })
 }
 

@@ -345,11 +345,10 @@ mod tests {
 
     use std::sync::Arc;
 
-    use protocol::link::TillBacklog;
-
     use super::*;
     use crate::domain::merchant::DeviceKey;
     use crate::domain::terminal_settings::TerminalDefaults;
+    use crate::owner::terminal::sample::healthy;
 
     fn availability(terminal: &Terminal, live: Option<&LiveStatus>) -> &'static str {
         Availability::of(terminal, live).name()
@@ -371,18 +370,7 @@ mod tests {
         };
         let mut till = TillStatus {
             reader: ReaderState::Absent,
-            reader_serial: String::new(),
-            reader_firmware: String::new(),
-            printer_online: true,
-            paper: PaperState::Ok,
-            cover_open: false,
-            printer_trouble: String::new(),
-            drawer_open: None,
-            agent_version: String::new(),
-            current: None,
-            facts: None,
-            configuration: None,
-            backlog: TillBacklog::default(),
+            ..healthy()
         };
         let mut live = LiveStatus {
             is_online: true,

@@ -29,6 +29,8 @@ use crate::store::{
 /// The contactless read of 12.34 EUR that the reader's documentation lays out.
 const TAP: &str = "E1DFEE120A62994901300000000014500956495341205445535457A1114761CCCCCCCC0010D2812201CCCCCCCCCC57C118F73EB3EEBE9E9143BED5BD2BFF47FCC1B071EBF9C67BE1555AA1084761CCCCCCCC00105AC1101C7E951134A1F06170442D066EE94AE65F340101820220008407A0000000031010950500000000009A032611209C01005F2A0209789F02060000000012349F03060000000000009F100706011203A000009F1A0202769F260801020304050607089F2701809F3303E0F8C89F360200019F3704A1B2C3D49F6604360040009F6E04207000009F390107FFEE0105DFEE300100DFEE2602E100";
 
+/// Of every link here.
+pub(super) const SOCKET: u64 = 1;
 pub(super) const T0: Timestamp = Timestamp(1_800_000_000_000);
 /// The sending whose answer is never too old.
 pub(super) const LATEST: Sending = Sending {
@@ -218,6 +220,7 @@ impl Bench {
 
     pub(super) fn link_up(&mut self, journal_id: JournalId, open: Vec<protocol::link::Digest>) {
         let event = TerminalEvent::Up {
+            socket: SOCKET,
             journal_id,
             open,
             prints: Vec::new(),

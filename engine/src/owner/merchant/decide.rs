@@ -11,6 +11,7 @@ use crate::owner::machine::Decider;
 use crate::owner::quarantine::Identity;
 use crate::store::Urgency;
 
+use super::link::Hello;
 use super::wait::Waiter;
 use super::{Decided, Effect, MerchantInput, MerchantOwner, MerchantWork, TerminalEvent, host};
 
@@ -20,10 +21,19 @@ impl MerchantOwner {
             MerchantInput::Ask(ask) => self.ask(ask, work),
             MerchantInput::Terminal { terminal_id, event } => match event {
                 TerminalEvent::Up {
+                    socket,
                     journal_id,
                     open,
                     prints,
-                } => self.link_up(work, terminal_id, journal_id, open, prints),
+                } => {
+                    let hello = Hello {
+                        socket,
+                        journal_id,
+                        open,
+                        prints,
+                    };
+                    self.link_up(work, terminal_id, hello)
+                }
                 TerminalEvent::Down => {
                     self.links.remove(&terminal_id);
                     self.prints_reported.remove(&terminal_id);
@@ -132,9 +142,10 @@ impl Decider for MerchantOwner {
             // A hello that cannot be reconciled gets no link.
             MerchantInput::Terminal {
                 terminal_id,
-                event: TerminalEvent::Up { .. },
+                event: TerminalEvent::Up { socket, .. },
             } => work.effect(Effect::RefuseLink {
                 terminal_id,
+                socket,
                 reason: RefusedReason::Busy,
             }),
             MerchantInput::Terminal { .. } | MerchantInput::Acquirer { .. } => {}

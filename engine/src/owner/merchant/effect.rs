@@ -28,6 +28,8 @@ pub enum Effect {
     Welcome {
         /// The terminal.
         terminal_id: TerminalId,
+        /// The link whose hello it was.
+        socket: u64,
         /// What the till calls itself.
         label: String,
         /// Print reports that are stored.
@@ -37,6 +39,8 @@ pub enum Effect {
     RefuseLink {
         /// The terminal.
         terminal_id: TerminalId,
+        /// The link whose hello it was.
+        socket: u64,
         /// Why.
         reason: RefusedReason,
     },

@@ -118,6 +118,7 @@ fn link_more(bench: &mut Bench, count: usize) -> Vec<TerminalId> {
             bench,
             terminal.id,
             TerminalEvent::Up {
+                socket: 77,
                 journal_id: JournalId::from_uuid(Uuid::from_u128(77)),
                 open: Vec::new(),
                 prints: Vec::new(),

@@ -88,6 +88,8 @@ impl MerchantInput {
 pub enum TerminalEvent {
     /// A link is up; nothing has been sent on it yet.
     Up {
+        /// Which link: the verdict names it.
+        socket: u64,
         /// The journal of the installation.
         journal_id: JournalId,
         /// Open work there.
@@ -114,6 +116,13 @@ fn identity_of(terminal_id: TerminalId, event: &TerminalEvent) -> Identity {
             &report.amount.minor().to_be_bytes(),
             &report.data,
         ]),
+        // The same hello on another link is the same hello.
+        TerminalEvent::Up {
+            journal_id,
+            open,
+            prints,
+            ..
+        } => Identity::of(&(terminal_id, "up", journal_id, open, prints)),
         event => Identity::of(&(terminal_id, event)),
     }
 }

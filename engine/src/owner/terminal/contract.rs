@@ -50,15 +50,19 @@ pub enum TerminalInput {
         /// The socket.
         socket: u64,
     },
-    /// The merchant's owner has reconciled the latest hello.
+    /// The merchant's owner has reconciled a hello.
     Welcome {
+        /// Its socket; the verdict on an older hello changes nothing.
+        socket: u64,
         /// What the till calls itself.
         label: String,
         /// Print reports that are stored.
         prints_known: Vec<PrintJobId>,
     },
-    /// The merchant's owner gives the latest hello no link.
+    /// The merchant's owner gives a hello no link.
     Refuse {
+        /// Its socket, as above.
+        socket: u64,
         /// Why.
         reason: RefusedReason,
     },

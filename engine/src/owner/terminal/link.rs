@@ -43,7 +43,6 @@ impl TerminalOwner {
         }
         self.close_and_lose(now, out);
         self.epoch = self.epoch.saturating_add(1);
-        self.welcomes_owed = self.welcomes_owed.saturating_add(1);
         self.newest = Some((hello.journal_id, (hello.boot, hello.connection), now));
         self.link = Some(Link {
             socket: hello.socket,
@@ -57,6 +56,7 @@ impl TerminalOwner {
             sent: 0,
         });
         out.push(TerminalOutput::Merchant(Box::new(TerminalEvent::Up {
+            socket: hello.socket,
             journal_id: hello.journal_id,
             open: hello.open,
             prints: hello.prints,
@@ -88,16 +88,14 @@ impl TerminalOwner {
     pub(super) fn welcome(
         &mut self,
         now: Timestamp,
+        socket: u64,
         label: String,
         prints_known: Vec<PrintJobId>,
         out: &mut Vec<TerminalOutput>,
     ) {
-        self.welcomes_owed = self.welcomes_owed.saturating_sub(1);
-        if self.welcomes_owed > 0 {
-            return;
-        }
         let epoch = self.epoch;
-        let Some(link) = &mut self.link else { return };
+        let link = self.link.as_mut().filter(|link| link.socket == socket);
+        let Some(link) = link else { return };
         link.is_welcomed = true;
         self.since = now;
         let now_ms = u64::try_from(now.0).unwrap_or(0);
@@ -107,29 +105,20 @@ impl TerminalOwner {
             label,
             prints_known,
         };
-        out.push(TerminalOutput::Welcome {
-            socket: link.socket,
-            welcome,
-        });
+        out.push(TerminalOutput::Welcome { socket, welcome });
         out.push(TerminalOutput::Status);
     }
 
-    /// Only the latest of the hellos that wait for their answer has a socket.
+    /// Only the latest of the hellos that wait for their verdict has a link.
     pub(super) fn refuse(
         &mut self,
         now: Timestamp,
+        socket: u64,
         reason: RefusedReason,
         out: &mut Vec<TerminalOutput>,
     ) {
-        self.welcomes_owed = self.welcomes_owed.saturating_sub(1);
-        if self.welcomes_owed > 0 {
-            return;
-        }
-        if let Some(link) = &self.link {
-            out.push(TerminalOutput::Refuse {
-                socket: link.socket,
-                reason,
-            });
+        if self.link.as_ref().is_some_and(|link| link.socket == socket) {
+            out.push(TerminalOutput::Refuse { socket, reason });
             self.lose(now, out);
         }
     }

@@ -2,8 +2,8 @@
 
 use protocol::id::FaultId;
 use protocol::link::{
-    ConfigurationRefused, ConfigurationReport, PaperState, ReaderState, RefusedReason,
-    SimulatorCommand, StatusReport, TillBacklog, VERSION,
+    ConfigurationRefused, ConfigurationReport, RefusedReason, SimulatorCommand, StatusReport,
+    VERSION,
 };
 use uuid::Uuid;
 
@@ -28,8 +28,9 @@ fn hello(socket: u64, number: u128, connection: u64) -> TerminalInput {
     }))
 }
 
-fn welcome() -> TerminalInput {
+fn welcome(socket: u64) -> TerminalInput {
     TerminalInput::Welcome {
+        socket,
         label: "Lane 1".to_owned(),
         prints_known: Vec::new(),
     }
@@ -73,10 +74,11 @@ fn step(owner: &mut TerminalOwner, now: Timestamp, input: TerminalInput) -> Vec<
 fn a_refused_hello_leaves_no_link_behind() {
     let mut owner = TerminalOwner::default();
     step(&mut owner, T0, hello(1, 1, 1));
-    step(&mut owner, T0, welcome());
+    step(&mut owner, T0, welcome(1));
     let seen = step(&mut owner, T0, hello(2, 2, 1));
     assert_eq!(seen, ["close 1", "down", "up"]);
     let refuse = || TerminalInput::Refuse {
+        socket: 2,
         reason: RefusedReason::DuplicateIdentity,
     };
     let seen = step(&mut owner, T0, refuse());
@@ -92,10 +94,26 @@ fn a_refusal_of_an_older_hello_does_not_touch_the_newer() {
     step(&mut owner, T0, hello(1, 1, 1));
     step(&mut owner, T0, hello(2, 1, 2));
     let refuse = TerminalInput::Refuse {
+        socket: 1,
         reason: RefusedReason::Busy,
     };
     assert_eq!(step(&mut owner, T0, refuse), [""; 0]);
-    assert_eq!(step(&mut owner, T0, welcome()), ["welcome 2"]);
+    assert_eq!(step(&mut owner, T0, welcome(2)), ["welcome 2"]);
+}
+
+/// A key that is replaced, or an owner that is discarded, ends the link while verdicts on earlier
+/// hellos are still on their way (seed 777001738).
+#[test]
+fn a_verdict_from_before_a_reset_is_not_on_the_hello_after_it() {
+    for is_renewed in [true, false] {
+        let mut owner = TerminalOwner::default();
+        step(&mut owner, T0, hello(1, 1, 1));
+        step(&mut owner, T0, TerminalInput::Reset { is_renewed });
+        step(&mut owner, T0, hello(2, 1, 2));
+        assert_eq!(step(&mut owner, T0, welcome(1)), [""; 0]);
+        assert!(!owner.is_online());
+        assert_eq!(step(&mut owner, T0, welcome(2)), ["welcome 2"]);
+    }
 }
 
 /// What was said last counts, also when the link that it was said on is gone; later than that
@@ -150,7 +168,7 @@ fn a_link_begins_with_its_welcome_and_ends_with_its_socket() {
     let early = TerminalInput::Send(Box::new(ToAgent::Ping));
     assert_eq!(step(&mut owner, T0, early), [""; 0]);
     assert!(!owner.is_online());
-    assert_eq!(step(&mut owner, T0, welcome()), ["welcome 1"]);
+    assert_eq!(step(&mut owner, T0, welcome(1)), ["welcome 1"]);
     assert!(owner.is_online());
     for heartbeat in [ToEngine::Ping, ToEngine::Pong] {
         assert_eq!(step(&mut owner, T0, says(1, heartbeat)), [""; 0]);
@@ -168,8 +186,8 @@ fn told(owner: &mut TerminalOwner, now: Timestamp, input: TerminalInput) -> Vec<
     out
 }
 
-fn be_welcome(owner: &mut TerminalOwner) {
-    told(owner, T0, welcome());
+fn be_welcome(owner: &mut TerminalOwner, socket: u64) {
+    told(owner, T0, welcome(socket));
     assert!(owner.is_online());
 }
 
@@ -207,7 +225,7 @@ fn refusal(out: &[TerminalOutput]) -> Option<&str> {
 fn a_cut_link_is_closed_and_new_ones_refused_for_as_long_as_was_asked() {
     let mut owner = TerminalOwner::default();
     told(&mut owner, T0, hello(1, 1, 1));
-    be_welcome(&mut owner);
+    be_welcome(&mut owner, 1);
     let out = told(&mut owner, T0, TerminalInput::Cut { refusal_ms: 5_000 });
     assert!(matches!(
         out.first(),
@@ -221,7 +239,7 @@ fn a_cut_link_is_closed_and_new_ones_refused_for_as_long_as_was_asked() {
     };
     assert_eq!(early, [busy]);
     told(&mut owner, T0.plus_ms(5_000), hello(3, 1, 3));
-    be_welcome(&mut owner);
+    be_welcome(&mut owner, 3);
 }
 
 #[test]
@@ -230,13 +248,13 @@ fn only_an_agent_that_knows_a_simulator_hears_of_it() {
     assert_eq!(refusal(&told(&mut owner, T0, simulate())), Some(OFFLINE));
     told(&mut owner, T0, hello(1, 1, 1));
     assert_eq!(refusal(&told(&mut owner, T0, simulate())), Some(OFFLINE));
-    be_welcome(&mut owner);
+    be_welcome(&mut owner, 1);
     assert_eq!(
         refusal(&told(&mut owner, T0, simulate())),
         Some(NO_SIMULATOR)
     );
     told(&mut owner, T0, with_simulator(hello(2, 1, 2)));
-    be_welcome(&mut owner);
+    be_welcome(&mut owner, 2);
     let out = told(&mut owner, T0, simulate());
     assert!(
         matches!(&out[..], [TerminalOutput::Send { socket: 2, .. }]),
@@ -250,7 +268,7 @@ fn what_the_next_link_depends_on_is_kept() {
     let mut now = T0;
     assert!(owner.is_at_rest(now));
     step(&mut owner, now, hello(1, 1, 1));
-    step(&mut owner, now, welcome());
+    step(&mut owner, now, welcome(1));
     assert!(!owner.is_at_rest(now.plus_ms(HELLO_MS_MAX)), "linked");
     step(&mut owner, now, TerminalInput::Closed { socket: 1 });
     assert!(!owner.is_at_rest(now), "an older hello may be on its way");
@@ -274,7 +292,7 @@ fn what_is_newer_than_the_link_is_not_sent_on_it() {
         let mut out = Vec::new();
         owner.handle(T0, TerminalInput::Hello(greeting), &mut out);
         assert_eq!(owner.version(), None);
-        owner.handle(T0, welcome(), &mut out);
+        owner.handle(T0, welcome(1), &mut out);
         assert_eq!(owner.version(), Some(version));
         out.clear();
         owner.handle(T0, TerminalInput::Send(Box::new(ToAgent::Pong)), &mut out);
@@ -283,27 +301,13 @@ fn what_is_newer_than_the_link_is_not_sent_on_it() {
 }
 
 fn status(applied: u64, refused: Option<u64>) -> TillStatus {
-    let reason = || "no such setting".to_owned();
+    let refused = refused.map(|version| ConfigurationRefused {
+        version,
+        reason: "no such setting".to_owned(),
+    });
     TillStatus {
-        reader: ReaderState::Ready,
-        reader_serial: String::new(),
-        reader_firmware: String::new(),
-        printer_online: true,
-        paper: PaperState::Ok,
-        cover_open: false,
-        printer_trouble: String::new(),
-        drawer_open: None,
-        agent_version: String::new(),
-        current: None,
-        facts: None,
-        configuration: Some(ConfigurationReport {
-            applied,
-            refused: refused.map(|version| ConfigurationRefused {
-                version,
-                reason: reason(),
-            }),
-        }),
-        backlog: TillBacklog::default(),
+        configuration: Some(ConfigurationReport { applied, refused }),
+        ..sample::healthy()
     }
 }
 
@@ -329,7 +333,7 @@ fn linked(version: u16) -> TerminalOwner {
     };
     greeting.version = version;
     step(&mut owner, T0, TerminalInput::Hello(greeting));
-    step(&mut owner, T0, welcome());
+    step(&mut owner, T0, welcome(1));
     owner
 }
 
@@ -421,7 +425,7 @@ fn a_configuration_is_sent_when_the_till_says_that_it_has_another() {
     // The next link is told once the till has spoken on it.
     step(&mut owner, T0, TerminalInput::Closed { socket: 1 });
     step(&mut owner, T0, hello(1, 1, 2));
-    step(&mut owner, T0, welcome());
+    step(&mut owner, T0, welcome(1));
     let seen = step(&mut owner, T0, has(5, None));
     assert_eq!(seen, ["configured 5 refused None"]);
 

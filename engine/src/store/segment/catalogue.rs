@@ -144,8 +144,14 @@ impl Catalogue {
             let live = path(LOG, segment.generation);
             match retention {
                 Retention::Archive => {
-                    self.disk
-                        .rename(&live, &path(ARCHIVE, segment.generation))?;
+                    let archived = path(ARCHIVE, segment.generation);
+                    self.disk.rename(&live, &archived)?;
+                    // Nobody is waiting to read it, and the next segment's zeros can have its
+                    // memory: memory that a virtual machine's host has to find takes ten times as
+                    // long to fill (2.5 ms a MiB, measured 2026-11-21).
+                    if let Ok(file) = self.disk.open_read_only(&archived) {
+                        file.forget();
+                    }
                 }
                 // One waits; a second would only replace it.
                 Retention::Recycle => self.disk.rename(&live, &format!("{LOG}/{RECYCLED}"))?,

@@ -1,4 +1,5 @@
-//! What a client says: lines, and what they want of the agent.
+//! What a client says: lines, and what they want of the agent. An error never quotes what may be a
+//! card number.
 
 use protocol::id::{PosTransactionId, PrintJobId, RequestId, TransactionId};
 use protocol::link::{PosKind, TillRequest, TillStart};

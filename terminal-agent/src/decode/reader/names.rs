@@ -1,4 +1,5 @@
-//! Commands, groups and tags by name, and which values may be shown.
+//! Commands, groups and tags by name, and which values may be shown; a tag that is not listed here
+//! may not.
 
 use protocol::reader::outcome::{TAG_ERROR, TAG_ERROR_OLD, TAG_RESULT, TAG_SWIPE};
 

@@ -1,4 +1,5 @@
-//! What tagged values say. Card data is never among it, masked or not: masked numbers are masked again.
+//! What tagged values say. Card data is never among it: what the reader has masked is masked once
+//! more.
 
 use protocol::reader::outcome::{
     Attribution, ContactlessError, TAG_ERROR, TAG_ERROR_OLD, TAG_RESULT, TAG_SWIPE,

@@ -1,4 +1,5 @@
-//! How an attempt ends, and what the journal, the engine and the screen are told of it.
+//! How an attempt ends, and what journal, engine and screen are told of it. Never shows APPROVED:
+//! that is the engine's word.
 
 use protocol::id::{AttemptId, PosTransactionId};
 use protocol::link::{AttemptEnd, ChipOutcome, Completion, TipChoice, ToEngine};

@@ -1,4 +1,5 @@
-//! The acquirer's answer, on its way to the chip or to the completion.
+//! The acquirer's answer, on its way to the chip or to the completion. An answer to another attempt
+//! changes nothing.
 
 use protocol::link::{AttemptEnd, ChipOutcome, DigestState, HostAnswer, HostDecision};
 

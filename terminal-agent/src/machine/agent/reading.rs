@@ -1,4 +1,5 @@
-//! What the reader says while a card is presented: readiness, card data, the chip's last word, ends.
+//! What the reader says while a card is presented: readiness, card data, the chip's last word,
+//! ends. Card data that nobody waits for is discarded and never sent.
 
 use protocol::id::PosTransactionId;
 use protocol::link::{AttemptEnd, CardReport, ChipOutcome, HostDecision, ReaderState, ToEngine};

@@ -1,23 +1,29 @@
 //! Puts a past into a database: the rows of a real sale, with ids, times and trace numbers of their
-//! own, committed through the real store in the order of time and archived by `engine archive`'s
-//! own code now and then, as months of service would have. Owns what is put there; never measures.
+//! own, in the order of time. What is old goes into history chunk by chunk, by the code of `engine
+//! archive`; what is young, or all of it, is committed through the real store. Owns what is put
+//! there; never measures.
+//!
+//! A chunk is archived out of memory: that it was in the state before leaves no trace once `engine
+//! archive` has written the state anew, and takes four times as long.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use engine::config::StoreSection;
 use engine::domain::time::Timestamp;
 use engine::domain::transaction::Transaction;
+use engine::history::{History, archive};
 use engine::offline;
 use engine::owner::key;
+use engine::owner::request::ArchivedRow;
 use engine::owner::work::Stored as _;
 use engine::store::{
-    Commit, Committed, DiskStore, KeyValue, Record, Retention, Row, Rows as _, Store as _,
+    Commit, Committed, DiskStore, KeyValue, ReadFault, Record, Retention, Row, Rows, Store as _,
     StoreConfig, StreamId, Urgency,
 };
-use protocol::id::IncarnationId;
+use protocol::id::{IncarnationId, MerchantId};
 use uuid::Uuid;
 
 /// How long ago the oldest of it was.
@@ -236,43 +242,95 @@ impl Template {
 /// When the store refuses, or archiving fails.
 pub(super) fn fill(past: &Past) -> io::Result<u64> {
     let begun = Instant::now();
-    let (mut rows, mut at, mut template) = (0, 0, None);
-    let now_ms = now_ms();
-    while at < past.count {
-        let end = match past.chunk {
-            0 => past.count,
-            chunk => (at + chunk).min(past.count),
-        };
-        let store = open(&past.data_dir.join(offline::STORE_DIRECTORY))?;
-        let template = match &mut template {
-            Some(template) => template,
-            empty => empty.insert(Template::read(&store)?),
-        };
-        rows += put(&store, template, now_ms, past.count, at..end)?;
-        store.shutdown().map_err(io::Error::other)?;
-        drop(store);
+    let store = open(&past.data_dir.join(offline::STORE_DIRECTORY))?;
+    let merchants = merchants(&store)?;
+    let maker = Maker {
+        template: Template::read(&store)?,
+        merchants: merchants.iter().filter_map(id_of).collect(),
+        count: past.count,
+        now_ms: now_ms(),
+    };
+    let tell = |at: u64, what: &str| {
+        let seconds = begun.elapsed().as_secs();
+        eprintln!("{at} of {} past sales {what} after {seconds} s", past.count);
+    };
+    let (mut rows, mut at) = (0, 0);
+    let old = match past.chunk {
+        0 => 0,
+        _ => maker.older_than(past.older_than_ms),
+    };
+    let history = History::open(&past.data_dir).map_err(io::Error::other)?;
+    while at < old {
+        let end = (at + past.chunk).min(old);
+        rows += archive(&maker, &history, &merchants, at..end)?;
         at = end;
-        tell(past, at, begun, "in the state");
-        if past.chunk > 0 {
-            archive(past)?;
-            tell(past, at, begun, "archived");
-        }
+        tell(at, "archived");
     }
+    drop(history);
+    rows += put(&store, &maker, at..past.count)?;
+    store.shutdown().map_err(io::Error::other)?;
+    tell(past.count, "there");
     Ok(rows)
 }
 
-fn tell(past: &Past, at: u64, begun: Instant, what: &str) {
-    let seconds = begun.elapsed().as_secs();
-    eprintln!("{at} of {} past sales {what} after {seconds} s", past.count);
+/// Rows in memory, in order.
+struct Chunk(Vec<KeyValue>);
+
+impl Chunk {
+    fn from(&self, key: &[u8]) -> &[KeyValue] {
+        &self.0[self.0.partition_point(|row| row.0.as_slice() < key)..]
+    }
 }
 
-fn archive(past: &Past) -> io::Result<()> {
-    let now = Timestamp(i64::try_from(now_ms()).map_err(io::Error::other)?);
-    let age_ms = i64::try_from(past.older_than_ms).map_err(io::Error::other)?;
-    let before = Timestamp(now.0 - age_ms);
-    let section = StoreSection::default();
-    let done = offline::archive(&past.data_dir, section, before, true, now);
-    done.map(drop).map_err(io::Error::other)
+impl Rows for Chunk {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadFault> {
+        let found = self.from(key).first().filter(|row| row.0 == key);
+        Ok(found.map(|row| row.1.clone()))
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        from: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, ReadFault> {
+        let rows = self.from(from.unwrap_or(prefix)).iter();
+        let under = rows.take_while(|row| row.0.starts_with(prefix));
+        Ok(under.take(limit).cloned().collect())
+    }
+
+    fn scan_back(&self, _: &[u8], _: Option<&[u8]>, _: usize) -> Result<Vec<KeyValue>, ReadFault> {
+        Err(ReadFault("archiving does not read backwards".to_owned()))
+    }
+
+    fn head(&self, _: StreamId) -> Result<u64, ReadFault> {
+        Ok(0)
+    }
+}
+
+/// Archives sales of these numbers.
+fn archive(
+    maker: &Maker,
+    history: &History,
+    merchants: &[KeyValue],
+    numbers: Range<u64>,
+) -> io::Result<u64> {
+    let mut rows = merchants.to_vec();
+    for number in numbers {
+        let made = maker.rows(number).into_iter();
+        rows.extend(made.filter_map(|row| Some((row.key, row.value?))));
+    }
+    rows.sort_unstable();
+    let chunk = Chunk(rows);
+    let before = Timestamp(i64::try_from(maker.now_ms).map_err(io::Error::other)?);
+    let mut remove = |_: MerchantId, rows: Vec<ArchivedRow>| Ok(rows.len());
+    let moved = archive::archive(&chunk, history, before, &mut remove).map_err(io::Error::other)?;
+    history.join(&|| false).map_err(io::Error::other)?;
+    if moved.removed == moved.copied {
+        Ok(moved.copied)
+    } else {
+        Err(io::Error::other(format!("{moved:?} is not all of a chunk")))
+    }
 }
 
 fn open(directory: &Path) -> io::Result<std::sync::Arc<DiskStore>> {
@@ -287,26 +345,54 @@ fn open(directory: &Path) -> io::Result<std::sync::Arc<DiskStore>> {
     store.map_err(io::Error::other)
 }
 
-/// Every merchant in the database.
-fn merchants(store: &DiskStore) -> io::Result<Vec<Id>> {
+/// The row of every merchant in the database.
+fn merchants(store: &DiskStore) -> io::Result<Vec<KeyValue>> {
     let rows = store.scan(&key::space(key::MERCHANT), None, usize::MAX);
-    let rows = rows.map_err(io::Error::other)?;
-    let ids = rows
-        .iter()
-        .filter_map(|(row_key, _)| Id::try_from(row_key.get(1..)?).ok());
-    Ok(ids.collect())
+    rows.map_err(io::Error::other)
 }
 
-/// Puts sales of these numbers there, evenly over the year, the last one a minute ago.
-fn put(
-    store: &DiskStore,
-    template: &Template,
-    now_ms: u64,
+fn id_of(merchant: &KeyValue) -> Option<Id> {
+    Id::try_from(merchant.0.get(1..)?).ok()
+}
+
+/// Makes sales by their numbers: evenly over the year, the last one a minute ago.
+struct Maker {
+    template: Template,
+    merchants: Vec<Id>,
     count: u64,
-    numbers: std::ops::Range<u64>,
-) -> io::Result<u64> {
-    let merchants = merchants(store)?;
-    let any = u64::try_from(merchants.len()).map_err(io::Error::other)?;
+    now_ms: u64,
+}
+
+impl Maker {
+    fn every_ms(&self) -> u64 {
+        (YEAR_MS / self.count.max(1)).max(1)
+    }
+
+    fn age_ms(&self, number: u64) -> u64 {
+        (self.count - number) * self.every_ms() + 60_000
+    }
+
+    /// How many sales are older than that, and a day.
+    fn older_than(&self, age_ms: u64) -> u64 {
+        self.count
+            .saturating_sub((age_ms + DAY_MS) / self.every_ms())
+    }
+
+    fn rows(&self, number: u64) -> Vec<Row> {
+        let any = u64::try_from(self.merchants.len()).unwrap_or(0).max(1);
+        let merchant = usize::try_from(mixed(number) % any).unwrap_or(0);
+        let age_ms = self.age_ms(number);
+        let sale = Sale {
+            merchant: self.merchants[merchant],
+            at_ms: self.now_ms - age_ms,
+            number,
+        };
+        self.template.at(sale, age_ms < WEEK_MS)
+    }
+}
+
+/// Commits sales of these numbers.
+fn put(store: &DiskStore, maker: &Maker, numbers: Range<u64>) -> io::Result<u64> {
     let (told, hear) = mpsc::channel::<Result<Committed, _>>();
     let heard = || -> io::Result<()> {
         let fate = hear.recv().map_err(io::Error::other)?;
@@ -318,16 +404,8 @@ fn put(
     while begin < numbers.end {
         let end = (begin + SALES_PER_COMMIT).min(numbers.end);
         let records = (begin..end).map(|number| {
-            let age_ms = (count - number) * (YEAR_MS / count.max(1)) + 60_000;
-            let merchant = usize::try_from(mixed(number) % any.max(1)).unwrap_or(0);
-            let sale = Sale {
-                merchant: merchants[merchant],
-                at_ms: now_ms - age_ms,
-                number,
-            };
-            let rows = template.at(sale, age_ms < WEEK_MS);
+            let (event, rows) = (Vec::new(), maker.rows(number));
             rows_put += u64::try_from(rows.len()).unwrap_or(0);
-            let event = Vec::new();
             Record { event, rows }
         });
         let commit = Commit {

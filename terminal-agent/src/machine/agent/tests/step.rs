@@ -2,20 +2,55 @@
 
 use super::*;
 
+/// The words of one step: what happens, and with what.
+struct Step<'a> {
+    verb: &'a str,
+    words: Vec<&'a str>,
+    /// The first word, where it is a number.
+    number: u128,
+    second: &'a str,
+}
+
+impl<'a> Step<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut parts = text.split(' ');
+        let verb = parts.next().unwrap();
+        let words: Vec<&str> = parts.collect();
+        Self {
+            verb,
+            number: words.first().and_then(|n| n.parse().ok()).unwrap_or(1),
+            second: words.get(1).copied().unwrap_or_default(),
+            words,
+        }
+    }
+}
+
 impl Till {
     pub(super) fn inputs(&mut self, words: &str) -> Vec<Input> {
-        let mut parts = words.split(' ');
-        let verb = parts.next().unwrap();
-        let parts: Vec<&str> = parts.collect();
-        let number = parts.first().and_then(|n| n.parse().ok()).unwrap_or(1);
-        let second = parts.get(1).copied().unwrap_or_default();
-        let message = |message| vec![Input::Message(Box::new(message))];
-        match verb {
+        let step = Step::read(words);
+        if let Some(inputs) = self.machine(&step) {
+            return inputs;
+        }
+        if let Some(message) = engine_says(&step) {
+            return vec![Input::Message(Box::new(message))];
+        }
+        if let Some(command) = cashier_wants(&step) {
+            return self.control(command);
+        }
+        let inputs = link_reports(&step)
+            .or_else(|| reader_reports(&step))
+            .or_else(|| printer_reports(&step));
+        inputs.unwrap_or_else(|| panic!("no such step: {words}"))
+    }
+
+    /// What happens to the machine that the agent runs on.
+    fn machine(&mut self, step: &Step<'_>) -> Option<Vec<Input>> {
+        Some(match step.verb {
             "restart" => {
                 self.restart();
                 vec![]
             }
-            "disk" => match parts[0] {
+            "disk" => match step.words[0] {
                 "slow" => {
                     self.is_disk_slow = true;
                     vec![]
@@ -31,159 +66,194 @@ impl Till {
                     vec![Input::PersistFailed]
                 }
             },
-            "up" => vec![CONNECTING, welcome(&[])],
-            "connecting" => vec![CONNECTING],
-            "welcome" => vec![welcome(&[])],
-            "knows" => vec![CONNECTING, welcome(&[job(number)])],
-            "down" => vec![Input::LinkDown],
-            "ready" => vec![ready()],
-            "unready" => vec![Input::Reader(ReaderEvent::NotReady {
-                state: ReaderState::Absent,
-            })],
-            "plaintext" => vec![Input::Reader(ReaderEvent::Ready {
-                serial: String::new(),
-                firmware: String::new(),
-                is_encrypting: false,
-            })],
-            "offer" => message(ToAgent::Offer(offer(number, None))),
-            "ordered" => message(ToAgent::Offer(offer(number, Some(req(number))))),
-            "tip?" => message(ToAgent::SelectTip {
-                pos_id: pos(number),
-                amount: usd(1_000),
-                prompt: TipPrompt {
-                    options_bps: vec![1_500, 2_000],
-                    custom: false,
-                    timeout_s: 30,
-                },
-            }),
-            "go" => message(ToAgent::ReadCard(Grant {
-                pos_id: pos(number),
-                attempt_id: att(second.parse().unwrap_or(1)),
-                number: 1,
-                amount: usd(1_150),
-                expires_in_ms: 60_000,
-            })),
-            "host" => message(ToAgent::HostAnswer(HostAnswer {
-                pos_id: pos(number),
-                attempt_id: att(1),
-                decision: match second {
-                    "yes" => HostDecision::Approved,
-                    "no" => HostDecision::Declined,
-                    _ => HostDecision::Unreachable,
-                },
-                issuer_data: vec![0x91],
-            })),
-            "ask" => message(ToAgent::ReportStatus {
-                ask: u64::try_from(number).unwrap(),
-            }),
             "facts" => vec![Input::Facts(Box::new(TillFacts {
-                temperature_c: parts[0].parse().ok(),
+                temperature_c: step.words[0].parse().ok(),
                 ..TillFacts::default()
             }))],
-            "configure" => message(ToAgent::Configure(Configuration {
-                version: u64::try_from(number).unwrap(),
-                settings: vec![Setting {
-                    name: if second == "?" {
-                        "till.colour".to_owned()
-                    } else {
-                        "till.idle_text".to_owned()
-                    },
-                    value: second.to_owned(),
-                }],
-            })),
-            "stop" => message(ToAgent::Stop {
-                pos_id: pos(number),
-            }),
-            "closed" => message(ToAgent::AttemptClosed {
-                pos_id: pos(number),
-                attempt_id: att(second.parse().unwrap_or(1)),
-            }),
-            "concluded" => message(ToAgent::Concluded(concluded(number, second))),
-            "print" | "begun" => message(ToAgent::Print(Box::new(PrintCommand {
-                has_begun: verb == "begun",
-                job_id: job(number),
-                receipt: Arc::new(Receipt {
-                    copy: Copy::Customer,
-                    is_duplicate: false,
-                    entries: vec![],
-                }),
-                open_drawer: false,
-                known: second.parse().map(job).into_iter().collect(),
-            }))),
-            "answer" => message(ToAgent::Answer {
-                request_id: req(number),
-                body: AnswerBody::Started {
-                    pos_id: pos(number),
-                },
-            }),
-            "chip" | "tap" => vec![Input::Reader(ReaderEvent::CardData {
-                data: vec![0xFF],
-                needs_host_answer: verb == "chip",
-            })],
-            "final" => vec![Input::Reader(ReaderEvent::ChipFinal {
-                is_approved: parts[0] == "yes",
-                data: vec![0x9F],
-            })],
-            "reader" => vec![Input::Reader(ReaderEvent::Ended(match parts[0] {
-                "timeout" => AttemptEnd::CustomerTimeout,
-                "removed" => AttemptEnd::CardRemoved,
-                "canceled" => AttemptEnd::Stopped,
-                "offline" => AttemptEnd::OfflineNotAllowed,
-                _ => AttemptEnd::ReaderFault,
-            }))],
-            "printer" => vec![health(parts[0] == "on")],
-            "begins" => vec![
-                Input::Printer(PrinterEvent::Ready {
-                    job_id: job(number),
-                }),
-                Input::Printer(PrinterEvent::Report {
-                    job_id: job(number),
-                    state: PrintState::Printing,
-                }),
-            ],
-            "printed" => vec![Input::Printer(PrinterEvent::Report {
-                job_id: job(number),
-                state: PrintState::Printed,
-            })],
-            "sale" => self.control(ControlCommand::Request {
-                request_id: req(number),
-                request: sale(second.parse().unwrap_or(1_000)),
-            }),
-            "void" => self.control(ControlCommand::Request {
-                request_id: req(number),
-                request: TillRequest::Void {
-                    transaction_id: TransactionId::from_uuid(Uuid::from_u128(5)),
-                },
-            }),
-            "cancel" => self.control(ControlCommand::CancelCurrent {
-                request_id: req(number),
-                void_if_too_late: false,
-            }),
-            "key" => self.control(match parts[0] {
-                "cancel" => ControlCommand::CancelKey,
-                "none" => ControlCommand::ChooseTip(TipKey::None),
-                "typed" => ControlCommand::ChooseTip(TipKey::Amount(usd(5))),
-                index => ControlCommand::ChooseTip(TipKey::Option(index.parse().unwrap())),
-            }),
-            "test" => self.control(ControlCommand::PrintTest {
-                job_id: job(number),
-                opens_drawer: false,
-            }),
-            "held" => vec![Input::Printer(PrinterEvent::Report {
-                job_id: job(number),
-                state: PrintState::Queued {
-                    held_by: "no_paper".to_owned(),
-                },
-            })],
             "deadline" => vec![Input::Deadline],
-            other => panic!("no such step: {other}"),
-        }
+            _ => return None,
+        })
     }
 
-    pub(super) fn control(&mut self, command: ControlCommand) -> Vec<Input> {
+    fn control(&mut self, command: ControlCommand) -> Vec<Input> {
         self.controls += 1;
         vec![Input::Control(ControlId(self.controls), command)]
     }
+}
+
+/// What the engine says.
+fn engine_says(step: &Step<'_>) -> Option<ToAgent> {
+    Some(match step.verb {
+        "offer" => ToAgent::Offer(offer(step.number, None)),
+        "ordered" => ToAgent::Offer(offer(step.number, Some(req(step.number)))),
+        "tip?" => ToAgent::SelectTip {
+            pos_id: pos(step.number),
+            amount: usd(1_000),
+            prompt: TipPrompt {
+                options_bps: vec![1_500, 2_000],
+                custom: false,
+                timeout_s: 30,
+            },
+        },
+        "go" => ToAgent::ReadCard(Grant {
+            pos_id: pos(step.number),
+            attempt_id: att(step.second.parse().unwrap_or(1)),
+            number: 1,
+            amount: usd(1_150),
+            expires_in_ms: 60_000,
+        }),
+        "host" => ToAgent::HostAnswer(HostAnswer {
+            pos_id: pos(step.number),
+            attempt_id: att(1),
+            decision: match step.second {
+                "yes" => HostDecision::Approved,
+                "no" => HostDecision::Declined,
+                _ => HostDecision::Unreachable,
+            },
+            issuer_data: vec![0x91],
+        }),
+        "ask" => ToAgent::ReportStatus {
+            ask: u64::try_from(step.number).unwrap(),
+        },
+        "configure" => ToAgent::Configure(Configuration {
+            version: u64::try_from(step.number).unwrap(),
+            settings: vec![Setting {
+                name: if step.second == "?" {
+                    "till.colour".to_owned()
+                } else {
+                    "till.idle_text".to_owned()
+                },
+                value: step.second.to_owned(),
+            }],
+        }),
+        "stop" => ToAgent::Stop {
+            pos_id: pos(step.number),
+        },
+        "closed" => ToAgent::AttemptClosed {
+            pos_id: pos(step.number),
+            attempt_id: att(step.second.parse().unwrap_or(1)),
+        },
+        "concluded" => ToAgent::Concluded(concluded(step.number, step.second)),
+        "print" | "begun" => ToAgent::Print(Box::new(PrintCommand {
+            has_begun: step.verb == "begun",
+            job_id: job(step.number),
+            receipt: Arc::new(Receipt {
+                copy: Copy::Customer,
+                is_duplicate: false,
+                entries: vec![],
+            }),
+            open_drawer: false,
+            known: step.second.parse().map(job).into_iter().collect(),
+        })),
+        "answer" => ToAgent::Answer {
+            request_id: req(step.number),
+            body: AnswerBody::Started {
+                pos_id: pos(step.number),
+            },
+        },
+        _ => return None,
+    })
+}
+
+/// What the cashier wants.
+fn cashier_wants(step: &Step<'_>) -> Option<ControlCommand> {
+    Some(match step.verb {
+        "sale" => ControlCommand::Request {
+            request_id: req(step.number),
+            request: sale(step.second.parse().unwrap_or(1_000)),
+        },
+        "void" => ControlCommand::Request {
+            request_id: req(step.number),
+            request: TillRequest::Void {
+                transaction_id: TransactionId::from_uuid(Uuid::from_u128(5)),
+            },
+        },
+        "cancel" => ControlCommand::CancelCurrent {
+            request_id: req(step.number),
+            void_if_too_late: false,
+        },
+        "key" => match step.words[0] {
+            "cancel" => ControlCommand::CancelKey,
+            "none" => ControlCommand::ChooseTip(TipKey::None),
+            "typed" => ControlCommand::ChooseTip(TipKey::Amount(usd(5))),
+            index => ControlCommand::ChooseTip(TipKey::Option(index.parse().unwrap())),
+        },
+        "test" => ControlCommand::PrintTest {
+            job_id: job(step.number),
+            opens_drawer: false,
+        },
+        _ => return None,
+    })
+}
+
+/// What the link reports.
+fn link_reports(step: &Step<'_>) -> Option<Vec<Input>> {
+    Some(match step.verb {
+        "up" => vec![CONNECTING, welcome(&[])],
+        "connecting" => vec![CONNECTING],
+        "welcome" => vec![welcome(&[])],
+        "knows" => vec![CONNECTING, welcome(&[job(step.number)])],
+        "down" => vec![Input::LinkDown],
+        _ => return None,
+    })
+}
+
+/// What the reader reports.
+fn reader_reports(step: &Step<'_>) -> Option<Vec<Input>> {
+    Some(match step.verb {
+        "ready" => vec![ready()],
+        "unready" => vec![Input::Reader(ReaderEvent::NotReady {
+            state: ReaderState::Absent,
+        })],
+        "plaintext" => vec![Input::Reader(ReaderEvent::Ready {
+            serial: String::new(),
+            firmware: String::new(),
+            is_encrypting: false,
+        })],
+        "chip" | "tap" => vec![Input::Reader(ReaderEvent::CardData {
+            data: vec![0xFF],
+            needs_host_answer: step.verb == "chip",
+        })],
+        "final" => vec![Input::Reader(ReaderEvent::ChipFinal {
+            is_approved: step.words[0] == "yes",
+            data: vec![0x9F],
+        })],
+        "reader" => vec![Input::Reader(ReaderEvent::Ended(match step.words[0] {
+            "timeout" => AttemptEnd::CustomerTimeout,
+            "removed" => AttemptEnd::CardRemoved,
+            "canceled" => AttemptEnd::Stopped,
+            "offline" => AttemptEnd::OfflineNotAllowed,
+            _ => AttemptEnd::ReaderFault,
+        }))],
+        _ => return None,
+    })
+}
+
+/// What the printer reports.
+fn printer_reports(step: &Step<'_>) -> Option<Vec<Input>> {
+    Some(match step.verb {
+        "printer" => vec![health(step.words[0] == "on")],
+        "begins" => vec![
+            Input::Printer(PrinterEvent::Ready {
+                job_id: job(step.number),
+            }),
+            Input::Printer(PrinterEvent::Report {
+                job_id: job(step.number),
+                state: PrintState::Printing,
+            }),
+        ],
+        "printed" => vec![Input::Printer(PrinterEvent::Report {
+            job_id: job(step.number),
+            state: PrintState::Printed,
+        })],
+        "held" => vec![Input::Printer(PrinterEvent::Report {
+            job_id: job(step.number),
+            state: PrintState::Queued {
+                held_by: "no_paper".to_owned(),
+            },
+        })],
+        _ => return None,
+    })
 }
 
 fn ready() -> Input {

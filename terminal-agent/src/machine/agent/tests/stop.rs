@@ -77,6 +77,10 @@ fn attempts_that_end_before_card_data() {
     ] {
         check(event, READING, &[(2_000, event, expected)]);
     }
+}
+
+#[test]
+fn a_grant_is_one_presentation_for_its_time() {
     let mut till = check(
         "a grant expires on the monotonic clock",
         READING,
