@@ -177,18 +177,22 @@ impl StoreSection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HistorySection {
-    /// Days without a change after which rows are archived and covered log segments packed; nothing
-    /// is without it.
-    pub older_than_days: Option<u32>,
+    /// Whether anything is archived and packed.
+    pub enabled: bool,
+    /// Days without a change after which rows are archived. Segments of the log that are covered
+    /// are packed whatever their age.
+    pub older_than_days: u32,
     /// How often, in seconds.
     pub every_s: u32,
 }
 
 impl Default for HistorySection {
-    /// Once a day: each time is a file.
+    /// Once a day: each time is a file. A week, as idempotency keys are kept: what is left in the
+    /// state is what the time to start grows with, and archived rows answer the same.
     fn default() -> Self {
         Self {
-            older_than_days: None,
+            enabled: true,
+            older_than_days: 7,
             every_s: 86_400,
         }
     }

@@ -6,7 +6,9 @@
 
 pub mod archive;
 mod file;
+mod join;
 pub mod layered;
+mod listing;
 mod merge;
 pub mod upkeep;
 
@@ -21,16 +23,18 @@ use crate::owner::key;
 use crate::store::{KeyValue, ReadFault};
 
 pub use file::{Damage, decode, encode};
+pub use join::Joined;
 
 use file::{Block, Reader, Trouble, Writer, made_at};
+use listing::Span;
 
 /// Where history is, in the data directory.
 pub const HISTORY_DIRECTORY: &str = "history";
-/// Says how many files there must be.
-const COUNT_FILE: &str = "count";
-const EXTENSION: &str = ".history";
 /// Blocks that are kept unpacked: 2 MiB, a few pages of lists. Arbitrary, bounded.
 const CACHED_BLOCKS: usize = 16;
+/// Attempts to open files that another process joins meanwhile. Joining takes seconds: one more is
+/// almost always enough.
+const OPEN_ATTEMPTS: usize = 5;
 /// The spaces whose rows may be here.
 pub const SPACES: [u8; 4] = [key::COPY_MARK, key::PRINT_JOB, key::POS, key::TRANSACTION];
 
@@ -82,30 +86,20 @@ impl From<HistoryError> for ReadFault {
     }
 }
 
-/// The name of a file; they are numbered from 1.
-fn name(number: u32) -> String {
-    format!("{number:08}{EXTENSION}")
-}
-
-fn number_of(name: &str) -> Option<u32> {
-    let digits = name.strip_suffix(EXTENSION)?;
-    (digits.len() == 8).then(|| digits.parse().ok()).flatten()
-}
-
 /// A file of history.
 #[derive(Debug)]
 struct Volume {
-    number: u32,
+    span: Span,
     reader: Reader,
 }
 
-type Cached = (u32, usize, Arc<Block>);
+type Cached = (Span, usize, Arc<Block>);
 
 /// The archived rows.
 #[derive(Debug)]
 pub struct History {
     directory: PathBuf,
-    /// Ascending by number.
+    /// Ascending.
     volumes: RwLock<Arc<Vec<Arc<Volume>>>>,
     /// The last used block is the last.
     cache: Mutex<VecDeque<Cached>>,
@@ -129,13 +123,16 @@ impl History {
     /// [`HistoryError`] when a file is missing, or so damaged that it cannot be known what is in it.
     pub fn open(data_dir: &Path) -> Result<Self, HistoryError> {
         let directory = data_dir.join(HISTORY_DIRECTORY);
-        let mut volumes = Vec::new();
-        for number in 1..=count(&directory)? {
-            volumes.push(Arc::new(open_volume(&directory, number)?));
+        let mut opened = open_volumes(&directory);
+        for _ in 1..OPEN_ATTEMPTS {
+            if !matches!(opened, Err(HistoryError::Missing { .. })) {
+                break;
+            }
+            opened = open_volumes(&directory);
         }
         Ok(Self {
             directory,
-            volumes: RwLock::new(Arc::new(volumes)),
+            volumes: RwLock::new(Arc::new(opened?)),
             cache: Mutex::default(),
         })
     }
@@ -216,7 +213,7 @@ impl History {
             for at in 0..volume.reader.blocks().len() {
                 match volume.reader.block(at) {
                     Ok(block) => block.rows().for_each(|(key, value)| each(key, value)),
-                    Err(trouble) => damaged.push(HistoryError::of(&name(volume.number), trouble)),
+                    Err(trouble) => damaged.push(HistoryError::of(&volume.span.name(), trouble)),
                 }
             }
         }
@@ -226,7 +223,7 @@ impl History {
     fn block(&self, volume: &Volume, at: usize) -> Result<Arc<Block>, HistoryError> {
         let lock = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let mut cache = lock();
-        let is_it = |cached: &Cached| (cached.0, cached.1) == (volume.number, at);
+        let is_it = |cached: &Cached| (cached.0, cached.1) == (volume.span, at);
         if let Some(place) = cache.iter().position(is_it)
             && let Some(cached) = cache.remove(place)
         {
@@ -236,10 +233,10 @@ impl History {
         }
         drop(cache);
         let block = volume.reader.block(at);
-        let block = block.map_err(|trouble| HistoryError::of(&name(volume.number), trouble))?;
+        let block = block.map_err(|trouble| HistoryError::of(&volume.span.name(), trouble))?;
         let block = Arc::new(block);
         let mut cache = lock();
-        cache.push_back((volume.number, at, Arc::clone(&block)));
+        cache.push_back((volume.span, at, Arc::clone(&block)));
         if cache.len() > CACHED_BLOCKS {
             cache.pop_front();
         }
@@ -249,35 +246,48 @@ impl History {
     /// Begins a file behind all others; it counts once it is installed.
     ///
     /// # Errors
-    /// [`HistoryError::Io`].
+    /// [`HistoryError`].
     fn begin(&self) -> Result<Draft, HistoryError> {
+        let number = self.volumes().last().map_or(1, |last| last.span.last + 1);
+        self.draft(Span::one(number))
+    }
+
+    /// Begins a file; what a run before has left behind goes.
+    ///
+    /// # Errors
+    /// [`HistoryError`].
+    fn draft(&self, span: Span) -> Result<Draft, HistoryError> {
         let mut private = DirBuilder::new();
         private.recursive(true).mode(0o700);
         private
             .create(&self.directory)
             .and_then(|()| sync_parent(&self.directory))
             .map_err(HistoryError::io(""))?;
-        let number = self.volumes().last().map_or(1, |last| last.number + 1);
-        let beside = self.directory.join(format!("{}.part", name(number)));
-        let writer = Writer::create(&beside).map_err(HistoryError::io(&name(number)))?;
+        for name in listing::read(&self.directory)?.left_over {
+            let removed = fs::remove_file(self.directory.join(&name));
+            removed.map_err(HistoryError::io(&name))?;
+        }
+        let beside = self.directory.join(span.name_beside());
+        let writer = Writer::create(&beside).map_err(HistoryError::io(&span.name()))?;
         Ok(Draft {
-            number,
+            span,
             beside,
             writer,
         })
     }
 
-    /// Syncs a file, reads it back, and gives it its name: from then on it is read.
+    /// Syncs a file, reads it back, and gives it its name: from then on it is read, in the place of
+    /// those that it was joined from.
     ///
     /// # Errors
     /// [`HistoryError`]; nothing is archived then.
     fn install(&self, draft: Draft) -> Result<(), HistoryError> {
         let Draft {
-            number,
+            span,
             beside,
             writer,
         } = draft;
-        let name = name(number);
+        let name = span.name();
         let rows = writer.rows();
         writer.finish().map_err(HistoryError::io(&name))?;
         let read_back = Reader::open(&beside).and_then(|reader| {
@@ -292,15 +302,30 @@ impl History {
             return Err(HistoryError::io(&name)(error));
         }
         let sync = || File::open(&self.directory)?.sync_all();
+        let is_joined = |volume: &Volume| (span.first..=span.last).contains(&volume.span.first);
+        let old = self.volumes();
+        let last = old.last().map_or(0, |last| last.span.last).max(span.last);
         fs::rename(&beside, self.directory.join(&name))
             .and_then(|()| sync())
-            .and_then(|()| write_count(&self.directory, number))
+            .and_then(|()| listing::write_count(&self.directory, last))
             .and_then(|()| sync())
             .map_err(HistoryError::io(&name))?;
-        let mut volumes = self.volumes().to_vec();
-        volumes.push(Arc::new(open_volume(&self.directory, number)?));
+        let mut volumes: Vec<_> = old
+            .iter()
+            .filter(|volume| !is_joined(volume))
+            .cloned()
+            .collect();
+        volumes.push(Arc::new(open_volume(&self.directory, span)?));
+        volumes.sort_unstable_by_key(|volume| volume.span);
         let mut installed = self.volumes.write().unwrap_or_else(PoisonError::into_inner);
         *installed = Arc::new(volumes);
+        drop(installed);
+        // Whoever reads them has them open.
+        for volume in old.iter().filter(|volume| is_joined(volume)) {
+            let name = volume.span.name();
+            let removed = fs::remove_file(self.directory.join(&name));
+            removed.map_err(HistoryError::io(&name))?;
+        }
         Ok(())
     }
 }
@@ -315,68 +340,42 @@ fn sync_parent(directory: &Path) -> io::Result<()> {
 
 /// A file that is being written.
 struct Draft {
-    number: u32,
+    span: Span,
     beside: PathBuf,
     writer: Writer<io::BufWriter<File>>,
 }
 
-fn open_volume(directory: &Path, number: u32) -> Result<Volume, HistoryError> {
-    let name = name(number);
+impl Draft {
+    /// Adds a row behind all others.
+    ///
+    /// # Errors
+    /// [`HistoryError::Io`].
+    fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), HistoryError> {
+        let added = self.writer.add(key, value);
+        added.map_err(HistoryError::io(&self.span.name()))
+    }
+
+    const fn rows(&self) -> u64 {
+        self.writer.rows()
+    }
+}
+
+fn open_volumes(directory: &Path) -> Result<Vec<Arc<Volume>>, HistoryError> {
+    let spans = listing::read(directory)?.files.into_iter();
+    spans
+        .map(|span| open_volume(directory, span).map(Arc::new))
+        .collect()
+}
+
+fn open_volume(directory: &Path, span: Span) -> Result<Volume, HistoryError> {
+    let name = span.name();
     match Reader::open(&directory.join(&name)) {
-        Ok(reader) => Ok(Volume { number, reader }),
+        Ok(reader) => Ok(Volume { span, reader }),
         Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
             Err(HistoryError::Missing { file: name })
         }
         Err(trouble) => Err(HistoryError::of(&name, trouble)),
     }
-}
-
-/// How many files there are: as many as were counted, and one more if a crash came between naming
-/// and counting it. That one is whole, and whatever is in it is still in the state.
-fn count(directory: &Path) -> Result<u32, HistoryError> {
-    let failed = HistoryError::io("");
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries.map_err(failed)?,
-    };
-    let mut last = 0;
-    for entry in entries {
-        let entry = entry.map_err(HistoryError::io(""))?;
-        let number = entry.file_name().to_str().and_then(number_of);
-        last = last.max(number.unwrap_or(0));
-    }
-    let counted = match fs::read_to_string(directory.join(COUNT_FILE)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        text => {
-            let text = text.map_err(HistoryError::io(COUNT_FILE))?;
-            let counted = read_count(&text);
-            let unreadable = || io::Error::from(io::ErrorKind::InvalidData);
-            counted.ok_or_else(|| HistoryError::io(COUNT_FILE)(unreadable()))?
-        }
-    };
-    if last > counted + 1 {
-        let file = COUNT_FILE.to_owned();
-        return Err(HistoryError::Missing { file });
-    }
-    Ok(last.max(counted))
-}
-
-/// `3 c0ffee00`: the count and its checksum, so that no flipped bit hides a file.
-fn counted(count: u32) -> String {
-    let sum = crate::store::block::sum(&count.to_le_bytes());
-    format!("{count} {sum:08x}\n")
-}
-
-fn read_count(text: &str) -> Option<u32> {
-    let count = text.split(' ').next()?.parse().ok()?;
-    (text == counted(count)).then_some(count)
-}
-
-fn write_count(directory: &Path, count: u32) -> io::Result<()> {
-    let beside = directory.join(format!("{COUNT_FILE}.part"));
-    fs::write(&beside, counted(count))?;
-    File::open(&beside)?.sync_all()?;
-    fs::rename(beside, directory.join(COUNT_FILE))
 }
 
 /// Copies the history of a data directory, which an engine may be serving, into another one.
@@ -401,16 +400,17 @@ pub fn copy(from: &Path, to: &Path) -> Result<Extent, HistoryError> {
         .create(&target)
         .and_then(|()| sync_parent(&target))
         .map_err(HistoryError::io(""))?;
-    for number in 1..=extent.files {
-        let name = name(number);
-        let (from, to) = (source.directory.join(&name), target.join(&name));
-        fs::copy(from, &to)
-            .and_then(|_| File::open(to)?.sync_all())
-            .map_err(HistoryError::io(&name))?;
+    let mut count = 0;
+    for volume in source.volumes().iter() {
+        let name = volume.span.name();
+        // Out of the open file: the engine may have joined it with others meanwhile.
+        let copied = volume.reader.copy(&target.join(&name));
+        copied.map_err(HistoryError::io(&name))?;
+        count = volume.span.last;
     }
-    write_count(&target, extent.files)
+    listing::write_count(&target, count)
         .and_then(|()| File::open(&target)?.sync_all())
-        .map_err(HistoryError::io(COUNT_FILE))?;
+        .map_err(HistoryError::io(listing::COUNT_FILE))?;
     Ok(extent)
 }
 
@@ -428,7 +428,7 @@ mod tests {
     fn add(history: &History, rows: &[(Vec<u8>, &[u8])]) {
         let mut draft = history.begin().unwrap();
         for (key, value) in rows {
-            draft.writer.add(key, value).unwrap();
+            draft.add(key, value).unwrap();
         }
         history.install(draft).unwrap();
     }
@@ -498,22 +498,23 @@ mod tests {
         drop(three_files(dir.path()));
         let path = |name: &str| dir.path().join(HISTORY_DIRECTORY).join(name);
         for number in 1..=3 {
-            let file = path(&name(number));
+            let name = Span::one(number).name();
+            let file = path(&name);
             let whole = fs::read(&file).unwrap();
             fs::remove_file(&file).unwrap();
             let missing = History::open(dir.path()).unwrap_err().to_string();
-            assert_eq!(missing, format!("history/{} is missing", name(number)));
+            assert_eq!(missing, format!("history/{name} is missing"));
             fs::write(&file, &whole[..whole.len() - 1]).unwrap();
             let cut = History::open(dir.path()).unwrap_err().to_string();
             assert!(
-                cut.starts_with(&format!("history/{} is damaged", name(number))),
+                cut.starts_with(&format!("history/{name} is damaged")),
                 "{cut}"
             );
             fs::write(&file, &whole).unwrap();
         }
-        fs::write(path(COUNT_FILE), "2 00000000\n").unwrap();
+        fs::write(path(listing::COUNT_FILE), "2 00000000\n").unwrap();
         assert!(History::open(dir.path()).is_err());
-        fs::remove_file(path(COUNT_FILE)).unwrap();
+        fs::remove_file(path(listing::COUNT_FILE)).unwrap();
         assert!(History::open(dir.path()).is_err());
     }
 
@@ -521,7 +522,7 @@ mod tests {
     fn a_damaged_block_is_named_and_not_given_out() {
         let dir = tempfile::tempdir().unwrap();
         drop(three_files(dir.path()));
-        let file = dir.path().join(HISTORY_DIRECTORY).join(name(2));
+        let file = dir.path().join(HISTORY_DIRECTORY).join(Span::one(2).name());
         let mut bytes = fs::read(&file).unwrap();
         bytes[40] ^= 1;
         fs::write(&file, bytes).unwrap();
@@ -542,12 +543,138 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         drop(three_files(dir.path()));
         let directory = dir.path().join(HISTORY_DIRECTORY);
-        write_count(&directory, 2).unwrap();
+        listing::write_count(&directory, 2).unwrap();
         fs::write(directory.join("00000004.history.part"), b"half").unwrap();
         let history = History::open(dir.path()).unwrap();
         assert_eq!(history.extent().files, 3);
         add(&history, &[(key(b'P', 900), b"new")]);
         assert_eq!(History::open(dir.path()).unwrap().extent().files, 4);
+    }
+
+    fn files(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir.join(HISTORY_DIRECTORY)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    fn copy_directory(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+
+    // Twelve files, each of which hides a third of the one before.
+    fn twelve_files(dir: &Path) -> History {
+        let history = History::open(dir).unwrap();
+        for file in 0..12_u32 {
+            let value = [u8::try_from(file).unwrap()];
+            let numbers = file * 100..file * 100 + 150;
+            let rows: Vec<_> = [b'J', b'P']
+                .iter()
+                .flat_map(|space| numbers.clone().map(|number| key(*space, number)))
+                .map(|key| (key, value.as_slice()))
+                .collect();
+            add(&history, &rows);
+        }
+        history
+    }
+
+    #[test]
+    fn joined_files_hold_the_same_whatever_a_crash_leaves() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = twelve_files(dir.path());
+        let all = |history: &History| {
+            let back = history.scan_back(b"P", None, None, 9_999).unwrap();
+            (history.scan(b"", None, None, 9_999).unwrap(), back)
+        };
+        let rows = all(&history);
+        let crashed = dir.path().join("crashed");
+        copy_directory(
+            &dir.path().join(HISTORY_DIRECTORY),
+            &crashed.join(HISTORY_DIRECTORY),
+        );
+        // Somebody reads while the files go.
+        let reader = History::open(dir.path()).unwrap();
+        assert_eq!(history.join(&|| true).unwrap(), Joined::default());
+        assert_eq!(files(dir.path()).len(), 13);
+        let joined = history.join(&|| false).unwrap();
+        assert_eq!((joined.files, joined.into), (12, 1));
+        assert_eq!(files(dir.path()), ["00000001-00000012.history", "count"]);
+        for history in [&history, &reader, &History::open(dir.path()).unwrap()] {
+            assert!(all(history) == rows, "rows differ");
+        }
+        assert_eq!(history.extent().rows, 2 * 1_250);
+        assert_eq!(history.join(&|| false).unwrap(), Joined::default());
+        // Named, and not all of its parts are gone.
+        fs::copy(
+            dir.path().join("history/00000001-00000012.history"),
+            crashed.join("history/00000001-00000012.history"),
+        )
+        .unwrap();
+        fs::remove_file(crashed.join("history/00000005.history")).unwrap();
+        let again = History::open(&crashed).unwrap();
+        assert!(all(&again) == rows, "rows differ");
+        add(&again, &[(key(b'P', 9_000), b"new")]);
+        assert_eq!(
+            files(&crashed),
+            ["00000001-00000012.history", "00000013.history", "count"]
+        );
+        let copied = tempfile::tempdir().unwrap();
+        assert_eq!(copy(&crashed, copied.path()).unwrap(), again.extent());
+        let copied = History::open(copied.path()).unwrap();
+        assert!(all(&copied) == all(&again), "rows differ");
+    }
+
+    #[test]
+    fn a_joined_file_that_is_missing_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        twelve_files(dir.path()).join(&|| false).unwrap();
+        fs::remove_file(dir.path().join("history/00000001-00000012.history")).unwrap();
+        let missing = History::open(dir.path()).unwrap_err().to_string();
+        assert_eq!(missing, "history/00000001.history is missing");
+    }
+
+    // Counts blocks that are unpacked, through the cache that each of them enters.
+    #[test]
+    fn a_page_looks_only_into_files_of_its_own_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = History::open(dir.path()).unwrap();
+        let key = |owner: u8, day: u16| {
+            let mut key = vec![owner; 17];
+            key[0] = b'P';
+            key.extend_from_slice(&[0, 1, 0, 0]);
+            key.extend_from_slice(&day.to_be_bytes());
+            key.extend_from_slice(&[7; 10]);
+            key
+        };
+        for day in 0..10 {
+            add(&history, &[(key(1, day), b"one"), (key(2, day), b"two")]);
+        }
+        for (prefix, back, until, expected) in [
+            (key(1, 0)[..17].to_vec(), true, None, 3),
+            (key(2, 0)[..17].to_vec(), true, None, 3),
+            (key(2, 0)[..17].to_vec(), false, None, 3),
+            (key(1, 0)[..17].to_vec(), true, Some(key(1, 8)), 2),
+            (key(1, 0)[..17].to_vec(), false, Some(key(1, 2)), 2),
+            (key(1, 4), true, None, 1),
+            (key(3, 0)[..17].to_vec(), true, None, 0),
+        ] {
+            history.cache.lock().unwrap().clear();
+            let scan = if back {
+                History::scan_back
+            } else {
+                History::scan
+            };
+            let rows = scan(&history, &prefix, None, until.as_deref(), 3).unwrap();
+            let opened = history.cache.lock().unwrap().len();
+            assert_eq!(rows.len(), expected, "{prefix:x?}");
+            // A block may be looked into to find where the owner ends.
+            assert!(opened <= expected + 1, "{opened} for {expected}");
+        }
     }
 
     #[test]

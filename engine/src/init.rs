@@ -260,6 +260,13 @@ fn configuration(data_dir: &Path, listen: SocketAddr) -> String {
     )
 }
 
+/// What a person types to call this program: in the package it has another name.
+fn program() -> String {
+    let path = std::env::args_os().next().map(PathBuf::from);
+    let name = path.as_deref().and_then(Path::file_name);
+    name.map_or("engine".into(), |name| name.to_string_lossy().into_owned())
+}
+
 impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = |name: &str| self.data_dir.join(name).display().to_string();
@@ -269,7 +276,8 @@ impl fmt::Display for Made {
         writeln!(f, "certificate for {}", self.names.join(", "))?;
         writeln!(
             f,
-            "valid until {end}; renew it before: engine init --renew --data-dir {}",
+            "valid until {end}; renew it before: {} init --renew --data-dir {}",
+            program(),
             self.data_dir.display()
         )?;
         writeln!(f, "CA fingerprint (SHA-256):\n  {}", self.ca_fingerprint)?;
@@ -283,8 +291,14 @@ impl fmt::Display for Made {
             writeln!(f, "\nNext:")?;
             writeln!(
                 f,
-                "1. start the engine:     engine run --config {}",
+                "1. start the engine:     {} run --config {}",
+                program(),
                 path(CONFIG)
+            )?;
+            writeln!(
+                f,
+                "   as a service:         put listen and [tls] of that file into \
+                 /etc/tillway/engine.toml, and restart it"
             )?;
             writeln!(f, "2. the operator's token: {}", path(OPERATOR_TOKEN_FILE))?;
             writeln!(

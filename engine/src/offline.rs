@@ -6,6 +6,7 @@ mod archive;
 mod backup;
 mod book;
 mod fsck;
+mod past;
 mod restore;
 mod scratch;
 

@@ -215,25 +215,27 @@ fn serve(
     actix::System::new().block_on(async move {
         let arbiters = Arbiters::default();
         let directory = Directory::start(around, arbiters.clone());
-        let upkeep = match config.history.older_than_days {
-            Some(days) => Some(Upkeep::start(
+        let upkeep = if config.history.enabled {
+            Some(Upkeep::start(
                 Works {
                     rows,
                     history,
                     store_directory: config.data_dir.join("store"),
                     clock: clock.clone(),
-                    older_than_ms: i64::from(days) * DAY_MS,
+                    older_than_ms: i64::from(config.history.older_than_days) * DAY_MS,
                     remover: remover(directory.clone()),
                 },
                 Duration::from_secs(u64::from(config.history.every_s)),
-            )?),
-            None => None,
+            )?)
+        } else {
+            None
         };
         let link = LinkState {
             directory: directory.clone(),
             index,
             incarnation,
             admission: Admission::new(threads),
+            clock: clock.clone(),
         };
         let state = AppState::new(Parts {
             owners: Arc::new(directory.clone()),

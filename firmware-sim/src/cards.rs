@@ -104,6 +104,8 @@ pub enum Behaviour {
     DeadChip,
     /// The chip has no application that the reader knows.
     Unsupported,
+    /// The contactless side knows magstripe mode only: it gives a track and no cryptogram.
+    MagstripeMode,
 }
 
 /// One virtual card.
@@ -173,6 +175,7 @@ pub fn find(name: &str) -> Option<&'static Card> {
 const ALL_WAYS: &[Way] = &[Way::Tap, Way::Insert, Way::Swipe];
 const CHIP_WAYS: &[Way] = &[Way::Insert, Way::Swipe];
 const STRIPE_ONLY: &[Way] = &[Way::Swipe];
+const NO_CONTACTS: &[Way] = &[Way::Tap, Way::Swipe];
 
 /// A card with chip, contactless chip and stripe that runs until the end of 2028.
 const fn card(
@@ -350,6 +353,17 @@ pub static CARDS: &[Card] = &[
             "4242424242424242",
             Behaviour::Cooperates,
             "a stripe and nothing else",
+        )
+    },
+    Card {
+        ways: NO_CONTACTS,
+        service_code: "101",
+        ..card(
+            "msd",
+            Brand::Mastercard,
+            "5200828282828210",
+            Behaviour::MagstripeMode,
+            "contactless in magstripe mode; no chip to insert",
         )
     },
 ];

@@ -1,10 +1,10 @@
 //! The command line: runs the devices, or tells a running simulator what the hands do.
 
+mod arguments;
+
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 use crate::cards::{CARDS, Way};
@@ -17,154 +17,8 @@ use crate::reader::quirks::SWITCHES;
 use crate::reader::{Reader, ReaderConfig, ReaderQuirks, Timing};
 use crate::run::{Plugged, Reach, control_socket, run};
 use crate::script::{Script, ScriptError};
-
-/// Card reader and receipt printer in software.
-#[derive(Debug, Parser)]
-#[command(name = "firmware-sim", version)]
-pub struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Runs the devices until SIGTERM; makes DIR/reader.pty, DIR/printer.pty, DIR/paper and
-    /// DIR/control.sock.
-    Run {
-        #[command(flatten)]
-        cables: Cables,
-        /// Directory for links, socket and the reader's key counter.
-        #[arg(long)]
-        dir: PathBuf,
-        /// Script of what the customer does.
-        #[arg(long)]
-        script: Option<PathBuf>,
-        /// Read cards and boot without the delays of a real reader.
-        #[arg(long)]
-        instant: bool,
-        /// A reader without keys, which an agent must refuse.
-        #[arg(long)]
-        without_keys: bool,
-        /// A switch of the reader's firmware as NAME=SETTING; see the command quirk.
-        #[arg(long = "quirk", value_name = "NAME=SETTING", value_parser = quirk)]
-        quirks: Vec<(String, String)>,
-        /// How the reader encrypts card data: tdes or aes128. Each has a key counter of its own.
-        #[arg(long, default_value = "tdes", value_parser = encryption)]
-        encryption: Encryption,
-        /// A setting of the printer, NAME=VALUE, may be repeated; `printer-settings` lists them.
-        #[arg(long = "printer", value_name = "NAME=VALUE")]
-        printer_settings: Vec<String>,
-    },
-    /// Presents a card to the reader, or takes it away.
-    Card {
-        #[command(subcommand)]
-        action: CardAction,
-    },
-    /// Arms a fault of the reader: wrong-crc, truncated, noise, garbled, duplicate, late, mute,
-    /// event-first, slow, refused, reset, reset-midway, vanish.
-    Fault {
-        /// The fault.
-        fault: String,
-        /// next, next-final, second-final, third-final or always.
-        #[arg(long, default_value = "next")]
-        scope: String,
-        /// Directory of the running simulator.
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Sets what the firmware's documentation leaves open; without arguments, lists the switches.
-    Quirk {
-        /// The switch.
-        name: Option<String>,
-        /// Its setting.
-        setting: Option<String>,
-        /// Directory of the running simulator.
-        #[arg(long)]
-        dir: Option<PathBuf>,
-    },
-    /// Pulls the reader's cable.
-    Unplug {
-        /// Directory of the running simulator.
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Puts the reader's cable back.
-    PlugIn {
-        /// Directory of the running simulator.
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Clears the armed faults of the reader.
-    ClearFaults {
-        /// Directory of the running simulator.
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Does something to the printer: paper-out, paper-near-end, paper-in, cover-open, cover-close,
-    /// cutter-jam, cutter-clear, paper-jam, jam-clear, head-hot, head-cool, break, mend, feed-press,
-    /// feed-release, drawer-open, drawer-close, stall, go-on, noise, power-off, power-on, power-cycle, tear-off, unplug,
-    /// plug-in.
-    Printer {
-        /// What.
-        action: String,
-        /// Directory of the running simulator.
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Shows what the devices are busy with.
-    Status {
-        /// Directory of the running simulator.
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Lists the virtual cards.
-    Cards,
-    /// Lists the printer's settings.
-    PrinterSettings,
-}
-
-/// How the devices are connected.
-#[derive(Debug, clap::Args)]
-struct Cables {
-    /// The printer at this address of the network too; DIR/printer.tcp says at which port.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    printer_tcp: Option<SocketAddr>,
-    /// DIR/reader.pty carries USB-HID reports rather than frames.
-    #[arg(long)]
-    reader_hid: bool,
-    /// The reader is a USB gadget with this device file (`/dev/ttyGS0`; `/dev/hidg0` with
-    /// --reader-hid).
-    #[arg(long, value_name = "FILE")]
-    reader_gadget: Option<PathBuf>,
-    /// The printer is a USB gadget with this device file (`/dev/g_printer0`).
-    #[arg(long, value_name = "FILE")]
-    printer_gadget: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-enum CardAction {
-    /// Holds a card to the contactless field.
-    Tap(Named),
-    /// Puts a card into the slot.
-    Insert(Named),
-    /// Draws a card through the stripe slot.
-    Swipe(Named),
-    /// Takes the card away.
-    Remove {
-        /// Directory of the running simulator.
-        #[arg(long)]
-        dir: PathBuf,
-    },
-}
-
-#[derive(Debug, clap::Args)]
-struct Named {
-    /// Name of the card; see `cards`.
-    name: String,
-    /// Directory of the running simulator.
-    #[arg(long)]
-    dir: PathBuf,
-}
+pub use arguments::Arguments;
+use arguments::{CardAction, Command, Named, RunArguments};
 
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -192,34 +46,7 @@ pub enum CliError {
 /// [`CliError`].
 pub fn execute(arguments: Arguments, out: &mut impl Write) -> Result<(), CliError> {
     match arguments.command {
-        Command::Run {
-            cables,
-            dir,
-            script,
-            instant,
-            without_keys,
-            quirks,
-            encryption,
-            printer_settings,
-        } => {
-            let printer = printer_config(&printer_settings)?;
-            let counter_file = dir.join(counter_file_name(encryption));
-            let mut config = ReaderConfig::demo();
-            config.keys = KeyRegister::demo_of(encryption, read_counter(&counter_file)?);
-            config.encryption_on = !without_keys;
-            for (name, setting) in &quirks {
-                config.quirks.set(name, setting);
-            }
-            if instant {
-                config.timing = Timing::INSTANT;
-            }
-            let devices = Devices {
-                reader: config,
-                counter_file,
-                printer,
-            };
-            run_devices(&cables, &dir, script.as_deref(), devices)
-        }
+        Command::Run(arguments) => run_devices(&arguments),
         Command::Card { action } => {
             let (dir, request) = card_request(action);
             ask(&dir, &request, out)
@@ -266,30 +93,35 @@ fn printer_config(settings: &[String]) -> Result<PrinterConfig, SettingError> {
     Ok(config)
 }
 
-/// What is switched on.
-struct Devices {
-    reader: ReaderConfig,
-    counter_file: PathBuf,
-    printer: PrinterConfig,
+/// The reader as it is switched on.
+fn reader_config(arguments: &RunArguments, counter_file: &Path) -> Result<ReaderConfig, CliError> {
+    let mut config = ReaderConfig::demo();
+    config.keys = KeyRegister::demo_of(arguments.encryption, read_counter(counter_file)?);
+    config.encryption_on = !arguments.without_keys;
+    for (name, setting) in &arguments.quirks {
+        config.quirks.set(name, setting);
+    }
+    if arguments.instant {
+        config.timing = Timing::INSTANT;
+    }
+    config.date = clock::today();
+    Ok(config)
 }
 
-fn run_devices(
-    cables: &Cables,
-    dir: &Path,
-    script: Option<&Path>,
-    mut devices: Devices,
-) -> Result<(), CliError> {
+fn run_devices(arguments: &RunArguments) -> Result<(), CliError> {
+    let RunArguments { cables, dir, .. } = arguments;
+    let printer = printer_config(&arguments.printer_settings)?;
+    let counter_file = dir.join(counter_file_name(arguments.encryption));
+    let reader = reader_config(arguments, &counter_file)?;
     std::fs::create_dir_all(dir)?;
-    let script = match script {
+    let script = match &arguments.script {
         Some(path) => Script::parse(&std::fs::read_to_string(path)?)?,
         None => Script::default(),
     };
-    devices.reader.date = clock::today();
     let clock = Clock::start();
-    let reader = Reader::new(devices.reader, clock.now_ms());
-    let printer = PrinterMachine::new(devices.printer);
-    let counter_file = Some(devices.counter_file);
-    let reader: Box<dyn Device> = Box::new(ReaderDevice::new(reader, counter_file));
+    let reader = Reader::new(reader, clock.now_ms());
+    let printer = PrinterMachine::new(printer);
+    let reader: Box<dyn Device> = Box::new(ReaderDevice::new(reader, Some(counter_file)));
     let devices = vec![
         Plugged {
             name: "reader",
@@ -327,11 +159,6 @@ const fn counter_file_name(encryption: Encryption) -> &'static str {
     }
 }
 
-fn encryption(word: &str) -> Result<Encryption, String> {
-    let words = || Encryption::ALL.map(Encryption::word).join(" or ");
-    Encryption::from_word(word).ok_or_else(|| format!("must be {}", words()))
-}
-
 fn card_request(action: CardAction) -> (PathBuf, ControlRequest) {
     let (way, Named { name, dir }) = match action {
         CardAction::Tap(named) => (Way::Tap, named),
@@ -359,16 +186,6 @@ fn ask(dir: &Path, request: &ControlRequest, out: &mut impl Write) -> Result<(),
         writeln!(out, "{status:#}")?;
     }
     Ok(())
-}
-
-/// NAME=SETTING, both known.
-fn quirk(text: &str) -> Result<(String, String), String> {
-    let (name, setting) = text.split_once('=').unwrap_or((text, "on"));
-    if ReaderQuirks::default().set(name, setting) {
-        Ok((name.to_owned(), setting.to_owned()))
-    } else {
-        Err("no such switch or setting; the command quirk lists them".to_owned())
-    }
 }
 
 fn list_switches(out: &mut impl Write) -> Result<(), CliError> {
@@ -404,6 +221,8 @@ fn list_cards(out: &mut impl Write) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]

@@ -5,9 +5,12 @@
 //! must never use the agent's encoder, or an error in one would hide in the other.
 
 mod code_page;
+mod execution;
 mod font;
+mod message;
 mod page;
 mod paint;
+mod reception;
 mod settings;
 mod status;
 mod symbol;
@@ -17,90 +20,14 @@ mod tokenizer;
 
 use std::collections::VecDeque;
 
-use page::{Effect, Page};
+pub use message::{Input, Output};
+use page::Page;
 pub use paint::render_png;
 pub use settings::{Flow, PrinterConfig, SETTINGS, SettingError};
 use status::Sensors;
 pub use text::render_text;
 pub use ticket::{Align, Barcode, Cell, Image, QrSymbol, Row, Ticket};
-use tokenizer::{Parsed, Token, parse};
-
-/// What happens to the printer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input<'a> {
-    /// Bytes from the host.
-    HostBytes(&'a [u8]),
-    /// The roll is used up.
-    PaperOut,
-    /// The roll gets thin.
-    PaperNearEnd,
-    /// A new roll is in.
-    PaperIn,
-    /// Somebody opens the cover.
-    CoverOpen,
-    /// Somebody closes the cover.
-    CoverClose,
-    /// Something blocks the cutter; seen at the next cut.
-    CutterJam,
-    /// The cutter is freed; the error stays until `10 05 n` or power-off.
-    CutterClear,
-    /// Paper is caught in the feed.
-    PaperJam,
-    /// The caught paper is taken out; the error stays until `10 05 n` or power-off.
-    JamClear,
-    /// Something breaks that only service can mend.
-    Break,
-    /// Service was there.
-    Mend,
-    /// The feed button is pressed.
-    FeedPress,
-    /// The feed button is let go.
-    FeedRelease,
-    /// Somebody opens the drawer with its key.
-    DrawerOpen,
-    /// Somebody closes the drawer.
-    DrawerClose,
-    /// The head is too hot to print.
-    HeadHot,
-    /// The head has cooled down.
-    HeadCool,
-    /// Something keeps it busy: it asks its host to wait though it is on-line.
-    Stall,
-    /// It goes on.
-    GoOn,
-    /// The line carries what nobody has said.
-    Noise,
-    /// Somebody tears the paper off without a cut.
-    TearOff,
-    /// The printer is switched off and on.
-    PowerCycle,
-    /// The printer is switched off.
-    PowerOff,
-    /// The printer is switched on.
-    PowerOn,
-    /// The instant of [`PrinterMachine::poll_deadline`] has come.
-    Deadline,
-}
-
-/// What the printer does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Bytes to the host.
-    ToHost(Vec<u8>),
-    /// A piece of paper came off, by a cut or by hand.
-    Paper(Ticket),
-    /// A drawer got a pulse.
-    DrawerKick {
-        /// At which pin of the connector: 2 or 5.
-        pin: u8,
-        /// For how long.
-        on_ms: u16,
-    },
-    /// The busy wire of the cable changed.
-    Busy(bool),
-    /// The host broke a rule of the language; says which.
-    Violation(String),
-}
+use tokenizer::Token;
 
 /// The printer.
 #[derive(Debug, Clone)]
@@ -248,93 +175,6 @@ impl PrinterMachine {
         out.push(Output::Violation(rule.into()));
     }
 
-    fn receive(&mut self, now_ms: u64, bytes: &[u8], out: &mut Vec<Output>) {
-        let mut lost: usize = 0;
-        for byte in bytes {
-            let is_full = self.buffered_bytes() >= self.config.buffer_bytes;
-            // A full buffer still lets requests in real time through.
-            let is_real_time = match self.pending.first() {
-                None => *byte == 0x10,
-                Some(first) => *first == 0x10,
-            };
-            if is_full && !is_real_time {
-                lost = lost.saturating_add(1);
-                continue;
-            }
-            self.pending.push(*byte);
-            match parse(&self.pending) {
-                Parsed::Incomplete => {}
-                Parsed::Token(token, length) => {
-                    self.pending.clear();
-                    self.accept(token, length, out);
-                    self.print(now_ms, out);
-                }
-                Parsed::Unknown(_) => {
-                    let unknown = std::mem::take(&mut self.pending);
-                    self.violate(format!("unknown bytes {}", hex::encode(unknown)), out);
-                }
-            }
-        }
-        if lost > 0 {
-            self.violate(format!("{lost} bytes sent into a full buffer"), out);
-        }
-    }
-
-    fn accept(&mut self, token: Token, length: usize, out: &mut Vec<Output>) {
-        self.scan_data(&token, out);
-        if let Some(rule) = self.lacks(&token) {
-            self.violate(rule, out);
-            return;
-        }
-        match token {
-            Token::RealTimeStatus(n) => {
-                out.push(Output::ToHost(vec![self.sensors.real_time(n)]));
-            }
-            Token::RealTimeRecover(n) => self.recover(n == 2),
-            Token::RealTimeDrawer { pin, on_100ms } => {
-                if self.is_online() {
-                    self.kick_drawer(pin, u16::from(on_100ms).saturating_mul(100), out);
-                }
-            }
-            queued => {
-                self.queue.push_back((queued, length));
-                self.queued_bytes = self.queued_bytes.saturating_add(length);
-            }
-        }
-    }
-
-    /// Printers look for requests in real time even within the data of a command.
-    fn scan_data(&mut self, token: &Token, out: &mut Vec<Output>) {
-        let within: Vec<[u8; 2]> = tokenizer::data(token)
-            .windows(3)
-            .filter_map(|window| match window {
-                [0x10, kind @ 0x04, n @ 1..=4]
-                | [0x10, kind @ 0x05, n @ 1..=2]
-                | [0x10, kind @ 0x14, n @ 1] => Some([*kind, *n]),
-                _ => None,
-            })
-            .collect();
-        for [kind, n] in within {
-            if kind == 0x04 {
-                out.push(Output::ToHost(vec![self.sensors.real_time(n)]));
-            }
-            self.violate("real-time request within the data of a command", out);
-        }
-    }
-
-    /// What this model does not have.
-    fn lacks(&self, token: &Token) -> Option<&'static str> {
-        match token {
-            Token::ProcessId(_) if !self.config.has_process_id => {
-                Some("process id sent to a model without")
-            }
-            Token::Cut {
-                is_partial: false, ..
-            } if !self.config.has_full_cut => Some("full cut sent to a model without"),
-            _ => None,
-        }
-    }
-
     fn recover(&mut self, is_clearing: bool) {
         let has_error = self.sensors.has_cutter_error || self.sensors.has_mechanical_error;
         if !has_error || self.is_cutter_jammed || self.is_feed_jammed {
@@ -376,74 +216,6 @@ impl PrinterMachine {
         if !self.is_paused {
             self.say_busy(false, out);
         }
-    }
-
-    fn print(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        while self.is_online() && !self.is_stalled && now_ms >= self.busy_until_ms {
-            let Some((token, length)) = self.queue.pop_front() else {
-                return;
-            };
-            if matches!(token, Token::Cut { .. }) && self.fails_to_cut() {
-                self.queue.push_front((token, length));
-                return;
-            }
-            self.queued_bytes = self.queued_bytes.saturating_sub(length);
-            if self.execute(token, out) == Effect::Fed {
-                self.busy_until_ms = now_ms.saturating_add(self.config.line_ms);
-            }
-        }
-    }
-
-    fn fails_to_cut(&mut self) -> bool {
-        let fails = self.is_cutter_jammed && self.page.is_at_line_start();
-        self.sensors.has_cutter_error |= fails;
-        fails
-    }
-
-    fn execute(&mut self, token: Token, out: &mut Vec<Output>) -> Effect {
-        match token {
-            Token::Initialise => {
-                self.page.initialise();
-                self.automatic_status = 0;
-            }
-            Token::AutomaticStatus(items) => {
-                self.automatic_status = items;
-                self.reported.clear();
-                self.report(out);
-            }
-            Token::TransmitPaper => {
-                out.push(Output::ToHost(vec![self.sensors.paper_reply()]));
-            }
-            Token::TransmitDrawer => {
-                out.push(Output::ToHost(vec![self.sensors.drawer_reply()]));
-            }
-            Token::Identify(n) => {
-                out.push(Output::ToHost(status::identification(
-                    n,
-                    &self.config.model,
-                )));
-            }
-            Token::ProcessId(id) => {
-                out.push(Output::ToHost(
-                    [&[0x37, 0x22], id.as_slice(), &[0]].concat(),
-                ));
-            }
-            Token::Drawer { pin, on_2ms } => {
-                self.kick_drawer(pin, u16::from(on_2ms).saturating_mul(2), out);
-            }
-            Token::Cut { feed_dots, .. } => {
-                if self.page.is_at_line_start() {
-                    out.push(Output::Paper(self.page.cut(feed_dots)));
-                    return Effect::Fed;
-                }
-                self.violate("cut within a line", out);
-            }
-            printing => match self.page.execute(printing) {
-                Ok(effect) => return effect,
-                Err(rule) => self.violate(rule, out),
-            },
-        }
-        Effect::None
     }
 
     fn report(&mut self, out: &mut Vec<Output>) {

@@ -123,29 +123,7 @@ pub async fn run(
 ) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let (host_tx, mut host_rx) = mpsc::channel(QUEUE_LENGTH);
-    let mut ports = Vec::new();
-    for (place, plugged) in devices.into_iter().enumerate() {
-        let Plugged {
-            name,
-            device,
-            reach,
-        } = plugged;
-        let mut cable = Cable {
-            path: dir.join(format!("{name}.pty")),
-            place,
-            heard: host_tx.clone(),
-            reach,
-            plugged: None,
-            network: None,
-            gadget: None,
-        };
-        cable.plug_in()?;
-        ports.push(Port {
-            name,
-            device,
-            cable,
-        });
-    }
+    let ports = plug_in(dir, devices, &host_tx)?;
     let socket = Socket::bind(control_socket(dir))?;
     let (asked_tx, mut asked_rx) = mpsc::channel(QUEUE_LENGTH);
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -178,6 +156,37 @@ pub async fn run(
             return Ok(());
         }
     }
+}
+
+fn plug_in(
+    dir: &Path,
+    devices: Vec<Plugged>,
+    host_tx: &mpsc::Sender<(usize, Vec<u8>)>,
+) -> io::Result<Vec<Port>> {
+    let mut ports = Vec::new();
+    for (place, plugged) in devices.into_iter().enumerate() {
+        let Plugged {
+            name,
+            device,
+            reach,
+        } = plugged;
+        let mut cable = Cable {
+            path: dir.join(format!("{name}.pty")),
+            place,
+            heard: host_tx.clone(),
+            reach,
+            plugged: None,
+            network: None,
+            gadget: None,
+        };
+        cable.plug_in()?;
+        ports.push(Port {
+            name,
+            device,
+            cable,
+        });
+    }
+    Ok(ports)
 }
 
 async fn listen(pty: Arc<Pty>, port: usize, host_tx: mpsc::Sender<(usize, Vec<u8>)>) {
@@ -322,7 +331,9 @@ impl Port {
         };
         for bytes in answers {
             if let Some(gadget) = &self.cable.gadget {
-                gadget.write(bytes);
+                if !gadget.write(bytes) {
+                    tracing::warn!(device = self.name, "host does not read; bytes are lost");
+                }
                 continue;
             }
             let network = self.cable.network.as_ref();

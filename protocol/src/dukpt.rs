@@ -10,13 +10,19 @@
 //! # Layout
 //! * [`tdes`]: ANSI X9.24-1.
 //! * [`aes`]: ANSI X9.24-3.
+//! * `serial`: a key serial number as bytes; `key`: how a key type is made; `chain`: CBC.
 
 pub mod aes;
+mod chain;
+mod key;
+mod serial;
 pub mod tdes;
 
 use std::fmt;
 
 use zeroize::Zeroizing;
+
+pub use serial::SerialNumber;
 
 /// Why data cannot be decrypted or a key cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -183,52 +189,6 @@ impl DataKey {
             Self::Aes(key) => key.decrypt(sealed),
         }
     }
-}
-
-/// CBC encryption with a zero vector, after zero padding; `encrypt_block` encrypts one block.
-fn encrypt_chained<const N: usize>(
-    plain: &[u8],
-    encrypt_block: impl Fn([u8; N]) -> [u8; N],
-) -> Vec<u8> {
-    let mut previous = [0; N];
-    let mut sealed = Vec::with_capacity(plain.len().next_multiple_of(N));
-    for chunk in plain.chunks(N) {
-        let mut block = previous;
-        block
-            .iter_mut()
-            .zip(chunk)
-            .for_each(|(target, source)| *target ^= source);
-        previous = encrypt_block(block);
-        sealed.extend(previous);
-    }
-    sealed
-}
-
-/// Reverses [`encrypt_chained`]; `decrypt_block` decrypts one block in place.
-fn decrypt_chained<const N: usize>(
-    sealed: &[u8],
-    decrypt_block: impl Fn(&mut [u8; N]),
-) -> Result<Zeroizing<Vec<u8>>, DukptError> {
-    let (blocks, []) = sealed.as_chunks::<N>() else {
-        return Err(DukptError::PartialBlock);
-    };
-    let mut previous = [0; N];
-    // The capacity is exact: growing would leave card data behind in freed memory.
-    let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
-    for block in blocks {
-        let mut opened = Zeroizing::new(*block);
-        decrypt_block(&mut opened);
-        plain.extend(opened.iter().zip(previous).map(|(byte, mask)| byte ^ mask));
-        previous = *block;
-    }
-    Ok(plain)
-}
-
-fn xor<const N: usize>(mut left: [u8; N], right: [u8; N]) -> [u8; N] {
-    left.iter_mut()
-        .zip(right)
-        .for_each(|(target, source)| *target ^= source);
-    left
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ pub use handshake::{
     Welcome, signed_bytes,
 };
 pub use to_agent::{
-    AnswerBody, Concluded, Grant, HostAnswer, HostDecision, Offer, PrintCommand, RequestRefused,
-    SimulatorCommand, TipPrompt, ToAgent,
+    Advice, AnswerBody, Concluded, Grant, HostAnswer, HostDecision, Offer, PrintCommand,
+    RequestRefused, SimulatorCommand, TipPrompt, ToAgent,
 };
 pub use to_engine::{
     AttemptEnd, CardReport, ChipOutcome, Completion, PaperState, PrintReport, PrintState,

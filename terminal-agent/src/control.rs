@@ -9,11 +9,13 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::sleep;
 
 use message::{Answer, LINE_BYTES_MAX, Line, encode_line, parse};
 
@@ -21,6 +23,10 @@ use message::{Answer, LINE_BYTES_MAX, Line, encode_line, parse};
 const CONNECTIONS_MAX: usize = 32;
 /// Lines that wait for a client; one that does not read them is disconnected.
 const OUTBOUND_MAX: usize = 256;
+
+/// After a connection that could not be accepted: file descriptors come back when somebody else
+/// lets go of one, which nothing tells.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Names one connection of one run of the agent.
 pub type ConnectionId = u64;
@@ -72,7 +78,7 @@ pub async fn run<E: Send + 'static>(
             Err(error) => {
                 // Out of file descriptors, most likely: it passes, but not at once.
                 tracing::warn!(%error, "control connection not accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };

@@ -21,12 +21,10 @@ pub mod sysfs;
 mod tcp;
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use backoff::Backoff;
@@ -48,9 +46,11 @@ const READER_WRITE_PATIENCE: Duration = Duration::from_secs(10);
 const PRINTER_WRITE_PATIENCE: Duration = Duration::from_secs(20 * 60);
 /// How often a write that hangs looks whether anybody still wants it.
 const HUNG_WRITE_LOOK: Duration = Duration::from_secs(1);
-/// How often a serial line is looked at while the device makes bytes wait, and only then.
+/// How often a serial line is looked at while the device makes bytes wait, and only then: waiting
+/// for the wire or an empty line (TIOCMIWAIT, tcdrain) would hold a thread that nobody can wake.
 const WIRE_LOOK: Duration = Duration::from_millis(50);
-/// Between two reads of a USB printer that had nothing to say.
+/// Between two reads of a USB printer that had nothing to say: such a read comes back at once, and
+/// to read again at once would be a busy loop.
 const NOTHING_SAID_PAUSE: Duration = Duration::from_millis(100);
 /// The gap within a frame (card-reader.md §1): what has not come by then does not come.
 const FRAME_GAP: Duration = Duration::from_millis(250);
@@ -81,11 +81,11 @@ pub async fn run<E>(endpoint: Endpoint, events: mpsc::Sender<E>, wrap: fn(PortEv
 
 /// How often a port's task has come to run: what an idle port costs.
 #[derive(Debug, Clone, Default)]
-struct WakeUps(Arc<AtomicU64>);
+struct WakeUps(watch::Sender<u64>);
 
 impl WakeUps {
     fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.send_modify(|count| *count = count.saturating_add(1));
     }
 }
 

@@ -6,22 +6,29 @@
 //!
 //! # Layout
 //! * [`check`]: the table of checks. [`report`]: the report.
-//! * [`host`]: configuration, state directory, disk, clock, agent, queue.
-//! * [`network`]: the way to the engine. [`ports`], [`devices`]: reader and printer.
+//! * [`host`]: configuration, state directory, disk. [`agent`]: the running agent. [`clock`].
+//!   [`queue`]: what waits.
+//! * [`network`]: the way to the engine. [`link`]: whether it accepts this till.
+//! * [`ports`], [`devices`]: reader and printer.
 
+pub mod agent;
 pub mod check;
+pub mod clock;
 pub mod devices;
 pub mod host;
+pub mod link;
 pub mod network;
 pub mod ports;
+pub mod queue;
 pub mod report;
 
 use std::path::Path;
 
+use agent::AgentFact;
 use check::{Check, CheckId};
 use devices::{PrinterFact, ReaderFact};
-use host::AgentFact;
-use network::{IdentityFact, Target};
+use link::IdentityFact;
+use network::Target;
 use ports::{Opening, PortFact};
 pub use report::Report;
 
@@ -50,23 +57,27 @@ pub fn examine(path: &Path, fixes: bool) -> Report {
 
 fn examine_till(config: &Config, fixes: bool, checks: &mut Vec<Check>) {
     let state_dir = config.state_dir.as_path();
-    let mut agent = host::look_at_agent(state_dir);
+    let mut agent = agent::look_at_agent(state_dir);
     examine_state(config, fixes, checks);
-    let removed = fixes.then(|| host::fix_socket(state_dir, &agent)).flatten();
+    let removed = fixes
+        .then(|| agent::fix_socket(state_dir, &agent))
+        .flatten();
     if removed.is_some() {
         agent = AgentFact::Absent {
             has_stale_socket: false,
         };
     }
-    checks.push(host::judge_agent(&agent).fixed(removed));
-    checks.push(host::judge_watchdog(&agent));
-    checks.push(host::judge_clock(host::look_at_clock(&config.device_root)));
+    checks.push(agent::judge_agent(&agent).fixed(removed));
+    checks.push(agent::judge_watchdog(&agent));
+    checks.push(clock::judge_clock(clock::look_at_clock(
+        &config.device_root,
+    )));
     let identity = IdentityFact::look(state_dir);
     examine_network(config, &identity, checks);
-    checks.push(network::judge_auth(&identity, &agent));
-    checks.push(network::judge_version(agent.running()));
+    checks.push(link::judge_auth(&identity, &agent));
+    checks.push(link::judge_version(agent.running()));
     examine_devices(config, &agent, checks);
-    checks.push(host::judge_queue(&host::look_at_queue(state_dir, &agent)));
+    checks.push(queue::judge_queue(&queue::look_at_queue(state_dir, &agent)));
 }
 
 fn examine_state(config: &Config, fixes: bool, checks: &mut Vec<Check>) {
@@ -132,8 +143,8 @@ fn examine_network(config: &Config, identity: &IdentityFact, checks: &mut Vec<Ch
     let is_open = tls.verdict != check::Verdict::Fail;
     checks.push(tls);
     if is_open {
-        let time = network::look_at_time(&target, &trust);
-        checks.push(network::judge_skew(&time));
+        let time = clock::look_at_time(&target, &trust);
+        checks.push(clock::judge_skew(&time));
     } else {
         let reason = "the engine's certificate is not believed (net.tls)";
         skip(&[CheckId::ClockSkew], reason, checks);
@@ -144,7 +155,7 @@ fn examine_tls(target: &Target, trust: &Trust) -> Check {
     if !target.is_tls {
         return network::judge_plain_text(target);
     }
-    network::judge_tls(&network::look_at_tls(target, trust), network::now_s())
+    network::judge_tls(&network::look_at_tls(target, trust), clock::now_s())
 }
 
 fn examine_devices(config: &Config, agent: &AgentFact, checks: &mut Vec<Check>) {

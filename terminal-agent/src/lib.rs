@@ -46,3 +46,5 @@ pub mod shell;
 pub mod simulator_control;
 pub mod till_screen;
 pub mod tls;
+#[cfg(test)]
+mod trial;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ed25519_dalek::SigningKey;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -23,8 +24,8 @@ use crate::logo;
 use crate::machine::agent::{Agent, AgentConfig};
 use crate::machine::printer::PrinterMachine;
 use crate::machine::reader::ReaderConversation;
-use crate::machine::record::JournalEntry;
-use crate::pair::{self, PairError};
+use crate::machine::record::{JournalEntry, JournalState};
+use crate::pair::{self, Identity, PairError};
 use crate::service::ServiceManager;
 use crate::shell::{Event, Shell};
 use crate::simulator_control::Simulator;
@@ -36,7 +37,8 @@ const EVENTS_MAX: usize = 256;
 const FINISH_MS_MAX: u64 = 10_000;
 /// How long a stop then waits for the reader and the journal.
 const SETTLE_MS_MAX: u64 = 2_000;
-/// How long a journal fault may be told to the engine before the process ends.
+/// How long a journal fault may be told to the engine before the process ends. A link does not
+/// report what has left, and without a journal nothing may wait for its answer.
 const FAULT_DRAIN: Duration = Duration::from_millis(300);
 
 /// Why the agent cannot run.
@@ -110,17 +112,7 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     let printer = config.printer.as_ref().map(printer_machine);
 
     let state = journal.state().clone();
-    let link_identity = LinkIdentity {
-        terminal_id: identity.terminal_id,
-        key,
-        journal_id: state.journal_id().unwrap_or_else(id_source::journal_id),
-        boot: state.boot(),
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        simulator: config
-            .simulator
-            .as_ref()
-            .map(|simulator| Simulator::new(simulator.control.clone())),
-    };
+    let link_identity = link_identity(config, &identity, key, &state);
     let (events_tx, mut events) = mpsc::channel(EVENTS_MAX);
     let (journal_tx, journal_thread) = spawn_journal(journal, events_tx.clone())?;
     let agent_config = AgentConfig::new(env!("CARGO_PKG_VERSION"), config.printer.is_some());
@@ -167,6 +159,23 @@ async fn run_until_stopped(config: &Config) -> Result<Stopped, RunError> {
     }
     drop(std::fs::remove_file(control::socket_path(state_dir)));
     stopped
+}
+
+fn link_identity(
+    config: &Config,
+    identity: &Identity,
+    key: SigningKey,
+    state: &JournalState,
+) -> LinkIdentity {
+    let simulator = config.simulator.as_ref();
+    LinkIdentity {
+        terminal_id: identity.terminal_id,
+        key,
+        journal_id: state.journal_id().unwrap_or_else(id_source::journal_id),
+        boot: state.boot(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        simulator: simulator.map(|simulator| Simulator::new(simulator.control.clone())),
+    }
 }
 
 fn process_health(service: &ServiceManager, link_address: String) -> ProcessHealth {

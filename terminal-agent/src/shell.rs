@@ -2,32 +2,31 @@
 //!
 //! Decides nothing. One thread; nothing here waits.
 
-use std::collections::{BTreeMap, VecDeque};
+mod client;
+mod link;
+mod port;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use protocol::id::RequestId;
 use protocol::link::TillFacts;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::control::message::{
-    Answer, AnswerData, AnswerError, Line, PortsHealth, ProcessHealth, Wanted, WatchEvent,
-    encode_line,
-};
-use crate::control::{ConnectionId, ControlEvent};
+use crate::control::ControlEvent;
+use crate::control::message::{PortsHealth, ProcessHealth, WatchEvent};
 use crate::device::PortEvent;
-use crate::device::endpoint::Role;
-use crate::device::fault::{PortHealth, PortState};
-use crate::id_source;
+use crate::device::fault::PortState;
 use crate::link::{LinkCommand, LinkEvent};
 use crate::log;
-use crate::machine::agent::{
-    Agent, ControlId, ControlReply, Input, Output, PrinterEvent, PrinterHealth, ReaderRequest,
-};
+use crate::machine::agent::{Agent, Input, Output, PrinterHealth};
 use crate::machine::printer::{self, PrinterMachine};
 use crate::machine::reader::{self, ReaderConversation};
 use crate::machine::record::JournalEntry;
 use crate::machine::translate;
+use client::ControlSide;
+use link::LinkSide;
+use port::{PrinterSide, ReaderSide};
 
 /// Something that happened outside.
 #[derive(Debug)]
@@ -65,41 +64,6 @@ pub struct Shell {
     ports: PortsHealth,
     process: ProcessHealth,
     has_fault: bool,
-}
-
-struct ReaderSide {
-    conversation: ReaderConversation,
-    writes: Option<mpsc::Sender<Vec<u8>>>,
-}
-
-struct PrinterSide {
-    machine: PrinterMachine,
-    writes: Option<mpsc::Sender<Vec<u8>>>,
-    health: PrinterHealth,
-}
-
-/// A new connection takes over only with the hello that answers its challenge: until then the
-/// machine may still speak to the one before, which must reach nobody.
-#[derive(Default)]
-struct LinkSide {
-    commands: Option<mpsc::Sender<LinkCommand>>,
-    next: Option<mpsc::Sender<LinkCommand>>,
-    owed_hellos: u32,
-}
-
-#[derive(Default)]
-struct ControlSide {
-    clients: BTreeMap<ConnectionId, Client>,
-    /// Commands whose answer is owed: to whom, under which number.
-    pending: BTreeMap<ControlId, (ConnectionId, u64)>,
-    last: u64,
-}
-
-struct Client {
-    lines: mpsc::Sender<String>,
-    is_watching: bool,
-    /// It will say no more, but may still read what it asked for.
-    is_closing: bool,
 }
 
 impl Shell {
@@ -224,143 +188,6 @@ impl Shell {
         self.pump(Input::LinkDown);
     }
 
-    fn link_event(&mut self, event: LinkEvent) {
-        match event {
-            LinkEvent::Connecting { version, commands } => {
-                self.link.next = Some(commands);
-                self.link.owed_hellos = self.link.owed_hellos.saturating_add(1);
-                self.process.link.version = Some(version);
-                self.pump(Input::LinkConnecting { version });
-            }
-            LinkEvent::Up(welcome) => {
-                tracing::info!(epoch = welcome.epoch, label = welcome.label, "link up");
-                self.process.link.fault = None;
-                self.process.link.engine_ahead_ms = ahead_ms(welcome.now_ms, Clock::wall_ms());
-                self.welcomed = Some((welcome.now_ms, self.clock.now_ms()));
-                // Only now can the clock be compared.
-                self.look.notify_one();
-                self.pump(Input::LinkUp(welcome));
-                self.control
-                    .tell_watchers(&WatchEvent::Link { is_online: true });
-            }
-            LinkEvent::Message(message) => self.pump(Input::Message(message)),
-            LinkEvent::Down(error) => {
-                let source = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%error, source, "link down");
-                self.process.link.fault = Some(AnswerError {
-                    code: error.code().to_owned(),
-                    message: source
-                        .map_or_else(|| error.to_string(), |source| format!("{error}: {source}")),
-                });
-                self.link.commands = None;
-                self.link.next = None;
-                self.pump(Input::LinkDown);
-                self.control
-                    .tell_watchers(&WatchEvent::Link { is_online: false });
-            }
-        }
-    }
-
-    fn reader_port(&mut self, event: PortEvent) {
-        match event {
-            PortEvent::Opened(writes) => {
-                self.reader.writes = Some(writes);
-                self.reader_input(reader::Input::PortOpened);
-            }
-            PortEvent::Bytes(bytes) => self.reader_input(reader::Input::Bytes(&bytes)),
-            PortEvent::Written(_) | PortEvent::Busy(_) => {}
-            PortEvent::Closed => {
-                self.reader.writes = None;
-                self.reader_input(reader::Input::PortClosed);
-            }
-            PortEvent::Health(health) => self.port_health(Role::Reader, &health),
-        }
-    }
-
-    fn printer_port(&mut self, event: PortEvent) {
-        let Some(printer) = &mut self.printer else {
-            return;
-        };
-        match event {
-            PortEvent::Opened(writes) => {
-                printer.writes = Some(writes);
-                self.printer_input(printer::Input::PortOpened);
-            }
-            PortEvent::Bytes(bytes) => self.printer_input(printer::Input::Bytes(&bytes)),
-            PortEvent::Busy(is_busy) => self.printer_input(printer::Input::Busy(is_busy)),
-            PortEvent::Written(count) => self.printer_input(printer::Input::Written(count)),
-            PortEvent::Closed => {
-                printer.writes = None;
-                self.printer_input(printer::Input::PortClosed);
-            }
-            PortEvent::Health(health) => self.port_health(Role::Printer, &health),
-        }
-    }
-
-    fn port_health(&mut self, role: Role, health: &PortHealth) {
-        let port = PortState::from(health);
-        self.control.tell_watchers(&WatchEvent::Port {
-            device: role,
-            port: port.clone(),
-        });
-        match role {
-            Role::Reader => self.ports.reader = port,
-            Role::Printer => self.ports.printer = Some(port),
-        }
-    }
-
-    fn control_event(&mut self, event: ControlEvent) {
-        match event {
-            ControlEvent::Opened(connection, lines) => {
-                let client = Client {
-                    lines,
-                    is_watching: false,
-                    is_closing: false,
-                };
-                self.control.clients.insert(connection, client);
-            }
-            ControlEvent::Line(connection, line) => self.control_line(connection, *line),
-            ControlEvent::Closed(connection) => {
-                if let Some(client) = self.control.clients.get_mut(&connection) {
-                    client.is_closing = true;
-                }
-                self.control.close_if_done(connection);
-            }
-        }
-    }
-
-    fn control_line(&mut self, connection: ConnectionId, line: Line) {
-        let id = line.id();
-        let fresh: RequestId = id_source::request_id();
-        match line.wanted(fresh) {
-            Wanted::Watch => {
-                if let Some(client) = self.control.clients.get_mut(&connection) {
-                    client.is_watching = true;
-                }
-                let answer = Answer::good(id, AnswerData::Done);
-                self.control.tell(connection, &encode_line(&answer));
-            }
-            Wanted::Command(command) => {
-                self.control.last = self.control.last.saturating_add(1);
-                let control = ControlId(self.control.last);
-                self.control.pending.insert(control, (connection, id));
-                self.pump(Input::Control(control, command));
-            }
-        }
-    }
-
-    fn reader_input(&mut self, input: reader::Input<'_>) {
-        let mut inputs = VecDeque::new();
-        self.tell_reader(input, &mut inputs);
-        self.drain(inputs);
-    }
-
-    fn printer_input(&mut self, input: printer::Input<'_>) {
-        let mut inputs = VecDeque::new();
-        self.tell_printer(input, &mut inputs);
-        self.drain(inputs);
-    }
-
     fn pump(&mut self, input: Input) {
         self.drain(VecDeque::from([input]));
     }
@@ -419,133 +246,6 @@ impl Shell {
                 tracing::error!("the journal cannot be written: stopping");
                 self.has_fault = true;
             }
-        }
-    }
-
-    fn ask_reader(&mut self, request: ReaderRequest, inputs: &mut VecDeque<Input>) {
-        let request = reader::Input::Request(translate::reader_request(request));
-        self.tell_reader(request, inputs);
-    }
-
-    fn tell_reader(&mut self, input: reader::Input<'_>, inputs: &mut VecDeque<Input>) {
-        let mut outputs = Vec::new();
-        let now_ms = self.clock.now_ms();
-        self.reader.conversation.handle(now_ms, input, &mut outputs);
-        for output in outputs {
-            match output {
-                reader::Output::Write(bytes) => write(&mut self.reader.writes, bytes),
-                reader::Output::Event(event) => {
-                    tracing::debug!(?event, "reader");
-                    inputs.push_back(Input::Reader(translate::reader_event(event)));
-                }
-            }
-        }
-    }
-
-    fn tell_printer(&mut self, input: printer::Input<'_>, inputs: &mut VecDeque<Input>) {
-        let Some(printer) = &mut self.printer else {
-            return;
-        };
-        let mut outputs = Vec::new();
-        let now_ms = self.clock.now_ms();
-        printer.machine.handle(now_ms, input, &mut outputs);
-        for output in outputs {
-            match output {
-                printer::Output::Write(bytes) => write(&mut printer.writes, bytes),
-                printer::Output::JobReport { job_id, state } => {
-                    let state = translate::print_state(state);
-                    let report = PrinterEvent::Report { job_id, state };
-                    inputs.push_back(Input::Printer(report));
-                }
-                printer::Output::Ready { job_id } => {
-                    inputs.push_back(Input::Printer(PrinterEvent::Ready { job_id }));
-                }
-                printer::Output::Status(_) => {}
-            }
-        }
-        let is_connected = printer.writes.is_some();
-        let health = translate::printer_health(is_connected, &printer.machine);
-        if printer.health != health {
-            printer.health = health;
-            inputs.push_back(Input::Printer(PrinterEvent::Health(health)));
-        }
-    }
-}
-
-/// How far another clock is ahead of this one.
-fn ahead_ms(theirs_ms: u64, ours_ms: i64) -> Option<i64> {
-    i64::try_from(theirs_ms).ok()?.checked_sub(ours_ms)
-}
-
-/// A port that does not take its bytes is given up; its task opens it again.
-fn write(writes: &mut Option<mpsc::Sender<Vec<u8>>>, bytes: Vec<u8>) {
-    let is_taken = writes
-        .as_ref()
-        .is_some_and(|writes| writes.try_send(bytes).is_ok());
-    if !is_taken {
-        *writes = None;
-    }
-}
-
-impl LinkSide {
-    /// A link that does not take its messages is given up; its task connects again.
-    fn say(&mut self, command: LinkCommand) {
-        let is_taken = self
-            .commands
-            .as_ref()
-            .is_some_and(|commands| commands.try_send(command).is_ok());
-        if !is_taken {
-            self.commands = None;
-        }
-    }
-}
-
-impl ControlSide {
-    fn answer(
-        &mut self,
-        control: ControlId,
-        reply: ControlReply,
-        ports: &PortsHealth,
-        process: &ProcessHealth,
-    ) {
-        if let Some((connection, id)) = self.pending.remove(&control) {
-            let line = encode_line(&Answer::from_reply(id, reply, ports, process));
-            self.tell(connection, &line);
-            self.close_if_done(connection);
-        }
-    }
-
-    fn tell(&mut self, connection: ConnectionId, line: &str) {
-        let Some(client) = self.clients.get(&connection) else {
-            return;
-        };
-        // A client that does not read is disconnected.
-        if client.lines.try_send(line.to_owned()).is_err() {
-            self.clients.remove(&connection);
-        }
-    }
-
-    fn tell_watchers(&mut self, event: &WatchEvent) {
-        let line = encode_line(event);
-        let watching: Vec<_> = self
-            .clients
-            .iter()
-            .filter(|(_, client)| client.is_watching)
-            .map(|(connection, _)| *connection)
-            .collect();
-        for connection in watching {
-            self.tell(connection, &line);
-        }
-    }
-
-    fn close_if_done(&mut self, connection: ConnectionId) {
-        let is_owed = self.pending.values().any(|(owed, _)| *owed == connection);
-        let is_closing = self
-            .clients
-            .get(&connection)
-            .is_some_and(|client| client.is_closing);
-        if is_closing && !is_owed {
-            self.clients.remove(&connection);
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 /// How long a command may take, the wait for the reader's phase included. Below the engine's
 /// patience with a silent link by far.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two looks at the reader's phase.
+/// Between two looks at the reader's phase: the simulator answers, and reports nothing by itself.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 /// Longest answer: a status has less than 2 KiB.
 const LINE_BYTES_MAX: u64 = 8 * 1024;

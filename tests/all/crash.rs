@@ -11,17 +11,11 @@
 //! that the clients took; never a time. `TILLWAY_KILLS` sets the number of kills under load, `TILLWAY_LANES` that of
 //! terminals, `TILLWAY_SEED` the seed.
 
-#[path = "crash/agreement.rs"]
 pub(crate) mod agreement;
-#[path = "crash/client.rs"]
 mod client;
-#[path = "crash/ledger.rs"]
 mod ledger;
-#[path = "crash/load.rs"]
 mod load;
-#[path = "crash/stage.rs"]
 mod stage;
-#[path = "crash/till_journal.rs"]
 mod till_journal;
 
 use std::fs;

@@ -5,17 +5,11 @@
 //! Not here, because a real process would have to wait for a minute: card data of an attempt that
 //! has run out of time, and a pairing code that has; the owner's tests have both, on a stepped clock.
 
-#[path = "hostile/card.rs"]
 mod card;
-#[path = "hostile/greeting.rs"]
 mod greeting;
-#[path = "hostile/order.rs"]
 mod order;
-#[path = "hostile/pairing.rs"]
 mod pairing;
-#[path = "hostile/request.rs"]
 mod request;
-#[path = "hostile/sealed.rs"]
 mod sealed;
 
 use engine::acquirer::simulator::read_book;
@@ -162,5 +156,7 @@ fn unknown_here(pos_id: PosTransactionId, status: PosStatus) -> ToAgent {
         amount: Money::zero("USD".parse().unwrap()),
         tip: None,
         transaction_id: None,
+        kind: None,
+        advice: None,
     })
 }

@@ -188,6 +188,19 @@ fn files_are_installed_where_they_say_they_are() {
     assert!(found >= 4, "sysusers twice, rules, modules: {found}");
 }
 
+/// `SUBSYSTEMS!="usb"` holds as soon as one of a device's parents is of another kind, so always.
+#[test]
+fn rules_for_devices_deny_nothing_of_all_parents() {
+    for rule in read("packaging/udev/60-tillway.rules").lines() {
+        let is_rule = !rule.starts_with('#');
+        for key in ["SUBSYSTEMS!=", "KERNELS!=", "DRIVERS!=", "TAGS!="] {
+            assert!(!(is_rule && rule.contains(key)), "{rule}");
+        }
+        let denies_attribute = rule.contains("ATTRS{") && rule.contains("}!=");
+        assert!(!(is_rule && denies_attribute), "{rule}");
+    }
+}
+
 /// The words of maintainer scripts that name what a package installs must name it.
 #[test]
 fn maintainer_scripts_name_their_own_user_directory_and_unit() {

@@ -6,21 +6,13 @@
 //! `TILLWAY_SEED` the seed, `TILLWAY_POWER_LIE=1` a disk on which `fdatasync` does nothing: then
 //! answers must be found missing, and the test must fail.
 
-#[path = "power/agent_check.rs"]
 mod agent_check;
-#[path = "power/archive.rs"]
 mod archive;
-#[path = "power/converge.rs"]
 mod converge;
-#[path = "power/engine_check.rs"]
 mod engine_check;
-#[path = "power/full_disk.rs"]
 mod full_disk;
-#[path = "power/instants.rs"]
 mod instants;
-#[path = "power/recording.rs"]
 mod recording;
-#[path = "power/told.rs"]
 mod told;
 
 use std::path::PathBuf;

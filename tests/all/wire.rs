@@ -4,17 +4,14 @@
 //! speak these bytes and are not updated together with the engine. A new variant or a new optional
 //! field gets a new section; what is there stays as it is.
 
-#[path = "wire/live.rs"]
 mod live;
-#[path = "wire/msgpack.rs"]
 mod msgpack;
-#[path = "wire/sample.rs"]
 mod sample;
 
 use std::collections::BTreeMap;
 
 use msgpack::Node;
-use protocol::link::{VERSION, VERSION_MIN};
+use protocol::link::{Advice, HostDecision, ToAgent, VERSION, VERSION_MIN, decode};
 use sample::Sample;
 
 /// By version: sections of annotated bytes: `[name]`, then lines of hex digits with a note behind
@@ -226,6 +223,29 @@ fn an_unknown_variant_is_refused() {
     }
 }
 
+/// A till in a shop hears a word of a newer engine: it knows that there is advice, and not which.
+#[test]
+fn unknown_advice_is_still_an_answer() {
+    let samples = sample::all();
+    let use_chip = samples
+        .iter()
+        .find(|sample| sample.name == "to_agent.host_answer.use_chip")
+        .unwrap();
+    let (node, _) = msgpack::read(&use_chip.encoded());
+    let newer = changed(&node, "", "/host_answer", &|pairs| {
+        for (key, value) in pairs {
+            if *key == Node::Text("advice".to_owned()) {
+                *value = Node::Text("sing_a_song".to_owned());
+            }
+        }
+    });
+    let Ok(ToAgent::HostAnswer(answer)) = decode(&written(&newer)) else {
+        panic!("a newer word is refused")
+    };
+    assert_eq!(answer.advice, Some(Advice::Other));
+    assert_eq!(answer.decision, HostDecision::Declined);
+}
+
 fn is_money(pairs: &[(Node, Node)]) -> bool {
     matches!(pairs.first(), Some((Node::Text(key), _)) if key == "minor")
 }
@@ -235,7 +255,8 @@ fn is_optional(sample: &Sample, path: &str, field: &str) -> bool {
     match field {
         "reference" | "request_id" if path == "/offer" => true,
         "reference" => path == "/request/request/start",
-        "tip" | "transaction_id" => path == "/concluded",
+        "tip" | "transaction_id" | "kind" => path == "/concluded",
+        "advice" | "currencies" => true,
         "has_simulator" => true,
         "facts" | "configuration" | "backlog" => true,
         "refused" | "reader_age_ms" => true,

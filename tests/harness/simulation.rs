@@ -16,7 +16,7 @@
 //! * Inhabitants. The engine: [`engine`], [`process`], [`mail`], [`commit`], [`rows`]. The tills:
 //!   [`till`], [`shell`], [`reader`], [`printer`], [`paper`], [`journal`]. Between them: [`link`],
 //!   [`wire`], [`receive`]. The acquirer: [`host`]. People: [`client`], [`wishes`], [`cashier`],
-//!   [`staff`]. Doors: [`access`].
+//!   [`staff`]. Readers of other makes: [`variety`]. Doors: [`access`].
 //! * [`history`]: what was committed, read from the store's log. [`checker`]: the rules;
 //!   [`answer`]: those about answers. [`model`]: what everybody outside may be told.
 //!   [`watch`]: where the world shows them what happens. [`restore`]: an engine of the past;
@@ -47,6 +47,7 @@ pub mod model;
 pub mod paper;
 pub mod printer;
 pub mod process;
+mod pulse;
 pub mod queue;
 pub mod random;
 pub mod reader;
@@ -61,6 +62,7 @@ pub mod summary;
 pub mod till;
 pub mod trouble;
 pub mod twins;
+pub mod variety;
 pub mod watch;
 pub mod wire;
 pub mod wishes;

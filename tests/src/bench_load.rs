@@ -17,6 +17,8 @@ mod card;
 mod connection;
 #[path = "bench_load/floor.rs"]
 mod floor;
+#[path = "bench_load/heartbeat.rs"]
+mod heartbeat;
 #[path = "bench_load/history.rs"]
 mod history;
 #[path = "bench_load/idle.rs"]
@@ -45,6 +47,8 @@ mod run;
 mod sales;
 #[path = "bench_load/store.rs"]
 mod store;
+#[path = "bench_load/wire.rs"]
+mod wire;
 
 use std::io;
 use std::path::PathBuf;
@@ -83,10 +87,24 @@ struct Arguments {
     /// Idle links of the part `links`.
     #[arg(long, default_value_t = 10_000)]
     links: usize,
-    /// Past sales of the part `history`, some 3 KB each on disk. Tills as in `--terminals`, with a
-    /// merchant each.
-    #[arg(long, default_value_t = 100_000)]
+    /// Everything over TLS, as between tills and an engine on another machine. Not for the parts
+    /// history and agent.
+    #[arg(long)]
+    tls: bool,
+    /// Past sales of the part `history`, over a year. With `--dir` they are kept there, and used
+    /// again. Tills as in `--terminals`, with a merchant each.
+    #[arg(long, alias = "past", default_value_t = 100_000)]
     history: u64,
+    /// Past sales that are archived at a time, into a file each; with 0 all of them stay in the
+    /// state, some 3 KB each.
+    #[arg(long, default_value_t = 100_000)]
+    history_chunk: u64,
+    /// Age in days after which past sales are archived.
+    #[arg(long, default_value_t = 7)]
+    history_older_than: u64,
+    /// Only puts the past sales in place, below `--dir`: this takes long, and measures nothing.
+    #[arg(long, requires = "dir")]
+    history_only: bool,
     /// How long to measure, after a warm-up.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -102,6 +120,9 @@ struct Arguments {
     /// A little of everything that needs the engine: only whether it works. Exits with 1 otherwise.
     #[arg(long)]
     smoke: bool,
+    /// Nothing but heartbeats on bare connections: the part `links` starts this.
+    #[arg(long, hide = true)]
+    serve_heartbeats: bool,
 }
 
 /// A part of the measurement.
@@ -174,11 +195,18 @@ fn main() -> ExitCode {
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).ok();
     let mut arguments = Arguments::parse();
+    if arguments.serve_heartbeats {
+        return ExitCode::from(u8::from(heartbeat::serve().is_err()));
+    }
     if arguments.smoke {
         arguments.parts = Part::OF_ENGINE.to_vec();
         (arguments.terminals, arguments.merchants) = (16, 2);
         (arguments.seconds, arguments.links) = (1, 200);
         arguments.waiters = vec![16];
+    }
+    if arguments.tls && (arguments.has(Part::History) || arguments.has(Part::Agent)) {
+        eprintln!("bench-load: history and agent are measured without --tls");
+        return ExitCode::from(2);
     }
     match measure(&arguments) {
         Ok(true) => ExitCode::SUCCESS,

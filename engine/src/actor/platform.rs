@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use tokio::sync::oneshot;
 
-use super::shell::Shell;
+use super::shell::{Shell, StoreDone};
 use super::{Surroundings, deliver};
 use crate::domain::rejection::Rejection;
 use crate::id_source::SystemIds;
 use crate::owner::machine::{self, Input, Output};
 use crate::owner::platform::{PlatformAsk, PlatformEffect, PlatformOwner};
 use crate::owner::request::{CallerId, ClaimRequest, PlatformAnswer, PlatformRequest, Reply};
-use crate::store::{CommitRefused, Committed};
 
 type ReplyTo = oneshot::Sender<Result<Reply<PlatformAnswer>, Rejection>>;
 
@@ -23,14 +22,6 @@ pub(crate) struct AskPlatform {
     pub(crate) claim: Option<ClaimRequest<PlatformAnswer>>,
     pub(crate) request: PlatformRequest,
     pub(crate) reply_to: ReplyTo,
-}
-
-/// The fate of the commit in flight.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct StoreDone {
-    generation: u64,
-    fate: Result<Committed, CommitRefused>,
 }
 
 /// The actor.

@@ -3,8 +3,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use actix::Message;
+
 use crate::owner::machine::{Decider, Input, Output, Owner, Surroundings};
 use crate::owner::quarantine::Quarantine;
+use crate::store::{CommitRefused, Committed};
 
 /// An owner, or the gap between two.
 pub(crate) struct Shell<D: Decider> {
@@ -13,6 +16,14 @@ pub(crate) struct Shell<D: Decider> {
     owner: Option<Owner<D>>,
     generation: u64,
     quarantine: Quarantine,
+}
+
+/// The fate of the commit in flight.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct StoreDone {
+    pub(crate) generation: u64,
+    pub(crate) fate: Result<Committed, CommitRefused>,
 }
 
 /// What came of an input.

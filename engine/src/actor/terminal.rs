@@ -11,7 +11,7 @@ use super::merchant::{AskFromTill, FromTerminal, MerchantActor, TerminalRetired}
 use super::{Surroundings, deliver, next_look, until};
 use crate::access::operation::Operation;
 use crate::access::principal::Principal;
-use crate::agent_link::registry::LiveStatus;
+use crate::agent_link::registry::{Heard, LiveStatus};
 use crate::agent_link::till_request;
 use crate::domain::time::Timestamp;
 use crate::owner::merchant::TerminalEvent;
@@ -34,6 +34,7 @@ pub(crate) enum Outbound {
 #[rtype(result = "()")]
 pub(crate) struct LinkHello {
     pub(crate) outbound: mpsc::Sender<Outbound>,
+    pub(crate) heard: Heard,
     pub(crate) hello: VerifiedHello,
 }
 
@@ -62,6 +63,12 @@ pub(crate) struct FromMerchant(pub(crate) TerminalInput);
 #[rtype(result = "()")]
 pub(crate) struct AskStatus(pub(crate) oneshot::Sender<Freshness>);
 
+/// The actor's end of a socket.
+struct LinkEnd {
+    outbound: mpsc::Sender<Outbound>,
+    heard: Heard,
+}
+
 /// The actor.
 pub struct TerminalActor {
     terminal_id: TerminalId,
@@ -69,7 +76,9 @@ pub struct TerminalActor {
     merchant: Addr<MerchantActor>,
     around: Surroundings,
     owner: TerminalOwner,
-    sockets: BTreeMap<u64, mpsc::Sender<Outbound>>,
+    sockets: BTreeMap<u64, LinkEnd>,
+    /// When anything last arrived on the link that was welcomed last.
+    heard: Heard,
     askers: BTreeMap<u64, oneshot::Sender<Freshness>>,
     askers_made: u64,
     timer: Option<(Timestamp, SpawnHandle)>,
@@ -104,6 +113,7 @@ impl TerminalActor {
             around,
             owner: TerminalOwner::default(),
             sockets: BTreeMap::new(),
+            heard: Heard::default(),
             askers: BTreeMap::new(),
             askers_made: 0,
             timer: None,
@@ -124,6 +134,9 @@ impl TerminalActor {
     fn carry_out(&mut self, ctx: &mut Context<Self>, output: TerminalOutput) {
         match output {
             TerminalOutput::Welcome { socket, welcome } => {
+                if let Some(end) = self.sockets.get(&socket) {
+                    self.heard = end.heard.clone();
+                }
                 let reply = HandshakeReply::Welcome(welcome);
                 self.send(ctx, socket, Outbound::Handshake(Box::new(reply)));
             }
@@ -202,7 +215,7 @@ impl TerminalActor {
         let is_sent = self
             .sockets
             .get(&socket)
-            .is_some_and(|sender| sender.try_send(outbound).is_ok());
+            .is_some_and(|end| end.outbound.try_send(outbound).is_ok());
         if !is_sent && self.sockets.remove(&socket).is_some() {
             deliver(&ctx.address(), LinkClosed { socket });
         }
@@ -216,7 +229,7 @@ impl TerminalActor {
                 is_online: self.owner.is_online(),
                 link_version: self.owner.version(),
                 since: self.owner.since(),
-                last_seen_at: self.owner.heard_at(),
+                heard: self.heard.clone(),
                 till: till.map(|(status, _)| status.clone()),
                 reported_at: till.map(|(_, at)| *at),
                 reader_age_ms: self.owner.reader_age_ms(),
@@ -280,8 +293,14 @@ impl Handler<LinkHello> for TerminalActor {
             // Dropping the sender ends the socket.
             return;
         }
-        self.sockets.insert(link.hello.socket, link.outbound);
-        self.feed(ctx, TerminalInput::Hello(Box::new(link.hello)));
+        let LinkHello {
+            outbound,
+            heard,
+            hello,
+        } = link;
+        let end = LinkEnd { outbound, heard };
+        self.sockets.insert(hello.socket, end);
+        self.feed(ctx, TerminalInput::Hello(Box::new(hello)));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which terminals are linked at this moment, and what they last said: answered from memory.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use protocol::id::TerminalId;
@@ -20,7 +21,7 @@ pub struct LiveStatus {
     /// When the link came up, or went down.
     pub since: Timestamp,
     /// When anything last arrived from it.
-    pub last_seen_at: Option<Timestamp>,
+    pub heard: Heard,
     /// What it last said about itself.
     pub till: Option<Arc<TillStatus>>,
     /// When it said so.
@@ -32,6 +33,54 @@ pub struct LiveStatus {
     /// How its last POS transaction ended.
     pub last: Option<LastConcluded>,
 }
+
+impl LiveStatus {
+    /// When anything last arrived from it, heartbeats included.
+    pub fn last_seen_at(&self) -> Option<Timestamp> {
+        self.heard.at()
+    }
+}
+
+/// When anything last arrived on a link: written by the task of its socket for every message, and
+/// read by whoever looks, so that a heartbeat is nobody else's work.
+#[derive(Debug, Clone)]
+pub struct Heard(Arc<AtomicI64>);
+
+impl Heard {
+    /// Before anything has arrived.
+    const NEVER: i64 = i64::MIN;
+
+    /// Something arrived.
+    pub fn note(&self, at: Timestamp) {
+        self.0.store(at.0, Ordering::Relaxed);
+    }
+
+    /// When it last did.
+    pub fn at(&self) -> Option<Timestamp> {
+        let at = self.0.load(Ordering::Relaxed);
+        (at != Self::NEVER).then_some(Timestamp(at))
+    }
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self(Arc::new(AtomicI64::new(Self::NEVER)))
+    }
+}
+
+impl From<Timestamp> for Heard {
+    fn from(at: Timestamp) -> Self {
+        Self(Arc::new(AtomicI64::new(at.0)))
+    }
+}
+
+impl PartialEq for Heard {
+    fn eq(&self, other: &Self) -> bool {
+        self.at() == other.at()
+    }
+}
+
+impl Eq for Heard {}
 
 /// Whether a sale could be started on a terminal now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

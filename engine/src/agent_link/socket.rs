@@ -1,39 +1,34 @@
-//! One socket of one agent: decodes and verifies on the web worker that accepted it, then passes
-//! typed messages.
+//! One socket of one agent: challenges and verifies on the web worker that accepted it, and hands the
+//! link over.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use actix::Addr;
 use ed25519_dalek::{Signature, VerifyingKey};
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::id::IncarnationId;
 use protocol::link::{
-    Challenge, Handshake, HandshakeReply, Hello, Refused, RefusedReason, ToEngine, VERSION,
-    VERSION_MIN, decode, encode, signed_bytes,
+    Challenge, Handshake, HandshakeReply, Hello, Refused, RefusedReason, VERSION, VERSION_MIN,
+    decode, encode, signed_bytes,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::admission::Admission;
+use super::conversation::Conversation;
 use crate::access::index::AccessIndex;
-use crate::actor::deliver;
 use crate::actor::directory::Directory;
-use crate::actor::terminal::{LinkClosed, LinkHello, LinkSaid, Outbound, TerminalActor};
+use crate::clock::SharedClock;
 use crate::domain::merchant::Terminal;
 use crate::id_source::SystemIds;
 use crate::owner::terminal::VerifiedHello;
 
-/// Messages that may wait for a slow socket. A till's sale has about ten; beyond this it does not
-/// drain and is closed.
-const OUTBOUND_MAX: usize = 256;
 /// Time for the hello. Signing takes an agent a millisecond.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a frame to leave: the other side has stopped reading.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the word that the link ends, which is a courtesy.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Sockets of this process so far.
@@ -50,6 +45,8 @@ pub struct LinkState {
     pub incarnation: IncarnationId,
     /// Who may come in when.
     pub admission: Admission,
+    /// The time.
+    pub clock: SharedClock,
 }
 
 /// What a link goes over: plain TCP, or TLS over it. Each has its own code, so that the plain way
@@ -58,7 +55,7 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Stream for T {}
 
-type Socket<T> = WebSocketStream<T>;
+pub(super) type Socket<T> = WebSocketStream<T>;
 
 impl LinkState {
     /// Waits until it is this till's turn; false when there are too many before it.
@@ -78,7 +75,7 @@ impl LinkState {
 pub(crate) async fn run<T: Stream>(mut socket: Socket<T>, state: LinkState) {
     // In a box of its own, so that what only the handshake needs is not kept while a link idles.
     match Box::pin(handshake(&mut socket, &state)).await {
-        Ok((terminal, hello)) => serve(socket, &state, &terminal, hello).await,
+        Ok((terminal, hello)) => serve(socket, state, &terminal, hello).await,
         Err(reason) => {
             let refused = HandshakeReply::Refused(Refused { reason });
             send(&mut socket, &refused).await;
@@ -143,15 +140,9 @@ fn is_signed(terminal: &Terminal, hello: &Hello, nonce: &[u8], incarnation: Inca
     key.verify_strict(&bytes, &signature).is_ok()
 }
 
-/// Carries messages both ways until either side ends.
-async fn serve<T: Stream>(
-    mut socket: Socket<T>,
-    state: &LinkState,
-    terminal: &Terminal,
-    hello: Hello,
-) {
+/// Hands a verified link to its terminal's actor, and carries on until either side ends.
+async fn serve<T: Stream>(socket: Socket<T>, state: LinkState, terminal: &Terminal, hello: Hello) {
     let number = SOCKETS.fetch_add(1, Ordering::Relaxed);
-    let (outbound, mut queue) = mpsc::channel(OUTBOUND_MAX);
     let directory = &state.directory;
     let actor = directory.terminal(terminal.merchant_id, terminal.id).await;
     let Ok(actor) = actor else {
@@ -167,42 +158,12 @@ async fn serve<T: Stream>(
         prints: hello.prints,
         has_simulator: hello.has_simulator,
     };
-    deliver(&actor, LinkHello { outbound, hello });
-    loop {
-        let goes_on = tokio::select! {
-            first = queue.recv() => match first {
-                Some(first) => send_all(&mut socket, first, &mut queue).await,
-                None => false,
-            },
-            frame = next_frame(&mut socket) => match frame {
-                Some(frame) => said(&actor, number, &frame),
-                None => false,
-            },
-        };
-        if !goes_on {
-            break;
-        }
-    }
-    deliver(&actor, LinkClosed { socket: number });
-    close(socket).await;
-}
-
-/// Passes one message on; false when it is not one and the link must end.
-fn said(actor: &Addr<TerminalActor>, socket: u64, frame: &[u8]) -> bool {
-    match decode::<ToEngine>(frame) {
-        Ok(message) => {
-            deliver(actor, LinkSaid { socket, message });
-            true
-        }
-        Err(error) => {
-            tracing::warn!(socket, %error, "agent sent something that is no message");
-            false
-        }
-    }
+    let socket = Conversation::begin(socket, actor, state.clock, hello).run();
+    close(socket.await).await;
 }
 
 /// The next binary frame; `None` when the socket has ended or breaks the protocol.
-async fn next_frame<T: Stream>(socket: &mut Socket<T>) -> Option<bytes::Bytes> {
+pub(super) async fn next_frame<T: Stream>(socket: &mut Socket<T>) -> Option<bytes::Bytes> {
     loop {
         match socket.next().await? {
             Ok(Message::Binary(frame)) => return Some(frame),
@@ -213,34 +174,13 @@ async fn next_frame<T: Stream>(socket: &mut Socket<T>) -> Option<bytes::Bytes> {
     }
 }
 
-/// Sends what is ready together with one write.
-async fn send_all<T: Stream>(
-    socket: &mut Socket<T>,
-    first: Outbound,
-    queue: &mut mpsc::Receiver<Outbound>,
-) -> bool {
-    let mut next = Some(first);
-    while let Some(outbound) = next {
-        let is_taken = match &outbound {
-            Outbound::Handshake(reply) => put(socket, reply.as_ref()).await,
-            Outbound::Message(message) => put(socket, message.as_ref()).await,
-        };
-        if !is_taken {
-            return false;
+/// Sends a message of the handshake.
+async fn send<T: Stream>(socket: &mut Socket<T>, reply: &HandshakeReply) -> bool {
+    match encode(reply) {
+        Ok(frame) => {
+            let sent = timeout(SEND_TIMEOUT, socket.send(Message::binary(frame))).await;
+            matches!(sent, Ok(Ok(())))
         }
-        next = queue.try_recv().ok();
-    }
-    flush(socket).await
-}
-
-async fn send<T: Stream>(socket: &mut Socket<T>, message: &impl serde::Serialize) -> bool {
-    put(socket, message).await && flush(socket).await
-}
-
-/// Puts a message with those that leave at the next flush.
-async fn put<T: Stream>(socket: &mut Socket<T>, message: &impl serde::Serialize) -> bool {
-    match encode(message) {
-        Ok(frame) => is_done(timeout(SEND_TIMEOUT, socket.feed(Message::binary(frame))).await),
         Err(error) => {
             tracing::error!(%error, "message was not sent");
             false
@@ -248,14 +188,6 @@ async fn put<T: Stream>(socket: &mut Socket<T>, message: &impl serde::Serialize)
     }
 }
 
-async fn flush<T: Stream>(socket: &mut Socket<T>) -> bool {
-    is_done(timeout(SEND_TIMEOUT, socket.flush()).await)
-}
-
 async fn close<T: Stream>(mut socket: Socket<T>) {
     timeout(CLOSE_TIMEOUT, socket.close(None)).await.ok();
-}
-
-fn is_done<E>(sent: Result<Result<(), E>, tokio::time::error::Elapsed>) -> bool {
-    matches!(sent, Ok(Ok(())))
 }

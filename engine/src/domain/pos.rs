@@ -15,7 +15,7 @@ mod transition;
 use protocol::id::{
     ApiKeyId, AttemptId, MerchantId, PosTransactionId, RequestId, TerminalId, TransactionId,
 };
-use protocol::link::{PosKind, PosStatus, TipPrompt};
+use protocol::link::{Advice, PosKind, PosStatus, TipPrompt};
 use protocol::money::{Money, MoneyError};
 
 use super::reason::Reason;
@@ -118,6 +118,8 @@ pub struct Attempt {
     pub state: AttemptState,
     /// The transaction it led to, from `authorizing` on.
     pub transaction_id: Option<TransactionId>,
+    /// What is to be done about its decline, where that is not just another card.
+    pub advice: Option<Advice>,
 }
 
 /// How far an attempt came.
@@ -281,6 +283,13 @@ impl PosTransaction {
     /// The latest attempt, to be changed.
     pub fn current_attempt_mut(&mut self) -> Option<&mut Attempt> {
         self.attempts.last_mut()
+    }
+
+    /// What the till is to say beside "declined".
+    pub fn advice(&self) -> Option<Advice> {
+        self.current_attempt()
+            .filter(|attempt| attempt.state == AttemptState::Declined)
+            .and_then(|attempt| attempt.advice)
     }
 
     /// The attempt with this id.

@@ -1,7 +1,7 @@
 //! A transaction: one act at the acquirer, from the moment before its request leaves.
 
 use protocol::id::{AttemptId, MerchantId, PosTransactionId, TerminalId, TransactionId};
-use protocol::link::PosKind;
+use protocol::link::{Advice, PosKind};
 use protocol::money::{Money, MoneyError};
 
 use super::card::CardSummary;
@@ -72,6 +72,21 @@ pub struct Trace {
 /// The response code by which an acquirer asks for the chip instead: as European hosts answer when
 /// a card has to be inserted.
 pub const USE_CHIP: &str = "1A";
+
+/// What cashier or cardholder should do about a decline, where that is not just another card. By the
+/// reason, and else by the response code (ISO 8583 field 39).
+pub fn advice(reason: Reason, response_code: &str) -> Option<Advice> {
+    match (reason, response_code) {
+        (Reason::UseChip, _) => Some(Advice::UseChip),
+        // Refer to the card's issuer.
+        (_, "01") => Some(Advice::CallBank),
+        // Security violation: what the reader encrypted does not open.
+        (_, "63") => Some(Advice::CheckReader),
+        // No route, issuer not available, system malfunction.
+        (_, "82" | "91" | "96") => Some(Advice::TryLater),
+        _ => None,
+    }
+}
 
 /// What the acquirer said to an authorization.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,5 +255,30 @@ pub fn void_refusal(transaction: &Transaction) -> Option<Rejection> {
             id,
             state: state.code(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_another_card_does_not_help_against_has_advice() {
+        for (reason, code, expected) in [
+            (Reason::UseChip, USE_CHIP, Some(Advice::UseChip)),
+            (Reason::HostDeclined, "01", Some(Advice::CallBank)),
+            (Reason::HostDeclined, "63", Some(Advice::CheckReader)),
+            (Reason::HostDeclined, "82", Some(Advice::TryLater)),
+            (Reason::HostDeclined, "91", Some(Advice::TryLater)),
+            (Reason::HostDeclined, "96", Some(Advice::TryLater)),
+            // Whether a card is stolen or its account empty is nobody's business at the till.
+            (Reason::HostDeclined, "05", None),
+            (Reason::HostDeclined, "43", None),
+            (Reason::HostDeclined, "51", None),
+            (Reason::HostDeclined, "54", None),
+            (Reason::HostDeclined, "", None),
+        ] {
+            assert_eq!(advice(reason, code), expected, "{code}");
+        }
     }
 }

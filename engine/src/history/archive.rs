@@ -157,8 +157,7 @@ fn copy(
                         draft = Some(history.begin()?);
                     }
                     if let Some(draft) = &mut draft {
-                        let added = draft.writer.add(key, value);
-                        added.map_err(HistoryError::io("new file"))?;
+                        draft.add(key, value)?;
                     }
                     moved.copied += 1;
                     moved.copied_bytes += to_u64(key.len()) + to_u64(value.len());

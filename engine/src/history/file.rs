@@ -10,7 +10,7 @@
 //! ```
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -457,6 +457,25 @@ impl Reader {
         index.ok_or_else(|| damage(offset, "index is damaged").into())
     }
 
+    /// Copies the file as it is, and syncs the copy.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub(super) fn copy(&self, to: &Path) -> io::Result<()> {
+        let mut copy = File::create(to)?;
+        let mut buffer = vec![0; BLOCK_BYTES];
+        let mut at = 0;
+        while at < self.bytes {
+            let left = usize::try_from(self.bytes - at).unwrap_or(usize::MAX);
+            let length = left.min(BLOCK_BYTES);
+            let (piece, _) = buffer.split_at_mut(length);
+            self.file.read_exact_at(piece, at)?;
+            copy.write_all(piece)?;
+            at += to_u64(length);
+        }
+        copy.sync_all()
+    }
+
     /// Its length in bytes.
     pub(super) const fn bytes(&self) -> u64 {
         self.bytes
@@ -475,6 +494,11 @@ impl Reader {
     /// Whether ids made at that time may be in it.
     pub(super) const fn covers(&self, made_at: u64) -> bool {
         self.index.earliest <= made_at && made_at <= self.index.latest
+    }
+
+    /// When its first and its last id were made.
+    pub(super) const fn made_between(&self) -> (u64, u64) {
+        (self.index.earliest, self.index.latest)
     }
 
     /// The block that would hold a key.

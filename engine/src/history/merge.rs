@@ -22,7 +22,7 @@ pub(super) fn scan(
         high: lower(successor(prefix), until),
         backwards: false,
     };
-    run(history, &range, limit)
+    run(history, range, limit)
 }
 
 /// Rows descending, from `until` up if it is given.
@@ -38,7 +38,7 @@ pub(super) fn scan_back(
         high: lower(successor(prefix), before),
         backwards: true,
     };
-    run(history, &range, limit)
+    run(history, range, limit)
 }
 
 fn higher(prefix: &[u8], bound: Option<&[u8]>) -> Vec<u8> {
@@ -67,34 +67,129 @@ impl Range {
     fn holds(&self, key: &[u8]) -> bool {
         key >= self.low.as_slice() && self.is_below_end(key)
     }
+
+    /// Space and owner of all keys of the range, if they are the same.
+    fn owner(&self) -> Option<&[u8]> {
+        let owner = self.low.get(..OWNER_BYTES)?;
+        let (end, high) = (successor(owner)?, self.high.as_ref()?);
+        (*high <= end).then_some(owner)
+    }
+}
+
+/// Bytes of a key before the id: space and owner.
+const OWNER_BYTES: usize = 17;
+
+/// The least key of an owner with an id that was made at an instant; `None` when no id can be.
+fn first_made_at(owner: &[u8], made_at: u64) -> Option<Vec<u8>> {
+    let [0, 0, time @ ..] = made_at.to_be_bytes() else {
+        return None;
+    };
+    Some([owner, time.as_slice()].concat())
 }
 
 /// Where the next row of a file is.
 enum Place {
+    /// Somewhere in it: nobody has looked into its index yet.
+    Unsought,
     /// In this block, which nobody has looked into yet.
     Closed(usize),
     /// In this block, which is open, at this row.
     Open(usize, Arc<Block>, usize),
 }
 
-/// What the places of all files are ordered by: the key of the next row, or one that no row of the
-/// closed block comes before. Of equal keys closed blocks come first, then newer files.
+/// What the places of all files are ordered by: the key of the next row, or one that no row of what
+/// is closed comes before. Of equal keys what is closed comes first, then newer files.
 type Order = (Vec<u8>, bool, u32);
 
-struct Merge<'a> {
+/// Rows of several files in order, each key once.
+pub(super) struct Merge<'a> {
     history: &'a History,
-    range: &'a Range,
+    range: Range,
     next: BTreeMap<Order, (Arc<Volume>, Place)>,
+    last: Option<Vec<u8>>,
 }
 
-fn run(history: &History, range: &Range, limit: usize) -> Result<Vec<KeyValue>, HistoryError> {
-    let mut merge = Merge {
-        history,
-        range,
-        next: BTreeMap::new(),
-    };
-    for volume in history.volumes().iter() {
-        let blocks = volume.reader.blocks();
+fn run(history: &History, range: Range, limit: usize) -> Result<Vec<KeyValue>, HistoryError> {
+    let mut merge = Merge::of(history, &history.volumes(), range);
+    let mut rows: Vec<KeyValue> = Vec::new();
+    while rows.len() < limit
+        && let Some(row) = merge.next()?
+    {
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+impl<'a> Merge<'a> {
+    /// All rows of these files, ascending.
+    pub(super) fn whole(history: &'a History, volumes: &[Arc<Volume>]) -> Self {
+        let range = Range {
+            low: Vec::new(),
+            high: None,
+            backwards: false,
+        };
+        Self::of(history, volumes, range)
+    }
+
+    fn of(history: &'a History, volumes: &[Arc<Volume>], range: Range) -> Self {
+        let mut merge = Self {
+            history,
+            range,
+            next: BTreeMap::new(),
+            last: None,
+        };
+        for volume in volumes {
+            merge.await_volume(volume);
+        }
+        merge
+    }
+
+    /// The next row.
+    pub(super) fn next(&mut self) -> Result<Option<KeyValue>, HistoryError> {
+        while let Some(((key, ..), (volume, place))) = self.pop() {
+            match place {
+                Place::Unsought => self.seek(&volume),
+                Place::Closed(at) => self.open(&volume, at)?,
+                Place::Open(at, block, row) => {
+                    let is_hidden = self.last.as_ref() == Some(&key);
+                    let value = block.row(row).map(|(_, value)| value.to_vec());
+                    self.step(&volume, at, block, row);
+                    if !is_hidden && let Some(value) = value {
+                        self.last = Some(key.clone());
+                        return Ok(Some((key, value)));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts a file in the queue, where the times of its ids let it be needed first: a page looks
+    /// into the files of its own time only, however many there are.
+    fn await_volume(&mut self, volume: &Arc<Volume>) {
+        let (mut low, mut high) = (self.range.low.clone(), self.range.high.clone());
+        if let Some(owner) = self.range.owner() {
+            let (earliest, latest) = volume.reader.made_between();
+            if let Some(first) = first_made_at(owner, earliest) {
+                low = low.max(first);
+            }
+            if let Some(end) = first_made_at(owner, latest.saturating_add(1)) {
+                high = Some(high.map_or(end.clone(), |high| high.min(end)));
+            }
+        }
+        if high.as_ref().is_some_and(|high| *high <= low) {
+            return;
+        }
+        match (self.range.backwards, high) {
+            (true, Some(high)) => self.put(high, volume, Place::Unsought),
+            (true, None) => self.seek(volume),
+            (false, _) => self.put(low, volume, Place::Unsought),
+        }
+    }
+
+    /// Finds the block that the range begins in.
+    fn seek(&mut self, volume: &Arc<Volume>) {
+        let (blocks, range) = (volume.reader.blocks(), &self.range);
         let first = if range.backwards {
             let below = blocks.partition_point(|block| range.is_below_end(&block.first));
             below.checked_sub(1)
@@ -102,28 +197,10 @@ fn run(history: &History, range: &Range, limit: usize) -> Result<Vec<KeyValue>, 
             Some(blocks.partition_point(|block| *block.last < *range.low))
         };
         if let Some(at) = first {
-            merge.await_block(volume, at);
+            self.await_block(volume, at);
         }
     }
-    let mut rows: Vec<KeyValue> = Vec::new();
-    while rows.len() < limit
-        && let Some(((key, ..), (volume, place))) = merge.pop()
-    {
-        match place {
-            Place::Closed(at) => merge.open(&volume, at)?,
-            Place::Open(at, block, row) => {
-                let is_hidden = rows.last().is_some_and(|(last, _)| *last == key);
-                if !is_hidden && let Some((_, value)) = block.row(row) {
-                    rows.push((key, value.to_vec()));
-                }
-                merge.step(&volume, at, block, row);
-            }
-        }
-    }
-    Ok(rows)
-}
 
-impl Merge<'_> {
     fn pop(&mut self) -> Option<(Order, (Arc<Volume>, Place))> {
         if self.range.backwards {
             self.next.pop_last()
@@ -133,8 +210,8 @@ impl Merge<'_> {
     }
 
     fn put(&mut self, key: Vec<u8>, volume: &Arc<Volume>, place: Place) {
-        let is_closed = matches!(place, Place::Closed(_));
-        let number = volume.number;
+        let is_closed = !matches!(place, Place::Open(..));
+        let number = volume.span.last;
         let order = if self.range.backwards {
             (key, is_closed, number)
         } else {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use protocol::id::MerchantId;
 
-use super::History;
 use super::archive::{ArchiveError, Moved, archive};
+use super::{History, Joined};
 use crate::clock::SharedClock;
 use crate::domain::time::Timestamp;
 use crate::owner::request::ArchivedRow;
@@ -119,6 +119,11 @@ fn run(works: &Works, stops: &AtomicBool) {
         Ok(_) => {}
         Err(_) if stops.load(Ordering::Relaxed) => return,
         Err(error) => tracing::error!(%error, "old rows were not archived; tried again later"),
+    }
+    match works.history.join(&|| stops.load(Ordering::Relaxed)) {
+        Ok(Joined { files: 0, .. }) => {}
+        Ok(Joined { files, into }) => tracing::info!(files, into, "files of history are joined"),
+        Err(error) => tracing::error!(%error, "history was not joined; tried again later"),
     }
     match store::pack_archive(&works.store_directory) {
         Ok(Packed { segments: 0, .. }) => {}

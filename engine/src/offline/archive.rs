@@ -8,8 +8,8 @@ use protocol::id::{IncarnationId, MerchantId};
 use super::{OfflineError, STORE_DIRECTORY};
 use crate::config::StoreSection;
 use crate::domain::time::Timestamp;
-use crate::history::History;
 use crate::history::archive::{self, Moved};
+use crate::history::{History, HistoryError, Joined};
 use crate::id_source::SystemIds;
 use crate::owner::machine::{Input, Output, Owner, Surroundings};
 use crate::owner::merchant::{Effect, Limits, MerchantInput, MerchantOwner};
@@ -23,6 +23,8 @@ use crate::store::{
 pub struct Archived {
     /// Rows.
     pub moved: Moved,
+    /// Files of history.
+    pub joined: Joined,
     /// Segments of the log.
     pub packed: Packed,
     /// The state, if it was written anew.
@@ -30,8 +32,8 @@ pub struct Archived {
 }
 
 /// Moves rows that have not changed since before `before` into history, packs the segments of the
-/// log that a checkpoint covers, and, if it is to give room back, writes the state anew. The engine
-/// is stopped. May be repeated after any failure or crash.
+/// log that a checkpoint covers, writes the state anew if it is to give room back, and joins small
+/// files of history. The engine is stopped. May be repeated after any failure or crash.
 ///
 /// # Errors
 /// [`OfflineError`].
@@ -47,7 +49,7 @@ pub fn archive(
         let missing = std::io::ErrorKind::NotFound.into();
         return Err(OfflineError::file(&directory)(missing));
     }
-    let moved = move_rows(data_dir, section, before, now)?;
+    let (moved, joined) = move_rows(data_dir, section, before, now)?;
     let packed = store::pack_archive(&directory).map_err(OfflineError::file(&directory))?;
     let rewritten = match gives_room_back {
         true => Some(store::rewrite_state(&directory)?),
@@ -55,6 +57,8 @@ pub fn archive(
     };
     Ok(Archived {
         moved,
+        // It needs room; without any, everything else is done and gives some back.
+        joined: joined.map_err(archive::ArchiveError::from)?,
         packed,
         rewritten,
     })
@@ -65,16 +69,19 @@ fn move_rows(
     section: StoreSection,
     before: Timestamp,
     now: Timestamp,
-) -> Result<Moved, OfflineError> {
+) -> Result<(Moved, Result<Joined, HistoryError>), OfflineError> {
     let history = History::open(data_dir).map_err(archive::ArchiveError::from)?;
     let unused = IncarnationId::from_uuid(SystemIds.uuid());
     let config = StoreConfig::new(data_dir.join(STORE_DIRECTORY), unused);
     let disk_store = DiskStore::open(section.over(config), Box::new(|_| ()))?;
     let shared: SharedStore = disk_store.clone();
     let mut remove = |merchant_id, rows| remove_rows(&shared, merchant_id, rows, now);
-    let moved = archive::archive(disk_store.as_ref(), &history, before, &mut remove)?;
+    let mut moved = archive::archive(disk_store.as_ref(), &history, before, &mut remove)?;
+    // While the store is locked: nobody else changes history.
+    let joined = history.join(&|| false);
+    moved.extent = history.extent();
     disk_store.shutdown().map_err(OfflineError::Unusable)?;
-    Ok(moved)
+    Ok((moved, joined))
 }
 
 /// Asks a merchant's owner, as the engine does: it alone writes the merchant's stream. Without its

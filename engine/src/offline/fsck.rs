@@ -1,6 +1,5 @@
 //! `engine fsck`: everything that can be held against something else, without changing anything.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -9,13 +8,17 @@ use serde::Serialize;
 
 use super::STORE_DIRECTORY;
 use super::book;
+use super::past::{Archived, Inspected};
 use super::scratch::Scratch;
 use crate::acquirer::simulator::read_book;
 use crate::config;
-use crate::history::{HISTORY_DIRECTORY, History, SPACES};
-use crate::owner::inspect::Inspection;
+use crate::domain::transaction::Transaction;
+use crate::history::{HISTORY_DIRECTORY, History};
 use crate::server::BOOK_FILE;
 use crate::store::{self, Audit, Problem};
+
+/// The rule that every block of history can be read and holds what belongs there.
+pub(super) const HISTORY_IS_INTACT: &str = "history_is_intact";
 
 /// Something that is wrong with a database.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -35,7 +38,7 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    fn new(rule: &str, subject: &str, what: impl fmt::Display) -> Self {
+    pub(super) fn new(rule: &str, subject: &str, what: impl fmt::Display) -> Self {
         Self {
             rule: rule.to_owned(),
             subject: subject.to_owned(),
@@ -75,7 +78,7 @@ impl Report {
         self.findings.is_empty()
     }
 
-    fn find(&mut self, rule: &str, subject: &str, what: impl fmt::Display) {
+    pub(super) fn find(&mut self, rule: &str, subject: &str, what: impl fmt::Display) {
         self.findings.push(Finding::new(rule, subject, what));
     }
 }
@@ -112,33 +115,35 @@ pub fn fsck(data_dir: &Path) -> Report {
         report.find("database_exists", STORE_DIRECTORY, "missing");
         return report;
     }
-    let audit = match audited(&store) {
+    let history = History::open(data_dir);
+    let mut archived = Archived::of(history.as_ref().ok());
+    let audit = match audited(&store, &mut |key| archived.expect(key)) {
         Ok(audit) => audit,
         Err(reason) => {
             report.find("database_can_be_read", STORE_DIRECTORY, reason);
             return report;
         }
     };
-    let mut audit = audit;
     note(&mut report, &audit);
-    check_history(&mut report, data_dir, &mut audit);
-    let inspection = Inspection::read(&audit.rows);
-    let violations = inspection.violations().into_iter();
-    report
-        .findings
-        .extend(audit.problems.into_iter().map(Finding::from));
-    report
-        .findings
-        .extend(violations.map(|broken| Finding::new(broken.rule, &broken.id, broken.what)));
-    report.transactions = inspection.transactions().count();
-    check_book(&mut report, data_dir, &inspection);
+    if let Err(error) = &history {
+        report.find(HISTORY_IS_INTACT, HISTORY_DIRECTORY, error);
+    }
+    archived.check(&mut report);
+    let book = data_dir.join(BOOK_FILE);
+    let mut inspected = Inspected::of(&audit.rows, &archived, book.exists());
+    let problems = audit.problems.into_iter().map(Finding::from);
+    report.findings.extend(problems);
+    inspected.tell(&mut report);
+    if book.exists() {
+        check_book(&mut report, &book, &inspected.transactions);
+    }
     check_token(&mut report, data_dir);
     report
 }
 
-fn audited(store: &Path) -> Result<Audit, String> {
+fn audited(store: &Path, removed: &mut dyn FnMut(&[u8])) -> Result<Audit, String> {
     let scratch = Scratch::new().map_err(|error| format!("no scratch directory: {error}"))?;
-    store::audit(store, scratch.path()).map_err(|error| error.to_string())
+    store::audit(store, scratch.path(), removed).map_err(|error| error.to_string())
 }
 
 fn note(report: &mut Report, audit: &Audit) {
@@ -158,56 +163,15 @@ fn note(report: &mut Report, audit: &Audit) {
     }
 }
 
-/// Reads history whole, holds it against what the log says was removed, and puts it under the rows:
-/// the rules hold for both together.
-fn check_history(report: &mut Report, data_dir: &Path, audit: &mut Audit) {
-    let rule = "history_is_intact";
-    let history = match History::open(data_dir) {
-        Ok(history) => history,
-        Err(error) => return report.find(rule, HISTORY_DIRECTORY, error),
-    };
-    let mut archived: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-    let mut strangers = 0;
-    let damaged = history.read_all(|key, value| {
-        if key.first().is_some_and(|space| SPACES.contains(space)) {
-            archived.insert(key.to_vec(), value.to_vec());
-        } else {
-            strangers += 1;
-        }
-    });
-    for error in damaged {
-        report.find(rule, HISTORY_DIRECTORY, error);
-    }
-    if strangers > 0 {
-        let what = format!("{strangers} rows are of a kind that is never archived");
-        report.find(rule, HISTORY_DIRECTORY, what);
-    }
-    for key in &audit.removed {
-        let is_kept = key.first().is_some_and(|space| SPACES.contains(space));
-        if is_kept && !archived.contains_key(key) {
-            let what = "was removed from the state and is not in history";
-            report.find("history_is_complete", &hex::encode(key), what);
-        }
-    }
-    report.archived = archived.len();
-    for (key, value) in archived {
-        audit.rows.entry(key).or_insert(value);
-    }
-}
-
-fn check_book(report: &mut Report, data_dir: &Path, inspection: &Inspection) {
-    let path = data_dir.join(BOOK_FILE);
-    if !path.exists() {
-        return;
-    }
-    let book = match read_book(&path) {
+fn check_book(report: &mut Report, path: &Path, transactions: &[Transaction]) {
+    let book = match read_book(path) {
         Ok(book) => book,
         Err(error) => {
             report.find("book_is_intact", BOOK_FILE, error);
             return;
         }
     };
-    let comparison = book::compare(inspection.transactions(), &book);
+    let comparison = book::compare(transactions.iter(), &book);
     report.findings.extend(comparison.findings);
     let unknown = comparison.unknown_without_money;
     if unknown > 0 {

@@ -10,12 +10,13 @@ use std::path::Path;
 use super::committer::number;
 use super::disk::RealDisk;
 use super::disk_store;
+use super::identity::Identity;
 use super::range::RESERVED_SPACE;
 use super::seal::is_bookkeeping;
 use super::state::{
     APPLIED_KEY, LOG_KEY, SLED_DIRECTORY, SledHome, StateHome as _, StateTrouble, head_key,
 };
-use super::verify::{Problem, Survey, survey};
+use super::verify::{Problem, Survey, read_checkpoint, survey};
 use super::{OpenError, Position};
 
 /// Memory for sled's cache on the copy.
@@ -30,8 +31,6 @@ pub struct Audit {
     pub problems: Vec<Problem>,
     /// The owners' rows, as the next start would serve them.
     pub rows: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Keys of owners' rows that the log wrote and removed.
-    pub removed: Vec<Vec<u8>>,
     /// The log's last position.
     pub position: Position,
     /// Whether the log has its first record, so that the rows were held against all of it.
@@ -41,16 +40,28 @@ pub struct Audit {
 }
 
 /// Reads the store in `directory` and compares its parts. `scratch` is an empty directory with room
-/// for the state.
+/// for the state; `removed` is handed the key of each owner's row that the log removes, in the order
+/// of the log: what was archived would be too much to keep in memory.
 ///
 /// # Errors
 /// [`OpenError::Locked`] when an engine has it open; [`OpenError::Io`] when the copy fails.
-pub fn audit(directory: &Path, scratch: &Path) -> Result<Audit, OpenError> {
+pub fn audit(
+    directory: &Path,
+    scratch: &Path,
+    removed: &mut dyn FnMut(&[u8]),
+) -> Result<Audit, OpenError> {
     let _lock = disk_store::lock_read_only(directory)?;
     let mut problems = Vec::new();
-    let mut logged = LoggedRows::default();
-    let found = survey(&RealDisk::new(directory), &mut problems, &mut |record| {
+    let disk = RealDisk::new(directory);
+    let mut logged = LoggedRows {
+        covered: covered(&disk),
+        ..LoggedRows::default()
+    };
+    let found = survey(&disk, &mut problems, &mut |record| {
         logged.add(record);
+        let rows = record.rows.iter().filter(|(_, value)| value.is_none());
+        rows.filter(|(key, _)| is_owners(key))
+            .for_each(|(key, _)| removed(key));
     });
     let Some(found) = found else {
         return Ok(Audit {
@@ -61,8 +72,6 @@ pub fn audit(directory: &Path, scratch: &Path) -> Result<Audit, OpenError> {
     let covered = found.checkpoint.map_or(0, |place| place.position);
     let state = read_state(directory, scratch, &found, covered, &mut problems)?;
     let reaches_back = found.begins_after == 0;
-    let is_owners = |key: &[u8]| key.first() != Some(&RESERVED_SPACE);
-    let removed = logged.removed().filter(|key| is_owners(key)).collect();
     let rows = match state {
         Some(state) => {
             let state = replayed(state, &logged, covered.max(found.begins_after));
@@ -77,18 +86,29 @@ pub fn audit(directory: &Path, scratch: &Path) -> Result<Audit, OpenError> {
     Ok(Audit {
         problems,
         rows: rows.into_iter().filter(|(key, _)| is_owners(key)).collect(),
-        removed,
         position: Position(found.end.position),
         reaches_back,
         torn_bytes: found.torn_bytes,
     })
 }
 
+fn is_owners(key: &[u8]) -> bool {
+    key.first() != Some(&RESERVED_SPACE)
+}
+
+/// The position that the checkpoint covers; zero when there is none that can be read.
+fn covered(disk: &RealDisk) -> u64 {
+    let identity = Identity::read(disk).ok().flatten();
+    let checkpoint = identity.and_then(|identity| read_checkpoint(disk, identity.log).ok()?);
+    checkpoint.map_or(0, |place| place.position)
+}
+
 /// What the log makes of the rows.
 #[derive(Default)]
 struct LoggedRows {
     rows: Rows,
-    /// Where each key was last written, removals too.
+    covered: u64,
+    /// Where each key was last written, removals too, behind what is covered.
     written_at: BTreeMap<Vec<u8>, u64>,
 }
 
@@ -101,14 +121,10 @@ impl LoggedRows {
         self.put(&head_key(record.stream), Some(&seq), record.position);
     }
 
-    /// What was written and is not there any more.
-    fn removed(&self) -> impl Iterator<Item = Vec<u8>> {
-        let keys = self.written_at.keys();
-        keys.filter(|key| !self.rows.contains_key(*key)).cloned()
-    }
-
     fn put(&mut self, key: &[u8], value: Option<&[u8]>, position: u64) {
-        self.written_at.insert(key.to_vec(), position);
+        if position > self.covered {
+            self.written_at.insert(key.to_vec(), position);
+        }
         match value {
             Some(value) => self.rows.insert(key.to_vec(), value.to_vec()),
             None => self.rows.remove(key),

@@ -18,6 +18,7 @@ use crate::cards::{Card, mask};
 /// Attribution bytes of a NEO2 reader with all encryption on; triple DES unless marked.
 const CONTACT: u8 = 0xE0;
 const CONTACTLESS: u8 = 0xE1;
+const CONTACTLESS_STRIPE: u8 = 0xF1;
 const SWIPE: u8 = 0xE8;
 /// Marks an attribution byte: encrypted under AES.
 const UNDER_AES: u8 = 0x02;
@@ -95,6 +96,27 @@ impl Read<'_> {
             .clear(TAG_ENTRY_MODE, &[0x07])
             .clear(TAG_GROUP, &source(0x00))
             .clear(TAG_ENCRYPTION, &[self.attribution(CONTACTLESS), 0])
+            .finish()
+    }
+
+    /// A contactless card in magstripe mode: its track, as tag 57 or as the block of a stripe.
+    pub(super) fn contactless_stripe(&self, is_block: bool) -> Vec<u8> {
+        let writer = TlvWriter::after(&[self.attribution(CONTACTLESS_STRIPE)])
+            .clear(TAG_KSN, self.ksn.bytes())
+            .clear(0x50, self.card.brand.label().as_bytes());
+        let writer = if is_block {
+            writer.clear(TAG_SWIPE, &self.stripe_block())
+        } else {
+            self.account(writer)
+        };
+        let writer = writer
+            .clear(0x84, self.card.brand.application_id())
+            .clear(0x9A, &self.terminal.date);
+        self.amounts(writer)
+            .clear(0x9F1A, &self.terminal.country)
+            .clear(TAG_ENTRY_MODE, &[0x91])
+            .clear(TAG_GROUP, &source(0x00))
+            .clear(TAG_ENCRYPTION, &[self.attribution(CONTACTLESS_STRIPE), 0])
             .finish()
     }
 

@@ -50,6 +50,7 @@ impl Reader {
             Behaviour::Unsupported => ContactlessError::CardNotSupported,
             Behaviour::ApprovesOffline
             | Behaviour::Cooperates
+            | Behaviour::MagstripeMode
             | Behaviour::RefusesApproval
             | Behaviour::PulledDuringAuthentication
             | Behaviour::PulledDuringCompletion => ContactlessError::None,
@@ -58,16 +59,23 @@ impl Reader {
             self.finish_contactless_error(now_ms, error);
             return;
         }
+        let quirks = self.config.quirks;
         let (status, cryptogram) = match card.behaviour {
-            Behaviour::ApprovesOffline => (Status::Ok, Cryptogram::Approved),
-            _ => (Status::RequestOnline, Cryptogram::AskIssuer),
+            Behaviour::ApprovesOffline => (Status::Ok, Some(Cryptogram::Approved)),
+            Behaviour::MagstripeMode if quirks.msd_is_done => (Status::Ok, None),
+            Behaviour::MagstripeMode => (Status::RequestOnline, None),
+            _ => (Status::RequestOnline, Some(Cryptogram::AskIssuer)),
         };
         self.count_card(card);
         let Some(read) = self.read(transaction, card) else {
             self.finish_without_keys(now_ms, transaction.group);
             return;
         };
-        let response = response(transaction.group, status, read.contactless(cryptogram));
+        let data = match cryptogram {
+            Some(cryptogram) => read.contactless(cryptogram),
+            None => read.contactless_stripe(quirks.msd_as_block),
+        };
+        let response = response(transaction.group, status, data);
         self.finish(now_ms, &response);
     }
 
@@ -313,6 +321,7 @@ impl Reader {
 
     pub(super) fn must_use_chip(&self, card: &Card) -> bool {
         card.stripe_says_chip()
+            && self.config.quirks.refuses_early_swipe
             && self.setting(command::TAG_REFUSE_EARLY_SWIPE) != Some(&[0x00])
             && self.failed_insertions < self.failed_insertions_max()
     }

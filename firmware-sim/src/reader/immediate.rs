@@ -107,23 +107,7 @@ impl Reader {
                 let both = group::STRIPE_ENCRYPTION_ON | group::CHIP_ENCRYPTION_ON;
                 done(vec![if self.config.encryption_on { both } else { 0 }])
             }
-            (
-                group::PING
-                | group::INTERFACE
-                | group::ACTIVATE
-                | group::CONFIGURATION
-                | group::CANCEL
-                | group::SERIAL_NUMBER
-                | group::FIRMWARE
-                | group::CONTACT_POWER
-                | group::CONTACT
-                | group::ENCRYPTION
-                | 0x03
-                | 0x09
-                | 0x0A
-                | 0x0B,
-                _,
-            ) => bare(Status::UnknownSubCommand),
+            _ if is_known(cmd) => bare(Status::UnknownSubCommand),
             _ => bare(Status::UnknownCommand),
         }
     }
@@ -197,4 +181,25 @@ impl Reader {
         let chosen = tlvs.filter(|tlv| wanted.contains(&tlv.tag));
         Some(chosen.fold(writer, put).finish())
     }
+}
+
+/// Whether there are commands of this group at all.
+const fn is_known(cmd: u8) -> bool {
+    matches!(
+        cmd,
+        group::PING
+            | group::INTERFACE
+            | group::ACTIVATE
+            | group::CONFIGURATION
+            | group::CANCEL
+            | group::SERIAL_NUMBER
+            | group::FIRMWARE
+            | group::CONTACT_POWER
+            | group::CONTACT
+            | group::ENCRYPTION
+            | 0x03
+            | 0x09
+            | 0x0A
+            | 0x0B
+    )
 }

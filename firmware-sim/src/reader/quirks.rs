@@ -70,6 +70,12 @@ pub struct ReaderQuirks {
     pub understands_unreachable: bool,
     /// A fallback swipe carries its reason (DFEE25) as long as no setting says otherwise.
     pub names_fallback_reason: bool,
+    /// A contactless card in magstripe mode is done with (status 00) instead of to be taken online.
+    pub msd_is_done: bool,
+    /// Its track comes in the block of a swipe (DFEE23) instead of as tag 57.
+    pub msd_as_block: bool,
+    /// The stripe of a card with a chip is refused before the chip has failed, as DFEF62 asks.
+    pub refuses_early_swipe: bool,
 }
 
 impl Default for ReaderQuirks {
@@ -93,6 +99,9 @@ impl Default for ReaderQuirks {
             shows_service_code: false,
             understands_unreachable: true,
             names_fallback_reason: true,
+            msd_is_done: false,
+            msd_as_block: false,
+            refuses_early_swipe: true,
         }
     }
 }
@@ -122,6 +131,9 @@ pub const SWITCHES: &[(&str, &[&str])] = &[
     ("shows-service-code", OFF_ON),
     ("understands-unreachable", OFF_ON),
     ("names-fallback-reason", OFF_ON),
+    ("msd-is-done", OFF_ON),
+    ("msd-as-block", OFF_ON),
+    ("refuses-early-swipe", OFF_ON),
 ];
 
 impl ReaderQuirks {
@@ -171,6 +183,9 @@ impl ReaderQuirks {
             "shows-service-code" => &mut self.shows_service_code,
             "understands-unreachable" => &mut self.understands_unreachable,
             "names-fallback-reason" => &mut self.names_fallback_reason,
+            "msd-is-done" => &mut self.msd_is_done,
+            "msd-as-block" => &mut self.msd_as_block,
+            "refuses-early-swipe" => &mut self.refuses_early_swipe,
             _ => return None,
         })
     }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AttemptId, IncarnationId, JournalId, PosTransactionId, PrintJobId, TerminalId};
 
+use crate::money::Currency;
+
 use super::to_engine::{AttemptEnd, Completion, PrintReport};
 
 /// The engine's first message on a new socket.
@@ -95,6 +97,9 @@ pub struct Welcome {
     pub label: String,
     /// Print jobs whose reports arrived: the agent may forget them.
     pub prints_known: Vec<PrintJobId>,
+    /// Currencies that the merchant takes, the usual one first; older engines do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub currencies: Vec<Currency>,
 }
 
 /// The engine's answer to a bad hello; the socket closes after it.

@@ -162,6 +162,28 @@ pub struct HostAnswer {
     /// EMV data for the chip: tags 91, 71, 72 as the issuer sent them.
     #[serde(with = "serde_bytes")]
     pub issuer_data: Vec<u8>,
+    /// What to do about a decline, where that is something else than another card; older engines
+    /// do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Advice>,
+}
+
+/// What cashier and cardholder are to do differently after a decline. A closed list, and it may
+/// grow: what a till does not know is [`Advice::Other`], and the till says no more than "declined".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Advice {
+    /// The stripe of a card with a chip was swiped: the chip is to be used.
+    UseChip,
+    /// The bank or the way to it is out of order: the same card may do later.
+    TryLater,
+    /// The cardholder is to call the bank.
+    CallBank,
+    /// The acquirer cannot use what this reader encrypts: another card does not help.
+    CheckReader,
+    /// Something that this version has no word for.
+    #[serde(other)]
+    Other,
 }
 
 /// The acquirer's decision as the chip is told it.
@@ -191,6 +213,12 @@ pub struct Concluded {
     pub tip: Option<Money>,
     /// The transaction that stands, if one does.
     pub transaction_id: Option<TransactionId>,
+    /// Sale or authorization; older engines do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<PosKind>,
+    /// With `declined`: as in the answer to the last card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Advice>,
 }
 
 /// A receipt to print.

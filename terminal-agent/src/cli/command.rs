@@ -12,6 +12,7 @@ use super::client::{Client, ClientError};
 use super::output::Output;
 use super::{Exit, explain};
 use crate::control::message::Line;
+use crate::machine::till::advice_words;
 
 /// How long the engine may take to answer a request.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
@@ -130,7 +131,7 @@ fn screen_exit(screen: &Value, output: &mut Output<'_>) -> Option<Exit> {
             Some(output.fail(Exit::Failed, "ATTEMPT_CLOSED", message))
         }
         "reader" => {
-            output.progress(&text("progress").replace('_', " "));
+            output.progress(&advised(&text("progress").replace('_', " "), screen));
             None
         }
         "attempt_ended" => {
@@ -138,9 +139,22 @@ fn screen_exit(screen: &Value, output: &mut Output<'_>) -> Option<Exit> {
             None
         }
         name => {
-            output.progress(&name.replace('_', " "));
+            output.progress(&advised(&name.replace('_', " "), screen));
             None
         }
+    }
+}
+
+/// What the cashier is to do about a decline, where that is not just another card.
+fn advice(screen: &Value) -> Option<&'static str> {
+    let advice = serde_json::from_value(screen.get("advice")?.clone()).ok()?;
+    advice_words(Some(advice))
+}
+
+fn advised(what: &str, screen: &Value) -> String {
+    match advice(screen) {
+        Some(todo) => format!("{what}: {todo}"),
+        None => what.to_owned(),
     }
 }
 
@@ -171,6 +185,12 @@ fn conclusion_text(screen: &Value) -> String {
         if !text(name).is_empty() {
             lines.push(format!("{label}: {}", text(name)));
         }
+    }
+    if (text("kind"), text("status")) == ("authorization", "approved") {
+        lines.push("kind: authorization (the amount is reserved, not charged)".to_owned());
+    }
+    if let Some(todo) = advice(screen) {
+        lines.push(format!("what to do: {todo}"));
     }
     lines.push(String::new());
     lines.join("\n")
@@ -288,6 +308,30 @@ mod tests {
         }
         let (ended, text) = end(&json!({"screen": "finishing", "pos_id": "x"}));
         assert_eq!((ended, text.as_str()), (None, ""));
+    }
+
+    #[test]
+    fn a_decline_says_what_to_do_and_a_reservation_that_it_is_one() {
+        let mut screen = json!({
+            "screen": "concluded",
+            "pos_id": "pos_01h2xcejqtf2nbrexx3vqjhp41",
+            "status": "declined",
+            "reason": "host_declined",
+            "amount": {"minor": 1250, "currency": "USD"},
+            "advice": "use_chip",
+        });
+        let (exit, text) = end(&screen);
+        assert_eq!(exit, Some(Exit::Refused));
+        assert!(text.contains("what to do: This card has a chip"), "{text}");
+        // A word that this version does not know, and none.
+        for advice in [json!("dance"), Value::Null] {
+            screen["advice"] = advice;
+            assert!(!end(&screen).1.contains("what to do"));
+        }
+        screen["status"] = json!("approved");
+        assert!(!end(&screen).1.contains("reserved"));
+        screen["kind"] = json!("authorization");
+        assert!(end(&screen).1.contains("the amount is reserved"));
     }
 
     #[test]

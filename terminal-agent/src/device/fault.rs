@@ -280,6 +280,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::trial::dialout_port;
 
     #[test]
     fn refusals_of_the_system_have_a_meaning() {
@@ -303,14 +304,7 @@ mod tests {
 
     #[test]
     fn a_forbidden_port_names_owner_mode_and_remedy() {
-        let file = Ownership {
-            node: PathBuf::from("/dev/ttyACM0"),
-            mode: 0o660,
-            uid: 0,
-            owner: "root".to_owned(),
-            gid: 20,
-            group: "dialout".to_owned(),
-        };
+        let file = dialout_port();
         let user = "terminal-agent".to_owned();
         let health = PortHealth::Faulty(PortFault::Forbidden { user, file });
         let json = serde_json::to_value(PortState::from(&health)).unwrap();

@@ -199,15 +199,14 @@ fn member_of<'a>(table: &'a str, user: &'a str) -> impl Iterator<Item = u32> + '
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::dialout_port;
 
     fn file(mode: u32, gid: u32) -> Ownership {
         Ownership {
-            node: PathBuf::from("/dev/ttyACM0"),
             mode,
-            uid: 0,
-            owner: "root".to_owned(),
             gid,
             group: if gid == 20 { "dialout" } else { "root" }.to_owned(),
+            ..dialout_port()
         }
     }
 

@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::reader::frame::Response;
 use rustix::fs::{Mode, OFlags};
@@ -133,7 +135,12 @@ impl Agent {
     }
 
     fn wake_ups(&self) -> u64 {
-        self.wake_ups.0.load(Ordering::Relaxed)
+        *self.wake_ups.0.borrow()
+    }
+
+    async fn wakes_up_to(&self, count: u64) {
+        let mut counted = self.wake_ups.0.subscribe();
+        counted.wait_for(|now| *now >= count).await.unwrap();
     }
 }
 
@@ -292,9 +299,7 @@ async fn hid_reports_carry_the_frames_of_a_reader() {
     let reports = framing::reports(&ping).unwrap();
     // One wake-up for the piece, one for giving it up.
     let beginning = agent.wake_ups();
-    while agent.wake_ups() < beginning + 2 {
-        sleep(FRAME_GAP / 10).await;
-    }
+    agent.wakes_up_to(beginning + 2).await;
     terminal.write(&reports.concat());
     agent.hears(&ping).await;
 }
@@ -302,23 +307,22 @@ async fn hid_reports_carry_the_frames_of_a_reader() {
 /// A wire whose looks are counted; busy while `busy_looks` has some left.
 #[derive(Clone, Default)]
 struct TrialWire {
-    looks: WakeUps,
-    busy_looks: WakeUps,
-    unsent: WakeUps,
+    looks: Arc<AtomicU64>,
+    busy_looks: Arc<AtomicU64>,
+    unsent: Arc<AtomicU64>,
 }
 
 /// One less; whether there was one.
-fn take(count: &WakeUps) -> bool {
+fn take(count: &AtomicU64) -> bool {
     let less = |count: u64| count.checked_sub(1);
     count
-        .0
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
         .is_ok()
 }
 
 impl Wire for TrialWire {
     fn is_busy(&mut self) -> io::Result<bool> {
-        self.looks.add();
+        self.looks.fetch_add(1, Ordering::Relaxed);
         Ok(take(&self.busy_looks))
     }
 
@@ -351,15 +355,15 @@ async fn the_machine_hears_of_the_busy_wire_and_it_is_looked_at_only_while_that_
         WakeUps::default(),
     );
     let talk = async {
-        let looks = || wire.looks.0.load(Ordering::Relaxed);
+        let looks = || wire.looks.load(Ordering::Relaxed);
         // Ready: looked at before and after.
         writes_tx.send(b"text".to_vec()).await.unwrap();
         assert!(matches!(events.recv().await, Some(PortEvent::Written(4))));
         assert_eq!(looks(), 2);
         // Busy from now on for three looks. A question goes out all the same, and what the
         // system has not sent yet is waited for.
-        wire.busy_looks.0.store(3, Ordering::Relaxed);
-        wire.unsent.0.store(1, Ordering::Relaxed);
+        wire.busy_looks.store(3, Ordering::Relaxed);
+        wire.unsent.store(1, Ordering::Relaxed);
         writes_tx.send(b"ask?".to_vec()).await.unwrap();
         assert!(matches!(events.recv().await, Some(PortEvent::Busy(true))));
         assert!(matches!(events.recv().await, Some(PortEvent::Written(4))));
@@ -374,7 +378,7 @@ async fn the_machine_hears_of_the_busy_wire_and_it_is_looked_at_only_while_that_
     let (ended, ()) = tokio::join!(saying.run(&port), talk);
     assert_eq!(ended.kind(), io::ErrorKind::BrokenPipe);
     assert_eq!(
-        wire.looks.0.load(Ordering::Relaxed),
+        wire.looks.load(Ordering::Relaxed),
         6,
         "nothing is looked at for nobody"
     );

@@ -13,8 +13,8 @@ use protocol::reader::outcome::Status;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::agent::Running;
 use super::check::{Check, CheckId};
-use super::host::Running;
 use super::ports::failed;
 use crate::device::endpoint::{Endpoint, Role};
 use crate::device::fault::{PortFault, PortHealth, PortState};

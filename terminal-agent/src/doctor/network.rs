@@ -1,38 +1,28 @@
-//! The way to the engine: name, connection, TLS, clock, credential, protocol.
+//! The way to the engine: name, connection, TLS.
 //!
-//! Facts are gathered by functions that begin with `look`, verdicts are made of facts alone. Never
-//! opens a link: a second one under the same identity could be taken for another till.
+//! Facts are gathered by functions that begin with `look`, verdicts are made of facts alone. Says
+//! nothing under the till's identity.
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use protocol::certificate::day_of;
-use protocol::link::{VERSION, VERSION_MIN};
 use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::check::{Check, CheckId};
-use super::host::{AgentFact, Running};
-use crate::clock::Clock;
+use super::clock::DAY_S;
 use crate::config::Config;
 use crate::link::{host_of, is_loopback_url, port_of};
-use crate::pair::{self, Identity, PairError};
+use crate::pair::Identity;
 use crate::tls::{self, ChainReport, TlsFault, Trust};
 
 /// How long a name server may take.
 const DNS_PATIENCE: Duration = Duration::from_secs(10);
 /// How long connecting may take, for each address.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
-/// How long the engine may take to say what time it is.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// Certificates are renewed by hand; a month is time enough to plan it.
 const CERTIFICATE_DAYS_WARN: i64 = 30;
-/// Beyond this, times on the till's screen differ from those on receipts.
-const SKEW_S_WARN: i64 = 30;
-/// Beyond this, certificates may be taken for ended or not begun.
-const SKEW_S_FAIL: i64 = 10 * 60;
-const DAY_S: i64 = 24 * 60 * 60;
 
 /// Where the engine is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +70,7 @@ impl Target {
         format!("{host}:{port}")
     }
 
-    fn http_url(&self, path: &str) -> String {
+    pub(super) fn http_url(&self, path: &str) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };
         format!("{scheme}://{}{path}", self.address())
     }
@@ -222,212 +212,6 @@ const fn tls_remedy(fault: &TlsFault) -> &'static str {
     }
 }
 
-/// Asks the engine what time it is: by the `Date` of any answer. Gives its clock and this one's,
-/// in seconds since 1970.
-///
-/// # Errors
-/// Why there is no answer, or none with a date.
-pub fn look_at_time(target: &Target, trust: &Trust) -> Result<(i64, i64), String> {
-    let client = trust.http_client(ANSWER_PATIENCE);
-    let client = client.map_err(|fault| fault.to_string())?;
-    let answer = client.get(target.http_url("/healthz")).call();
-    let answer = answer.map_err(|error| error.to_string())?;
-    let date = answer
-        .headers()
-        .get("date")
-        .and_then(|date| date.to_str().ok());
-    let theirs = date.and_then(seconds_of_date);
-    let theirs = theirs.ok_or("the engine's answer has no date")?;
-    Ok((theirs, now_s()))
-}
-
-/// This machine's clock, in seconds since 1970.
-pub fn now_s() -> i64 {
-    Clock::wall_ms() / 1_000
-}
-
-/// Whether the clocks agree.
-pub fn judge_skew(found: &Result<(i64, i64), String>) -> Check {
-    const REMEDY: &str = "set this machine's clock: `sudo timedatectl set-ntp true`; if it is \
-        right, set the engine's";
-    let id = CheckId::ClockSkew;
-    let (theirs, ours) = match found {
-        Ok(found) => *found,
-        Err(error) => {
-            let seen = format!("the engine does not say what time it is: {error}");
-            return Check::warn(id, seen, "see net.tls; look at the engine's log");
-        }
-    };
-    let ahead = theirs.saturating_sub(ours);
-    let seen = match ahead {
-        0 => "the clocks agree to the second".to_owned(),
-        1.. => format!("this clock is {ahead} s behind the engine's"),
-        _ => format!("this clock is {} s ahead of the engine's", -ahead),
-    };
-    let apart = ahead.abs();
-    if apart <= SKEW_S_WARN {
-        Check::pass(id, seen)
-    } else if apart <= SKEW_S_FAIL {
-        Check::warn(id, seen, REMEDY)
-    } else {
-        Check::fail(id, seen, REMEDY)
-    }
-}
-
-/// Seconds since 1970 of a date as HTTP has it: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
-fn seconds_of_date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let (_, rest) = text.split_once(", ")?;
-    let mut words = rest.split(' ');
-    let day: i64 = words.next()?.parse().ok()?;
-    let name = words.next()?;
-    let month = MONTHS.iter().position(|month| *month == name)?;
-    let year: i64 = words.next()?.parse().ok()?;
-    let mut time = words.next()?.split(':');
-    let mut number = || time.next()?.parse::<i64>().ok();
-    let (hour, minute, second) = (number()?, number()?, number()?);
-    let is_good =
-        (1970..=9999).contains(&year) && (1..=31).contains(&day) && words.next()? == "GMT";
-    let days = days_since_1970(year, i64::try_from(month).ok()?.saturating_add(1), day);
-    let is_time =
-        (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
-    (is_good && is_time).then(|| days * DAY_S + hour * 3_600 + minute * 60 + second)
-}
-
-/// Days of the Gregorian calendar; the year begins in March, so that leap days are last.
-const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let days_of_year = (153 * month + 2) / 5 + day - 1;
-    // 719,468 days lie between 1 March of year 0 and 1 January 1970.
-    year * 365 + year / 4 - year / 100 + year / 400 + days_of_year - 719_468
-}
-
-/// Key and identity of the till.
-#[derive(Debug)]
-pub struct IdentityFact {
-    /// Who the till is.
-    pub identity: Result<Identity, PairError>,
-    /// Whether its key is good.
-    pub key: Result<(), PairError>,
-}
-
-impl IdentityFact {
-    /// Reads both.
-    pub fn look(state_dir: &Path) -> Self {
-        Self {
-            identity: pair::load_identity(state_dir),
-            key: pair::load_key(state_dir).map(drop),
-        }
-    }
-
-    /// Whom this till believes.
-    pub fn trust(&self, config: &Config) -> Trust {
-        match &self.identity {
-            Ok(identity) => identity.trust(&config.engine),
-            Err(_) => match config.engine.trust {
-                crate::config::EngineTrust::System => Trust::System,
-                crate::config::EngineTrust::Pinned => Trust::Nobody,
-            },
-        }
-    }
-}
-
-/// Whether the engine accepts this till.
-pub fn judge_auth(fact: &IdentityFact, agent: &AgentFact) -> Check {
-    const PAIR: &str = "pair the till: ask for a code in the console, then `sudo -u \
-        terminal-agent terminal-agent pair --code …`, and restart the agent";
-    let id = CheckId::EngineAuth;
-    let wrong = |error: &PairError| {
-        let code = match error {
-            PairError::NotPaired => "NOT_PAIRED",
-            PairError::Damaged(_) => "IDENTITY_DAMAGED",
-            _ => "IDENTITY_UNREADABLE",
-        };
-        let remedy = match error {
-            PairError::Io { .. } => "run this as root or as the agent's user",
-            _ => PAIR,
-        };
-        Check::fail(id, error.to_string(), remedy).coded(code)
-    };
-    let identity = match (&fact.identity, &fact.key) {
-        (Err(error), _) | (_, Err(error)) => return wrong(error),
-        (Ok(identity), Ok(())) => identity,
-    };
-    let who = format!("paired as {} ({})", identity.label, identity.terminal_id);
-    let Some(running) = agent.running() else {
-        let seen =
-            format!("{who}; whether the engine accepts it was not asked, because no agent answers");
-        return Check::warn(id, seen, "start the agent and run this again");
-    };
-    if running.status.is_online {
-        return Check::pass(id, format!("{who}; the link is up"));
-    }
-    let Some(fault) = &running.process.link.fault else {
-        let seen = format!("{who}; the agent is connecting");
-        return Check::warn(id, seen, "run this again in a few seconds");
-    };
-    let seen = format!("{who}; the link is down: {}", fault.message);
-    Check::fail(id, seen, link_remedy(&fault.code)).coded(&fault.code)
-}
-
-fn link_remedy(code: &str) -> &'static str {
-    match code {
-        "LINK_REFUSED_UNAUTHORIZED" => {
-            "the engine does not know this till's key: its pairing was revoked or replaced; pair \
-             it again with a new code"
-        }
-        "LINK_REFUSED_DUPLICATE_IDENTITY" => {
-            "two machines claim to be this till (a copied disk?): stop the other one, or pair \
-             this one again with a new code"
-        }
-        "LINK_REFUSED_STALE" => "another agent with this journal is linked: stop it",
-        "LINK_REFUSED_BUSY" => "the engine is starting, stopping or full: wait, then look again",
-        "LINK_REFUSED_VERSION" => "see engine.version",
-        "ENGINE_UNREACHABLE" => "see net.dns and net.tcp; the agent connects again by itself",
-        code if code.starts_with("TLS_") => "see net.tls",
-        _ => "the agent connects again by itself; if it stays, look at the engine's log",
-    }
-}
-
-/// Whether both speak a common protocol.
-pub fn judge_version(running: Option<&Running>) -> Check {
-    let id = CheckId::EngineVersion;
-    let own = format!("this agent speaks versions {VERSION_MIN} to {VERSION} of the link");
-    let Some(running) = running else {
-        let reason = "no agent answers, and only a link tells which version the engine speaks";
-        return Check::skip(id, reason);
-    };
-    let link = &running.process.link;
-    let is_refused = link
-        .fault
-        .as_ref()
-        .is_some_and(|fault| fault.code == "LINK_REFUSED_VERSION");
-    if is_refused {
-        let remedy = "install an agent and an engine of releases that belong together";
-        let seen = format!("{own}; the engine speaks none of them");
-        return Check::fail(id, seen, remedy).coded("LINK_REFUSED_VERSION");
-    }
-    match link.version {
-        Some(VERSION) => Check::pass(id, format!("link protocol {VERSION}")),
-        Some(version) => Check::warn(
-            id,
-            format!("link protocol {version}; {own}"),
-            "the engine is older than this agent: sales go on, newer features do not; update the \
-             engine",
-        ),
-        None => Check::skip(
-            id,
-            "the engine has not been reached since the agent started",
-        ),
-    }
-}
-
 /// Whether plain text to this target stays on this machine.
 pub fn judge_plain_text(target: &Target) -> Check {
     if is_loopback_url(&target.url) {
@@ -437,26 +221,4 @@ pub fn judge_plain_text(target: &Target) -> Check {
     let seen = format!("{} is plain text to another machine", target.url);
     let remedy = "use https:// in engine.url, and pair again (docs/tls.md)";
     Check::fail(CheckId::NetTls, seen, remedy).coded("PLAIN_TEXT")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_of_http_are_read() {
-        for (text, expected) in [
-            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
-            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
-            ("Thu, 29 Feb 2024 23:59:59 GMT", Some(1_709_251_199)),
-            ("Sat, 21 Nov 2026 08:00:00 GMT", Some(1_795_248_000)),
-            ("Sun, 06 Nov 1994 08:49:37 CET", None),
-            ("Sun, 06 Foo 1994 08:49:37 GMT", None),
-            ("Sun, 06 Nov 1994 25:49:37 GMT", None),
-            ("Sunday, 06-Nov-94 08:49:37 GMT", None),
-            ("", None),
-        ] {
-            assert_eq!(seconds_of_date(text), expected, "{text}");
-        }
-    }
 }

@@ -181,16 +181,10 @@ pub fn failed(id: CheckId, fault: &PortFault) -> Check {
 mod tests {
     use super::super::check::Verdict;
     use super::*;
+    use crate::trial::dialout_port;
 
     fn fact(located: Result<Option<PathBuf>, PortFault>, opening: Opening) -> PortFact {
-        let file = Ownership {
-            node: PathBuf::from("/dev/ttyACM0"),
-            mode: 0o660,
-            uid: 0,
-            owner: "root".to_owned(),
-            gid: 20,
-            group: "dialout".to_owned(),
-        };
+        let file = dialout_port();
         PortFact {
             role: Role::Reader,
             place: "/dev/ttyACM0".to_owned(),

@@ -36,11 +36,14 @@
 mod attempt;
 mod control;
 mod device;
+mod ending;
 mod fleet;
+mod host;
 mod message;
 mod offer;
 mod print;
 mod print_test;
+mod reading;
 mod recent;
 mod session;
 #[cfg(test)]

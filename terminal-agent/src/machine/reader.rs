@@ -24,27 +24,32 @@
 //!
 //! # Layout
 //! * `message`: inputs, outputs, events and settings.
+//! * `request`: what the agent asks, and when it may.
 //! * `setup`: the initialisation sequence.
 //! * `transaction`: one presentation of a card, with retries, up to its end.
 //! * `chip`: the steps of a chip after it was powered.
+//! * `housekeeping`: commands between transactions. `last_reads`: what a late copy is known by.
 //! * `last_result`: what a chip has said that nobody heard.
 //! * `prompt`: what the reader asks of the till.
 //! * `verdict`: what a response means; no state.
 
 mod chip;
+mod housekeeping;
+mod last_reads;
 mod last_result;
 mod message;
 mod prompt;
+mod request;
 mod setup;
 mod transaction;
 mod verdict;
 
 use std::collections::VecDeque;
-use std::fmt;
 
 use protocol::reader::command::{self, Beep, Message};
 use protocol::reader::frame::{Command, Response, ResponseDecoder};
 
+use last_reads::LastReads;
 use last_result::Owed;
 pub use message::{
     EndReason, Entry, Event, Input, NotReadyReason, Output, Progress, ReaderConversationConfig,
@@ -97,32 +102,6 @@ enum State {
         sendings: u8,
         wait: Wait,
     },
-}
-
-/// How many reads are remembered: more than there are in the seconds that a line holds bytes back.
-const READS_KEPT: usize = 8;
-
-/// Card data that was given out last, encrypted; the latest at the end.
-#[derive(Default)]
-struct LastReads(VecDeque<Vec<u8>>);
-
-impl LastReads {
-    fn contains(&self, data: &[u8]) -> bool {
-        self.0.iter().any(|read| read == data)
-    }
-
-    fn push(&mut self, data: &[u8]) {
-        if self.0.len() == READS_KEPT {
-            self.0.pop_front();
-        }
-        self.0.push_back(data.to_vec());
-    }
-}
-
-impl fmt::Debug for LastReads {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "LastReads({})", self.0.len())
-    }
 }
 
 /// The conversation with one reader.
@@ -269,63 +248,6 @@ impl ReaderConversation {
         }
     }
 
-    fn request(&mut self, now_ms: u64, request: Request, out: &mut Vec<Output>) {
-        match request {
-            Request::Start(start) => self.start_requested(now_ms, start, out),
-            Request::Cancel => self.cancel_requested(now_ms, out),
-            Request::HostUnreachable => self.host_answered(now_ms, None, out),
-            Request::HostAnswer {
-                approved,
-                response_code,
-                issuer_data,
-            } => {
-                let answer = chip::HostAnswer {
-                    approved,
-                    response_code,
-                    issuer_data,
-                };
-                self.host_answered(now_ms, Some(answer), out);
-            }
-        }
-    }
-
-    fn start_requested(&mut self, now_ms: u64, requested: Start, out: &mut Vec<Output>) {
-        match &mut self.state {
-            _ if self.owed.is_some() => out.push(Output::Event(Event::Busy)),
-            State::Ready => self.begin_transaction(now_ms, requested, out),
-            State::Housekeeping { start, .. } if start.is_none() => *start = Some(requested),
-            State::Closed | State::Setup { .. } | State::Unready { .. } => {
-                out.push(Output::Event(Event::Ended(EndReason::NotReady)));
-            }
-            State::Housekeeping { .. } | State::Transaction(_) | State::Canceling { .. } => {
-                out.push(Output::Event(Event::Busy));
-            }
-        }
-    }
-
-    fn cancel_requested(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        match &mut self.state {
-            State::Housekeeping { start, .. } if start.is_some() => {
-                *start = None;
-                out.push(Output::Event(Event::Ended(EndReason::Canceled)));
-            }
-            State::Transaction(transaction) if transaction.is_pausing() => {
-                self.state = State::Ready;
-                out.push(Output::Event(Event::Ended(EndReason::Canceled)));
-            }
-            State::Transaction(transaction) if !transaction.is_completing() => {
-                self.send_cancel(now_ms, 1, out);
-            }
-            _ => {}
-        }
-    }
-
-    fn send_cancel(&mut self, now_ms: u64, sendings: u8, out: &mut Vec<Output>) {
-        let wait = self.immediate_wait(now_ms);
-        self.state = State::Canceling { sendings, wait };
-        out.push(Output::Write(command::cancel().encode()));
-    }
-
     fn expire(&mut self, now_ms: u64, out: &mut Vec<Output>) {
         self.expire_owed(now_ms, out);
         let is_due = |wait: &Wait| wait.deadline_ms() <= now_ms;
@@ -383,14 +305,6 @@ impl ReaderConversation {
         }
     }
 
-    /// Lets the reader's own display say something, now that it reads no card.
-    fn show(&mut self, now_ms: u64, message: Message, beep: Beep, out: &mut Vec<Output>) {
-        self.state = State::Ready;
-        if self.config.switches.shows_messages {
-            self.begin_housekeeping(now_ms, [command::show(message, beep)], out);
-        }
-    }
-
     fn end_if_busy(&mut self, reason: EndReason, out: &mut Vec<Output>) {
         let reason = match &self.state {
             State::Transaction(_) => reason,
@@ -399,54 +313,6 @@ impl ReaderConversation {
             _ => return,
         };
         out.push(Output::Event(Event::Ended(reason)));
-    }
-
-    /// Sends the commands one by one, then goes back to ready.
-    fn begin_housekeeping(
-        &mut self,
-        now_ms: u64,
-        commands: impl IntoIterator<Item = Command>,
-        out: &mut Vec<Output>,
-    ) {
-        self.state = State::Housekeeping {
-            outstanding: 0,
-            queue: commands.into_iter().collect(),
-            wait: self.immediate_wait(now_ms),
-            start: None,
-        };
-        self.keep_house(now_ms, out);
-    }
-
-    /// One command more, after those that are under way.
-    fn keep_house_also(&mut self, now_ms: u64, command: Command, out: &mut Vec<Output>) {
-        match &mut self.state {
-            State::Housekeeping { queue, .. } => queue.push_back(command),
-            _ => self.begin_housekeeping(now_ms, [command], out),
-        }
-    }
-
-    fn keep_house(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        let next_wait = self.immediate_wait(now_ms);
-        let State::Housekeeping {
-            outstanding,
-            queue,
-            wait,
-            start,
-        } = &mut self.state
-        else {
-            return;
-        };
-        if let Some(next) = queue.pop_front() {
-            *outstanding = next.cmd();
-            *wait = next_wait;
-            out.push(Output::Write(next.encode()));
-            return;
-        }
-        let start = start.take();
-        self.state = State::Ready;
-        if let Some(start) = start {
-            self.begin_transaction(now_ms, start, out);
-        }
     }
 
     fn immediate_wait(&self, now_ms: u64) -> Wait {

@@ -1,7 +1,7 @@
 //! What the cashier and the payer are to see. Facts, not words: wording belongs to the display.
 
 use protocol::id::PosTransactionId;
-use protocol::link::{AttemptEnd, Concluded};
+use protocol::link::{Advice, AttemptEnd, Concluded};
 use protocol::money::Money;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,9 @@ pub enum Screen {
         amount: Money,
         /// 1 for the first card.
         attempt: u32,
+        /// What to do differently with this one, after a decline.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        advice: Option<Advice>,
     },
     /// The reader has something to say while it reads.
     Reader {
@@ -46,6 +49,9 @@ pub enum Screen {
         pos_id: PosTransactionId,
         /// From the reader's closed list.
         progress: String,
+        /// While it waits for a card: what to do differently with this one, after a decline.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        advice: Option<Advice>,
     },
     /// Card data is at the engine; nobody has paid yet.
     Authorizing {
@@ -61,6 +67,9 @@ pub enum Screen {
     DeclinedTryAnother {
         /// The POS transaction.
         pos_id: PosTransactionId,
+        /// What to do differently, where that is not just another card.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        advice: Option<Advice>,
     },
     /// The attempt ended before anything was sent. NOT PAID.
     AttemptEnded {

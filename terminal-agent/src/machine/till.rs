@@ -18,19 +18,24 @@
     )
 )]
 
+mod act;
+mod action;
+mod alert;
 mod amount;
 mod answer;
 mod follow;
 mod keys;
 mod requests;
 mod sale;
+mod scene;
 #[cfg(test)]
 mod tests;
 mod view;
 mod words;
 
-pub use keys::{Action, ActionItem};
+pub use action::{Action, ActionItem};
 pub use view::{Choice, Tone, View};
+pub use words::advice as advice_words;
 
 use std::collections::BTreeMap;
 
@@ -58,7 +63,8 @@ const START_MS_MAX: u64 = 60_000;
 /// What the till needs to know from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TillConfig {
-    /// The currency of amounts that are typed; learned from the first sale, or asked for, if absent.
+    /// The currency of amounts that are typed; if absent the engine's word for the usual one, or
+    /// that of the first sale, or asked for.
     pub currency: Option<Currency>,
     /// Whether payers are asked for a tip until somebody switches it off.
     pub tip_prompt: bool,
@@ -339,9 +345,9 @@ impl Till {
         };
     }
 
-    fn learn_currency(&mut self, amount: Money) {
+    fn learn_currency(&mut self, currency: Currency) {
         if self.currency.is_none() {
-            self.currency = Some(amount.currency());
+            self.currency = Some(currency);
             if matches!(self.mode, Mode::Currency(_)) {
                 self.mode = Mode::Entry;
             }

@@ -10,7 +10,7 @@
     )
 )]
 
-use protocol::link::{AttemptEnd, PaperState, PrintState, ReaderState};
+use protocol::link::{Advice, AttemptEnd, PaperState, PrintState, ReaderState};
 use protocol::printer::PaperState as PrinterPaper;
 use protocol::reader::command::Interfaces;
 
@@ -21,10 +21,15 @@ use super::reader::{EndReason, Event, NotReadyReason, Progress, Request, Start};
 /// What the agent asks of the reader, as the reader's conversation hears it.
 pub fn reader_request(request: ReaderRequest) -> Request {
     match request {
-        ReaderRequest::Start { amount, timeout_ms } => Request::Start(Start {
+        ReaderRequest::Start {
+            amount,
+            timeout_ms,
+            advice,
+        } => Request::Start(Start {
             amount,
             timeout_ms,
             interfaces: Interfaces::ALL,
+            prompt: advice.and_then(prompt),
         }),
         ReaderRequest::HostAnswer {
             approved,
@@ -37,6 +42,14 @@ pub fn reader_request(request: ReaderRequest) -> Request {
         },
         ReaderRequest::HostUnreachable => Request::HostUnreachable,
         ReaderRequest::Cancel => Request::Cancel,
+    }
+}
+
+/// What the reader's display has to say of it: it has words for cards only.
+const fn prompt(advice: Advice) -> Option<Progress> {
+    match advice {
+        Advice::UseChip => Some(Progress::UseChip),
+        Advice::TryLater | Advice::CallBank | Advice::CheckReader | Advice::Other => None,
     }
 }
 

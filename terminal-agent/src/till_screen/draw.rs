@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::font;
-use crate::machine::till::{ActionItem, Key, Tone, View};
+use crate::machine::till::{ActionItem, Choice, Key, Tone, View};
 
 /// The smallest window in which everything has its place.
 const WIDTH_MIN: u16 = 40;
@@ -114,22 +114,8 @@ fn headline(view: &View, looks: Looks) -> Line<'static> {
 fn head(view: &View, looks: Looks, width: usize, height: usize) -> Vec<Line<'static>> {
     let mut texts = wrapped(&view.lines, width.saturating_sub(2), looks);
     let details = wrapped(&view.details, width.saturating_sub(2), looks);
-    let choices: Vec<Line<'static>> = view
-        .choices
-        .iter()
-        .map(|choice| {
-            let text = format!("  {}  {}", choice.key, looks.text(&choice.text));
-            Line::from(Span::styled(cut(&text, width), bold()))
-        })
-        .collect();
-    let notice = view.notice.iter().flat_map(|(tone, text)| {
-        let style = looks.style(*tone);
-        let lines = wrap(&looks.text(&format!("> {text}")), width.saturating_sub(2));
-        lines
-            .into_iter()
-            .map(move |line| Line::from(Span::styled(format!(" {line}"), style)))
-    });
-    let notice: Vec<Line<'static>> = notice.collect();
+    let choices = choice_lines(view, looks, width);
+    let notice = notice_lines(view, looks, width);
     let small = usize::from(view.amount.is_some()) + usize::from(view.seconds_left.is_some());
     let rest = texts.len() + choices.len() + notice.len();
     // The texts come first; letters are large where there is room beside them.
@@ -176,6 +162,25 @@ fn head(view: &View, looks: Looks, width: usize, height: usize) -> Vec<Line<'sta
     lines.extend(notice);
     lines.truncate(height);
     lines
+}
+
+fn choice_lines(view: &View, looks: Looks, width: usize) -> Vec<Line<'static>> {
+    let line = |choice: &Choice| {
+        let text = format!("  {}  {}", choice.key, looks.text(&choice.text));
+        Line::from(Span::styled(cut(&text, width), bold()))
+    };
+    view.choices.iter().map(line).collect()
+}
+
+fn notice_lines(view: &View, looks: Looks, width: usize) -> Vec<Line<'static>> {
+    let notice = view.notice.iter().flat_map(|(tone, text)| {
+        let style = looks.style(*tone);
+        let lines = wrap(&looks.text(&format!("> {text}")), width.saturating_sub(2));
+        lines
+            .into_iter()
+            .map(move |line| Line::from(Span::styled(format!(" {line}"), style)))
+    });
+    notice.collect()
 }
 
 /// The amount, as large as it fits, and always as text too.

@@ -19,7 +19,8 @@ use crate::machine::till::{Absence, Input};
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
 /// Lines that wait for the agent.
 const OUTBOUND_MAX: usize = 64;
-/// How long until the next try. A cashier who has started the agent looks at the screen.
+/// How long until the next try. A cashier who has started the agent looks at the screen; nothing
+/// tells a client that somebody listens again.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Connects until nobody listens to `events` any more.

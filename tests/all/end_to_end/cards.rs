@@ -17,6 +17,8 @@ fn cards_that_cooperate_pay_on_every_interface() {
         ("discover", "tap", "discover", "contactless", "1117"),
         ("discover", "insert", "discover", "contact", "1117"),
         ("stripe", "swipe", "visa", "swipe", "4242"),
+        ("msd", "tap", "mastercard", "contactless_stripe", "8210"),
+        ("msd", "swipe", "mastercard", "swipe", "8210"),
     ] {
         let what = format!("{card} by {way}");
         let end = pay(&lane, 1_234, card, way);
@@ -35,6 +37,39 @@ fn cards_that_cooperate_pay_on_every_interface() {
         assert_eq!(found["authorized_amount"], 1_234, "{what}");
         assert_eq!(found["response_code"], "00", "{what}");
         assert!(found["authorization_code"].is_string(), "{what}: {found}");
+    }
+}
+
+/// The receipt says how the card was read, on every interface.
+#[test]
+fn receipts_name_the_entry_mode() {
+    let lane = Lane::take();
+    for (card, way, words) in [
+        ("msd", "tap", "CONTACTLESS STRIPE"),
+        ("visa", "tap", "CONTACTLESS"),
+        ("visa", "insert", "CHIP"),
+        ("msd", "swipe", "SWIPE"),
+    ] {
+        let end = pay(&lane, 1_250, card, way);
+        assert_eq!(end.field("status"), "approved", "{card}: {}", end.text);
+        let id = end.field("transaction_id").to_owned();
+        let mut from = 1;
+        for copy in 1..=2 {
+            // Papers of the sale before may still come out.
+            let paper = loop {
+                let paper = lane.devices.paper(from);
+                let paper = paper.unwrap_or_else(|| panic!("{card} by {way}: copy {copy}"));
+                from += 1;
+                if paper.contains(&id) {
+                    break paper;
+                }
+            };
+            let mut lines = paper.lines().map(|line| line.trim_matches(['│', ' ']));
+            let entry = lines.find_map(|line| line.strip_prefix("Entry "));
+            let entry = entry.unwrap_or_else(|| panic!("{card} by {way}: {paper}"));
+            assert_eq!(entry.trim(), words, "{card} by {way}");
+        }
+        lane.devices.remove_card();
     }
 }
 

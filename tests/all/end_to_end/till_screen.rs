@@ -6,15 +6,17 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
+use firmware_sim::device::ControlRequest;
 use harness::programs::{Signal, signal};
-use harness::shop::Till;
+use harness::shop::{Shop, Till};
 use harness::wait::until;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use serde_json::json;
 
-use super::{Lane, begin_sale};
+use super::{Lane, attempts, begin_sale};
+use crate::check::directory;
 
 /// A window of a terminal with a program in it.
 struct Window {
@@ -176,6 +178,76 @@ fn a_sale_line_by_line() {
     window.keys("back\nquit\n");
     assert_eq!(window.end(), Some(0));
     assert!(!window.written().contains('\x1b'), "{}", window.written());
+}
+
+/// A reader that lets the stripe of a chip card through, and hides its service code: only the
+/// acquirer sees it. Without a currency in the arguments: the engine says it.
+#[test]
+fn a_swiped_chip_card_is_to_be_inserted_and_everybody_says_so() {
+    let shop = Shop::open(&directory("use-chip")).unwrap();
+    let quirk = ControlRequest::new("reader", "quirk")
+        .with("name", "refuses-early-swipe")
+        .with("setting", "off");
+    shop.devices.hands(&quirk).unwrap();
+    let mut window = Window::open(&shop.till, &["--plain"], &[]);
+    let mut at = 0;
+    window.read(&mut at, "== AMOUNT: USD 0.00");
+    let shows_use_chip = || {
+        let shown = until("the reader's display to ask for the chip", || {
+            (shop.devices.status()["reader"]["message"] == 8).then_some(())
+        });
+        assert!(shown.is_some(), "{}", shop.devices.status());
+    };
+
+    let pos_id = begin_sale(&shop, 3_200);
+    shop.devices.present("visa", "swipe").unwrap();
+    window.read(&mut at, "== DECLINED: USD 32.00");
+    window.read(
+        &mut at,
+        "NOT PAID. This card has a chip: insert it, do not swipe.",
+    );
+    shows_use_chip();
+    window.read(&mut at, "== USE CHIP: USD 32.00");
+    assert!(shop.devices.wait_for_reader());
+    window.read(&mut at, "insert it, do not swipe.");
+    shop.devices.present("visa", "insert").unwrap();
+    let end = shop.end_of(&pos_id);
+    assert_eq!(end.field("status"), "approved", "{}", end.text);
+    assert_eq!(attempts(end.data()), "declined:-, approved:-");
+    window.read(&mut at, "== APPROVED: USD 32.00");
+    shop.devices.remove_card();
+    assert!(shop.devices.wait_until_idle() && shop.wait_until_ready());
+
+    // The command says it, too; here the cashier gives up.
+    let mut command = shop
+        .till
+        .spawnable(&["sale", "--amount", "3300", "--currency", "USD"]);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let sale = command.spawn().unwrap();
+    harness::reaper::note(sale.id());
+    for number in 1..=3 {
+        assert!(shop.devices.wait_for_reader(), "swipe {number}");
+        shop.devices.present("visa", "swipe").unwrap();
+        window.read(&mut at, "== DECLINED: USD 33.00");
+    }
+    let id = sale.id();
+    let output = sale.wait_with_output().unwrap();
+    harness::reaper::forget(id);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let words = "This card has a chip: insert it, do not swipe.";
+    assert!(
+        stderr.contains(&format!("declined try another: {words}")),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains(&format!("present card: {words}")),
+        "{stderr}"
+    );
+    assert!(stdout.contains("NOT PAID (declined) USD 33.00"), "{stdout}");
+    assert!(stdout.contains(&format!("what to do: {words}")), "{stdout}");
+    assert_eq!(output.status.code(), Some(6));
+    window.keys("quit\n");
 }
 
 #[test]

@@ -144,6 +144,7 @@ impl Bench {
             amount,
             timeout_ms: CUSTOMER_MS,
             interfaces: Interfaces::ALL,
+            prompt: None,
         })));
         self.customer_looks();
     }

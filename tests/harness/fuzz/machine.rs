@@ -68,6 +68,7 @@ fn reader_events(data: &[u8]) -> Vec<Event> {
                     amount: amount(&mut choices),
                     timeout_ms: choices.duration_ms(),
                     interfaces: Interfaces::ALL,
+                    prompt: None,
                 }))
             }
             12 => {
@@ -265,6 +266,7 @@ pub(super) fn agent(data: &[u8]) {
                 now_ms: choices.number(),
                 label: "Lane 1".to_owned(),
                 prints_known: Vec::new(),
+                currencies: Vec::new(),
             }),
             2 => AgentInput::LinkDown,
             3..=7 => AgentInput::Message(Box::new(

@@ -128,6 +128,7 @@ impl World {
             till.rate_ppm = self.random.between(RATE_PPM - 2_000, RATE_PPM + 2_000);
         }
         self.tills.push(till);
+        self.vary_reader(serial);
         row(key::terminal(merchant_id, id), &terminal)
     }
 

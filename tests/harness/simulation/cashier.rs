@@ -2,7 +2,7 @@
 
 use engine::acquirer::host::SANDBOX_AMOUNTS;
 use engine::owner::work::Ids as _;
-use firmware_sim::cards::{self, CARDS, Way};
+use firmware_sim::cards::{self, Behaviour, CARDS, Card, Way};
 use firmware_sim::reader::fault::{Fault as LineFault, Scope};
 use firmware_sim::reader::{Input as ReaderInput, Phase, Presentation};
 use protocol::id::{PosTransactionId, RequestId};
@@ -183,7 +183,10 @@ impl World {
         }
         let is_odd = self.plan.strikes(Fault::OddCustomer, 40, &mut self.random);
         let card = if is_odd {
-            self.random.pick(CARDS)
+            // The one that came later is brought in worlds of its own.
+            let before = |card: &&Card| card.behaviour != Behaviour::MagstripeMode;
+            let odd: Vec<&'static Card> = CARDS.iter().filter(before).collect();
+            *self.random.pick(&odd)
         } else {
             let name = *self
                 .random
@@ -191,6 +194,7 @@ impl World {
             cards::find(name).unwrap_or(&CARDS[0])
         };
         let way = *self.random.pick(card.ways);
+        let (card, way) = self.vary_card(card, way);
         self.note(|| format!("till {till}: {} {}", card.name, way.word()));
         self.reader_input(till, ReaderInput::Present(Presentation { card, way }));
         let is_early = self.plan.strikes(Fault::OddCustomer, 20, &mut self.random);

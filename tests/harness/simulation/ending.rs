@@ -115,6 +115,7 @@ impl World {
     }
 
     pub(super) fn report(self, events: u64) -> Report {
+        let under_aes = self.approved_under_aes();
         let mut outcomes = BTreeMap::new();
         for pos in self.history.pos.values() {
             let reason = pos.reason().map_or("", |reason| reason.code());
@@ -137,6 +138,8 @@ impl World {
                 authorizations: self.authorizations,
                 replays: self.replays,
                 turned_away: self.turned_away,
+                under_aes,
+                advised: self.variety.advised,
                 papers: self.tills.iter().map(|till| till.printer.papers).sum(),
             },
             faults: faults.collect(),

@@ -138,7 +138,7 @@ impl Engine {
         }
     }
 
-    /// When the owners want to be told the time.
+    /// When the owners want to be told the time; the heartbeats are the connections'.
     pub fn poll_deadline(&self) -> Option<Timestamp> {
         if !self.is_up {
             return None;

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use engine::agent_link::pulse::Pulse;
+
 use super::event::Event;
 use super::fault::Fault;
 use super::world::World;
@@ -24,6 +26,8 @@ pub struct Connection {
     pub is_agent_open: bool,
     /// The same for the engine.
     pub is_engine_open: bool,
+    /// The engine's heartbeat, from a verified hello on.
+    pub pulse: Option<Pulse>,
     /// By direction, to the engine last: nothing arrives any more.
     pub is_deaf: [bool; 2],
     latency_ms: u64,
@@ -50,6 +54,7 @@ impl World {
             is_cut: false,
             is_agent_open: true,
             is_engine_open: true,
+            pulse: None,
             is_deaf: [false, false],
             latency_ms: self.random.between(1, 40),
             arrives_ms: [0, 0],

@@ -26,19 +26,24 @@ impl World {
             Effect::Answer { caller, reply } => self.answer(caller, reply),
             Effect::Welcome {
                 terminal_id,
+                socket,
                 label,
+                currencies,
                 prints_known,
             } => {
                 let input = TerminalInput::Welcome {
+                    socket,
                     label,
+                    currencies,
                     prints_known,
                 };
                 self.tell_terminal(terminal_id, input);
             }
             Effect::RefuseLink {
                 terminal_id,
+                socket,
                 reason,
-            } => self.tell_terminal(terminal_id, TerminalInput::Refuse { reason }),
+            } => self.tell_terminal(terminal_id, TerminalInput::Refuse { socket, reason }),
             Effect::ToTerminal {
                 terminal_id,
                 message,
@@ -122,6 +127,7 @@ impl World {
                         let what = format!("terminal {till} is welcomed as one of two");
                         self.violate(Violation::new("duplicates_stay_out", what));
                     }
+                    self.welcome_pulse(socket);
                     self.say(socket, &HandshakeReply::Welcome(welcome));
                 }
                 TerminalOutput::Refuse { socket, reason } => {

@@ -210,6 +210,7 @@ impl World {
 
     /// The time of `poll_deadline` has come.
     pub fn engine_deadline(&mut self) {
+        self.pulse_timers();
         let now = self.engine_now();
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         for merchant in 0..self.engine.merchants.len() {

@@ -64,7 +64,11 @@ impl World {
             }
             let terminal = self.tills[till].terminal;
             self.model.said_on(terminal, socket, &message);
-            let socket = self.lie_to_engine(terminal, socket, &mut message);
+            let heard_on = self.lie_to_engine(terminal, socket, &mut message);
+            if self.is_heartbeat(socket, &message) {
+                return;
+            }
+            let socket = heard_on;
             TerminalInput::Said {
                 socket,
                 message: Box::new(message),
@@ -90,6 +94,7 @@ impl World {
                 has_simulator: hello.has_simulator,
             };
             self.lie_in_hello(&mut hello);
+            self.begin_pulse(socket);
             TerminalInput::Hello(Box::new(hello))
         } else {
             self.broken("the engine cannot read a frame".to_owned());

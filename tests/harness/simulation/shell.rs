@@ -93,6 +93,7 @@ impl World {
 
     fn till_shows(&mut self, number: usize, screen: Screen) {
         self.note(|| format!("till {number} shows {screen:?}"));
+        self.note_advice(&screen);
         match &screen {
             Screen::Concluded(concluded) if concluded.status == PosStatus::Approved => {
                 let pos_id = concluded.pos_id;

@@ -22,6 +22,10 @@ pub struct Counts {
     pub turned_away: u64,
     /// Pieces of paper that came out of printers.
     pub papers: u64,
+    /// Approved sales whose card was read under AES.
+    pub under_aes: u64,
+    /// Swiped cards after which a till said that the chip is to be used.
+    pub advised: u64,
 }
 
 impl Counts {
@@ -32,6 +36,8 @@ impl Counts {
         self.replays += other.replays;
         self.turned_away += other.turned_away;
         self.papers += other.papers;
+        self.under_aes += other.under_aes;
+        self.advised += other.advised;
         for (outcome, times) in &other.outcomes {
             *self.outcomes.entry(outcome.clone()).or_default() += times;
         }
@@ -83,6 +89,11 @@ impl fmt::Display for Summary {
         writeln!(
             out,
             "callers       {replays} answers replayed; {turned_away} turned away at the door"
+        )?;
+        let (under_aes, advised) = (counts.under_aes, counts.advised);
+        writeln!(
+            out,
+            "readers       {under_aes} approved under AES; {advised} swiped cards sent to the chip"
         )?;
         writeln!(out, "printers      {} pieces of paper", counts.papers)?;
         let hours = counts.virtual_ms / 3_600_000;

@@ -9,7 +9,9 @@ use firmware_sim::reader::{Input as ReaderInput, Phase, Reader, ReaderConfig};
 use protocol::id::{JournalId, TerminalId};
 use terminal_agent::machine::agent::{Agent, Input};
 use terminal_agent::machine::printer;
-use terminal_agent::machine::reader::{self, ReaderConversation, ReaderConversationConfig};
+use terminal_agent::machine::reader::{
+    self, ReaderConversation, ReaderConversationConfig, ReaderSwitches,
+};
 use terminal_agent::machine::record::JournalEntry;
 use terminal_agent::machine::screen::Screen;
 
@@ -62,6 +64,8 @@ pub struct Till {
     pub ends_after: Option<(u64, Fault)>,
     /// The next write of the journal fails.
     pub is_journal_failing: bool,
+    /// What the agent is set to do about its reader.
+    pub switches: ReaderSwitches,
     /// The printer.
     pub printer: Printer,
     /// How fast the agent's clock runs, in parts of a million.
@@ -110,6 +114,7 @@ impl Till {
             phase: Phase::Boot,
             ends_after: None,
             is_journal_failing: false,
+            switches: ReaderSwitches::default(),
             printer,
             rate_ppm: RATE_PPM,
         }
@@ -185,9 +190,13 @@ impl World {
             return;
         }
         let state = till.disk.open(fresh);
+        let conversation = ReaderConversationConfig {
+            switches: till.switches,
+            ..ReaderConversationConfig::standard()
+        };
         till.process = Some(Process {
             agent: Agent::resume(config, state),
-            conversation: ReaderConversation::new(ReaderConversationConfig::standard()),
+            conversation: ReaderConversation::new(conversation),
             link: super::wire::LinkSide::default(),
             controls: 0,
             screen: Screen::Idle,

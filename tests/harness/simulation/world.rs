@@ -26,6 +26,7 @@ use super::random::{Random, SeededIds};
 use super::restore::Backups;
 use super::sabotage::{Lies, Sabotage};
 use super::till::Till;
+use super::variety::Variety;
 
 /// Where virtual time begins on the engine's clock.
 pub const EPOCH_MS: u64 = 1_800_000_000_000;
@@ -83,6 +84,7 @@ pub struct World {
     pub(super) model: Model,
     pub(super) backups: Backups,
     pub(super) fleet: Fleet,
+    pub(super) variety: Variety,
     pub(super) first_answers: BTreeMap<ClaimKey, StoredAnswer>,
     pub(super) intentions: u64,
     pub(super) authorizations: u64,
@@ -137,6 +139,7 @@ impl World {
             model: Model::default(),
             backups: Backups::default(),
             fleet: Fleet::new(seed),
+            variety: Variety::new(seed),
             first_answers: BTreeMap::new(),
             intentions: 0,
             authorizations: 0,
@@ -193,7 +196,8 @@ impl World {
     fn next_timer_ms(&self) -> Option<u64> {
         let virtual_ms = |at: Timestamp| u64::try_from(at.0).unwrap_or(0).saturating_sub(EPOCH_MS);
         let line = self.acquirer.line.poll_deadline();
-        let engine = self.engine.poll_deadline();
+        let owners = self.engine.poll_deadline();
+        let engine = owners.into_iter().chain(self.next_pulse()).min();
         let ahead_ms = self.engine_now().0 - self.true_now().0;
         let engine = engine.map(|at| Timestamp(at.0 - ahead_ms));
         let instants = [engine, line].into_iter().flatten().map(virtual_ms);

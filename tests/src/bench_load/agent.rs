@@ -19,10 +19,11 @@ use protocol::link::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use crate::wire::Wire;
 
 /// After a link has ended. These tills have sales in progress; the patient ones are elsewhere.
 const RETRY_DELAY: Duration = Duration::from_millis(20);
@@ -135,12 +136,11 @@ struct Agent {
     counts: Arc<Counts>,
 }
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket = WebSocketStream<Wire>;
 
 impl Agent {
     async fn live(&self, address: &str, connection: u64) -> io::Result<()> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        let stream = Wire::connect(address).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(8 * 1024)
             .write_buffer_size(0);

@@ -33,7 +33,12 @@ pub(crate) struct Lane {
 pub(crate) fn board(operator: &Api, merchants: usize, terminals: usize) -> io::Result<Vec<Lane>> {
     let partner = operator.post("/v1/partners", &json!({"name": "Bench"}));
     let partner: Arc<str> = partner.field("id").into();
-    let address: Arc<str> = operator.base().trim_start_matches("http://").into();
+    let address: Arc<str> = operator
+        .base()
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .into();
     let token: Arc<str> = operator.token().into();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

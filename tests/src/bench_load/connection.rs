@@ -4,12 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use crate::wire::Wire;
 
 /// A connection; opened again after an error.
 pub(crate) struct Connection {
     address: Arc<str>,
-    stream: Option<TcpStream>,
+    stream: Option<Wire>,
     received: Vec<u8>,
 }
 
@@ -76,12 +77,11 @@ impl Connection {
             Some(stream) => stream,
             None => {
                 self.received.clear();
-                let stream = TcpStream::connect(&*self.address).await?;
-                stream.set_nodelay(true)?;
-                stream
+                Wire::connect(&self.address).await?
             }
         };
         stream.write_all(request.as_bytes()).await?;
+        stream.flush().await?;
         loop {
             if let Some((answer, length)) = parse(&self.received)? {
                 self.received.drain(..length);

@@ -1,151 +1,333 @@
-//! Whether the past costs anything: the same measurement of one engine before and after a year of
-//! transactions was put into its database. What is put there are the rows of a real sale, with ids
-//! of their own, committed through the real store.
+//! Whether the past costs anything: an engine without one and an engine with one, measured side by
+//! side in turns. Owns the measuring and what is kept of a past to be measured again.
 
+#[path = "history/pages.rs"]
+mod pages;
+#[path = "history/past.rs"]
+mod past;
+
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use engine::domain::transaction::Transaction;
-use engine::owner::key;
-use engine::owner::work::Stored as _;
-use engine::store::{
-    Commit, Committed, DiskStore, KeyValue, Record, Retention, Row, Rows as _, Store as _,
-    StoreConfig, StreamId, Urgency,
-};
+use ed25519_dalek::SigningKey;
 use harness::shop::Engine;
-use protocol::id::IncarnationId;
+use rustix::fs::{Advice, fadvise};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use uuid::Uuid;
 
-use crate::agent::Counts;
+use self::pages::Kind;
+use self::past::Past;
+use crate::agent::{Counts, Till};
 use crate::board::{self, Lane};
-use crate::connection::Connection;
-use crate::measure::{Samples, per, rounded};
+use crate::measure::{milliseconds, per, percentile, rounded};
 use crate::report::Result;
 use crate::{machine, sales};
 
 /// Merchants that the past is spread over, those with tills among them.
 const MERCHANTS: usize = 200;
-/// How long ago the oldest of it was.
-const YEAR_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
-/// Idempotency keys are kept for a week, so that only a week of them is there.
-const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
-/// Sales in one commit, and commits on their way: the disk is kept busy.
-const SALES_PER_COMMIT: u64 = 64;
-const IN_FLIGHT: usize = 16;
-/// Clients that read pages.
-const READERS: usize = 4;
-/// Memory for the state's cache while it is filled.
-const FILL_CACHE_BYTES: u64 = 512 * 1024 * 1024;
-/// The stream of what was put there: no owner's.
-const STREAM: StreamId = StreamId([0xFD; 17]);
+/// Starts, of which the middle one counts.
+const STARTS: usize = 3;
+/// Turns of sales, so that what else goes on in the machine meets both.
+const TURNS: usize = 2;
+/// What a past is made with and measured by, beside its database.
+const DESCRIPTION: &str = "past.json";
 
-/// Measures an engine that is new and the same engine with `count` past sales.
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// Tills that sell.
+    pub(crate) terminals: usize,
+    /// How long for each thing that is measured.
+    pub(crate) seconds: u64,
+    /// Past sales.
+    pub(crate) count: u64,
+    /// Sales after each of which is archived; never with zero.
+    pub(crate) chunk: u64,
+    /// Age in days after which is archived.
+    pub(crate) older_than_days: u64,
+    /// Whether the past is only put in place.
+    pub(crate) is_only_filled: bool,
+}
+
+/// What a past is made with, and the tills that can sell on top of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Description {
+    count: u64,
+    chunk: u64,
+    older_than_days: u64,
+    fill_s: f64,
+    rows: u64,
+    tills: Vec<StoredTill>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredTill {
+    terminal_id: String,
+    seed: String,
+    token: String,
+}
+
+impl StoredTill {
+    fn of(lane: &Lane) -> Self {
+        Self {
+            terminal_id: lane.till.terminal_id.to_string(),
+            seed: hex::encode(lane.till.key.to_bytes()),
+            token: lane.token.to_string(),
+        }
+    }
+
+    fn lane(&self) -> io::Result<Lane> {
+        let mut seed = [0; 32];
+        hex::decode_to_slice(&self.seed, &mut seed).map_err(io::Error::other)?;
+        let terminal_id = self.terminal_id.parse().map_err(io::Error::other)?;
+        let till = Till::new(terminal_id, SigningKey::from_bytes(&seed));
+        Ok(Lane {
+            till: Arc::new(till),
+            token: self.token.as_str().into(),
+        })
+    }
+}
+
+/// Measures an engine without a past beside one with `wanted.count` past sales. A past that is in
+/// `dir` already is used as it is.
 ///
 /// # Errors
 /// When something does not start, or refuses.
 pub(crate) fn measure(
     dir: &Path,
     config: &str,
-    (terminals, seconds, count): (usize, u64, u64),
+    wanted: &Wanted,
     result: &mut Result,
 ) -> io::Result<()> {
-    let directory = dir.join("history");
-    let mut engine = Engine::start_configured(&directory, config)?;
-    let lanes = board::board(&engine.operator, terminals, terminals)?;
-    let counts = sales::link(&engine, &lanes)?;
-    let mut bench = Bench {
-        engine: &mut engine,
-        lanes: &lanes,
-        counts: &counts,
-        seconds,
+    let place = dir.join("past");
+    let description = match fs::read_to_string(place.join(DESCRIPTION)) {
+        Ok(text) => serde_json::from_str(&text).map_err(io::Error::other)?,
+        Err(_) => fill(&place, config, wanted)?,
     };
-    bench.measure("history_empty", result)?;
-    if !bench.engine.stop() {
-        return Err(io::Error::other("the engine did not end cleanly"));
+    describe(&place, &description, result);
+    if wanted.is_only_filled {
+        return Ok(());
     }
     let begun = Instant::now();
-    let rows = fill(&directory.join("data/store"), count)?;
-    result.insert("history_sales".to_owned(), json!(count));
-    result.insert("history_rows".to_owned(), json!(rows));
-    let fill_s = rounded(begun.elapsed().as_secs_f64());
-    result.insert("history_fill_s".to_owned(), fill_s);
-    let bytes = machine::bytes_below(&directory.join("data/store/sled"));
-    result.insert("history_sled_bytes".to_owned(), json!(bytes));
-    // sled reads everything that was written since it was opened last: after a fill, everything.
-    let first = bench.restart()?;
-    let first = rounded(first.as_secs_f64());
-    result.insert("history_full_first_ready_s".to_owned(), first);
-    bench.measure("history_full", result)?;
+    let engine = Engine::start_configured(&place, config)?;
+    // sled reads everything that was written since it was opened last.
+    result.insert(
+        "history_full_first_ready_s".to_owned(),
+        rounded(begun.elapsed().as_secs_f64()),
+    );
+    let lanes = description.tills.iter().map(StoredTill::lane);
+    let full = Side {
+        name: "history_full",
+        engine,
+        lanes: lanes.collect::<io::Result<Vec<_>>>()?,
+    };
+    let place = dir.join("empty");
+    if place.exists() {
+        fs::remove_dir_all(&place)?;
+    }
+    let engine = Engine::start_configured(&place, config)?;
+    let lanes = board::board(&engine.operator, MERCHANTS, full.lanes.len())?;
+    let empty = Side {
+        name: "history_empty",
+        engine,
+        lanes,
+    };
+    compare([empty, full], wanted.seconds, result)?;
     ratios(result);
-    engine.stop();
     Ok(())
 }
 
-struct Bench<'a> {
-    engine: &'a mut Engine,
-    lanes: &'a [Lane],
-    counts: &'a Counts,
-    seconds: u64,
+/// Makes a database with tills and a past.
+fn fill(place: &Path, config: &str, wanted: &Wanted) -> io::Result<Description> {
+    if place.exists() {
+        fs::remove_dir_all(place)?;
+    }
+    let mut engine = Engine::start_configured(place, config)?;
+    let lanes = board::board(&engine.operator, MERCHANTS, wanted.terminals)?;
+    let counts = sales::link(&engine, &lanes)?;
+    sell(&engine, &lanes, 1, &mut Result::new())?;
+    drop(counts);
+    if !engine.stop() {
+        return Err(io::Error::other("the engine did not end cleanly"));
+    }
+    let begun = Instant::now();
+    let rows = past::fill(&Past {
+        data_dir: place.join("data"),
+        count: wanted.count,
+        chunk: wanted.chunk,
+        older_than_ms: wanted.older_than_days * 24 * 60 * 60 * 1_000,
+    })?;
+    let description = Description {
+        count: wanted.count,
+        chunk: wanted.chunk,
+        older_than_days: wanted.older_than_days,
+        fill_s: begun.elapsed().as_secs_f64(),
+        rows,
+        tills: lanes.iter().map(StoredTill::of).collect(),
+    };
+    let text = serde_json::to_string(&description).map_err(io::Error::other)?;
+    fs::write(place.join(DESCRIPTION), text)?;
+    Ok(description)
 }
 
-impl Bench<'_> {
-    fn restart(&mut self) -> io::Result<Duration> {
-        let begun = Instant::now();
-        self.engine.restart()?;
-        let ready = begun.elapsed();
-        sales::wait_for(self.counts, self.lanes.len())?;
-        Ok(ready)
+fn describe(place: &Path, description: &Description, result: &mut Result) {
+    let data = place.join("data");
+    let bytes = |below: &str| machine::bytes_below(&data.join(below));
+    let files = fs::read_dir(data.join("history"));
+    let files = files.into_iter().flatten().count();
+    for (name, value) in [
+        ("sales", json!(description.count)),
+        ("rows", json!(description.rows)),
+        ("archived_after_sales", json!(description.chunk)),
+        ("archived_after_days", json!(description.older_than_days)),
+        ("fill_s", rounded(description.fill_s)),
+        ("state_bytes", json!(bytes("store/sled"))),
+        (
+            "log_bytes",
+            json!(bytes("store/log") + bytes("store/archive")),
+        ),
+        ("archive_bytes", json!(bytes("history"))),
+        ("archive_files", json!(files)),
+    ] {
+        result.insert(format!("history_{name}"), value);
+    }
+    let all = bytes("history") + bytes("store/sled") + bytes("store/archive");
+    let each = per(all, per(description.count, 1.0).max(1.0));
+    result.insert("history_bytes_per_sale".to_owned(), rounded(each));
+}
+
+/// One of the two engines.
+struct Side {
+    name: &'static str,
+    engine: Engine,
+    lanes: Vec<Lane>,
+}
+
+fn sell(engine: &Engine, lanes: &[Lane], seconds: u64, result: &mut Result) -> io::Result<u64> {
+    let tally = sales::measure(engine, lanes, lanes.len(), (None, seconds), result)?;
+    Ok(tally.errors())
+}
+
+impl Side {
+    fn note(&self, what: &str, value: serde_json::Value, result: &mut Result) {
+        result.insert(format!("{}_{what}", self.name), value);
     }
 
-    /// Time to ready after a clean end, sales, pages.
-    fn measure(&mut self, name: &str, result: &mut Result) -> io::Result<()> {
-        let mut note = |what: &str, value| result.insert(format!("{name}_{what}"), value);
-        // The load must have something to show in every list.
-        let mut ignored = Result::new();
-        let clients = self.lanes.len();
-        sales::measure(self.engine, self.lanes, clients, (None, 1), &mut ignored)?;
-        self.engine.stop();
-        let ready = self.restart()?;
-        note("ready_s", rounded(ready.as_secs_f64()));
-        let (rss, _) = machine::resident_kib(self.engine.id());
-        note("ready_rss_kib", json!(rss));
-        let mut sold = Result::new();
-        let time = (None, self.seconds);
-        let tally = sales::measure(self.engine, self.lanes, clients, time, &mut sold)?;
-        for what in ["completed_per_s", "sale_p99_ms", "engine_cpu_ms_per_sale"] {
-            if let Some(value) = sold.get(what) {
-                note(what, value.clone());
-            }
+    /// Ends it and starts it again; how long the start took.
+    fn restart(&mut self, is_cold: bool) -> io::Result<Duration> {
+        if !self.engine.stop() {
+            return Err(io::Error::other("the engine did not end cleanly"));
         }
-        note("errors", json!(tally.errors()));
-        for (what, is_deep) in [("page_first", false), ("page_deep", true)] {
-            let address = sales::address(self.engine);
-            let samples = pages(address, self.lanes, self.seconds, is_deep)?;
-            note(
-                &format!("{what}_per_s"),
-                rounded(per(samples.count(), per(self.seconds, 1.0))),
-            );
-            let mut times = Result::new();
-            samples.describe(what, &mut times);
-            for (what, value) in times {
-                note(&what, value);
-            }
+        if is_cold {
+            forget(&self.engine.dir)?;
         }
+        let begun = Instant::now();
+        self.engine.restart()?;
+        Ok(begun.elapsed())
+    }
+
+    fn resident(&self, what: &str, result: &mut Result) {
         let (rss, _) = machine::resident_kib(self.engine.id());
-        note("rss_kib", json!(rss));
+        self.note(what, json!(rss), result);
+    }
+
+    fn read(&self, kind: Kind, seconds: u64, result: &mut Result) -> io::Result<()> {
+        let span_ms = pages::span_ms(self.name == "history_full");
+        let address = sales::address(&self.engine);
+        let samples = pages::read(address, &self.lanes, (kind, seconds, span_ms))?;
+        self.note(&format!("{}s", kind.name()), json!(samples.count()), result);
+        let mut times = Result::new();
+        samples.describe(kind.name(), &mut times);
+        for (what, value) in times {
+            self.note(&what, value, result);
+        }
         Ok(())
     }
+}
+
+/// Has the pages of all files below a directory forgotten by the kernel.
+fn forget(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            forget(&entry.path())?;
+        } else {
+            let file = File::open(entry.path())?;
+            // Pages that were not written yet cannot be forgotten.
+            file.sync_all()?;
+            fadvise(&file, 0, None, Advice::DontNeed)?;
+        }
+    }
+    Ok(())
+}
+
+fn compare(mut sides: [Side; 2], seconds: u64, result: &mut Result) -> io::Result<()> {
+    for side in &mut sides {
+        side.restart(false)?;
+        let cold = side.restart(true)?;
+        side.note("cold_ready_ms", milliseconds(cold), result);
+    }
+    let mut starts = [Vec::new(), Vec::new()];
+    for _ in 0..STARTS {
+        for (side, starts) in sides.iter_mut().zip(&mut starts) {
+            starts.push(side.restart(false)?);
+        }
+    }
+    for (side, starts) in sides.iter().zip(&mut starts) {
+        starts.sort_unstable();
+        let middle = percentile(starts, 0.5).unwrap_or_default();
+        side.note("ready_ms", milliseconds(middle), result);
+        side.resident("ready_rss_kib", result);
+    }
+    let mut links: Vec<Arc<Counts>> = Vec::new();
+    for side in &sides {
+        links.push(sales::link(&side.engine, &side.lanes)?);
+        // Every list must have something to show.
+        sell(&side.engine, &side.lanes, 1, &mut Result::new())?;
+    }
+    let mut sold: [Vec<Result>; 2] = [Vec::new(), Vec::new()];
+    for _ in 0..TURNS {
+        for (side, sold) in sides.iter().zip(&mut sold) {
+            let mut turn = Result::new();
+            let errors = sell(&side.engine, &side.lanes, seconds, &mut turn)?;
+            turn.insert("errors".to_owned(), json!(errors));
+            sold.push(turn);
+        }
+    }
+    for (side, sold) in sides.iter().zip(&sold) {
+        for what in [
+            "completed_per_s",
+            "sale_p50_ms",
+            "sale_p99_ms",
+            "engine_cpu_ms_per_sale",
+            "errors",
+        ] {
+            let all = sold.iter().filter_map(|turn| turn.get(what)?.as_f64());
+            let mean = all.sum::<f64>() / per(u64::try_from(TURNS).unwrap_or(1), 1.0);
+            side.note(what, rounded(mean), result);
+        }
+    }
+    for kind in Kind::ALL {
+        for side in &sides {
+            side.read(kind, seconds, result)?;
+        }
+    }
+    for side in &mut sides {
+        side.resident("rss_kib", result);
+        side.engine.stop();
+    }
+    Ok(())
 }
 
 /// What the past costs: with it, divided by without it. A page far back is held against the first
 /// page of a young engine, which has nothing far back.
 fn ratios(result: &mut Result) {
     for (what, of) in [
-        ("ready_s", "ready_s"),
+        ("ready_ms", "ready_ms"),
+        ("cold_ready_ms", "cold_ready_ms"),
         ("completed_per_s", "completed_per_s"),
         ("sale_p99_ms", "sale_p99_ms"),
         ("engine_cpu_ms_per_sale", "engine_cpu_ms_per_sale"),
@@ -153,6 +335,14 @@ fn ratios(result: &mut Result) {
         ("page_first_p99_ms", "page_first_p99_ms"),
         ("page_deep_p50_ms", "page_first_p50_ms"),
         ("page_deep_p99_ms", "page_first_p99_ms"),
+        ("page_day_p50_ms", "page_first_p50_ms"),
+        ("page_day_p99_ms", "page_first_p99_ms"),
+        ("page_reference_p50_ms", "page_reference_p50_ms"),
+        ("page_reference_p99_ms", "page_reference_p99_ms"),
+        ("one_p50_ms", "one_p50_ms"),
+        ("one_p99_ms", "one_p99_ms"),
+        ("ready_rss_kib", "ready_rss_kib"),
+        ("rss_kib", "rss_kib"),
     ] {
         let value = |name: String| result.get(&name)?.as_f64();
         let full = value(format!("history_full_{what}"));
@@ -162,255 +352,4 @@ fn ratios(result: &mut Result) {
             result.insert(format!("history_ratio_{what}"), rounded(full / empty));
         }
     }
-}
-
-/// Reads pages of 50 from some clients, at the beginning or anywhere in the past year.
-fn pages(address: &str, lanes: &[Lane], seconds: u64, is_deep: bool) -> io::Result<Samples> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let address: Arc<str> = address.into();
-    let end = Instant::now() + Duration::from_secs(seconds);
-    runtime.block_on(async {
-        let readers: Vec<_> = (0..READERS)
-            .map(|reader| {
-                let mut to = Connection::new(Arc::clone(&address));
-                let lanes = lanes.to_vec();
-                tokio::spawn(async move {
-                    let mut samples = Samples::default();
-                    let lanes = lanes.iter().cycle().skip(reader * 5);
-                    for (turn, lane) in (0_u64..).zip(lanes) {
-                        if Instant::now() >= end {
-                            break;
-                        }
-                        let first = "/v1/transactions?limit=50";
-                        let path = match is_deep {
-                            true => {
-                                let page = to.get("/v1/transactions?limit=1", &lane.token).await?;
-                                let before = now_ms() - mixed(turn) % YEAR_MS;
-                                deep(page.field("next_cursor"), before)
-                                    .map_or(first.to_owned(), |cursor| {
-                                        format!("{first}&cursor={cursor}")
-                                    })
-                            }
-                            false => first.to_owned(),
-                        };
-                        let at = Instant::now();
-                        let answer = to.get(&path, &lane.token).await?;
-                        samples.add(at.elapsed());
-                        if answer.status != 200 {
-                            let (status, code) = (answer.status, answer.field("code"));
-                            let what = format!("a page answered {status} {code}");
-                            return Err(io::Error::other(what));
-                        }
-                    }
-                    Ok(samples)
-                })
-            })
-            .collect();
-        let mut all = Samples::default();
-        for reader in readers {
-            all.merge(reader.await.map_err(io::Error::other)??);
-        }
-        Ok(all)
-    })
-}
-
-/// A cursor of the same list that goes on at another instant: its first half is the id of the last
-/// item of the page before.
-fn deep(cursor: &str, before_ms: u64) -> Option<String> {
-    let (_, question) = cursor.split_at_checked(32)?;
-    let id = renewed([0; 16], before_ms, before_ms);
-    Some(format!("{}{question}", hex::encode(id)))
-}
-
-fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Any bits that differ for each number (splitmix64).
-const fn mixed(number: u64) -> u64 {
-    let number = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    number ^ (number >> 31)
-}
-
-type Id = [u8; 16];
-
-/// An id of this instant in the place of another; the same for the same.
-fn renewed(old: Id, at_ms: u64, number: u64) -> Id {
-    let old_low = old.iter().fold(0_u64, |sum, byte| {
-        sum.wrapping_mul(257).wrapping_add(u64::from(*byte))
-    });
-    let mut id = [0; 16];
-    id[..6].copy_from_slice(&at_ms.to_be_bytes()[2..]);
-    id[6..14].copy_from_slice(&mixed(old_low ^ mixed(number)).to_be_bytes());
-    id[6] = 0x70 | (id[6] & 0x0F);
-    id[8] = 0x80 | (id[8] & 0x3F);
-    id
-}
-
-/// The rows that one sale leaves behind.
-struct Template {
-    merchant: Id,
-    /// Everything that has an id of its own.
-    ids: Vec<Id>,
-    rows: Vec<KeyValue>,
-    claim: Option<KeyValue>,
-}
-
-fn contains(bytes: &[u8], id: &Id) -> bool {
-    bytes.windows(id.len()).any(|window| window == id)
-}
-
-fn replace(bytes: &mut [u8], old: &Id, new: &Id) {
-    let places: Vec<usize> = bytes
-        .windows(old.len())
-        .enumerate()
-        .filter(|(_, window)| window == old)
-        .map(|(at, _)| at)
-        .collect();
-    for at in places {
-        bytes[at..at + new.len()].copy_from_slice(new);
-    }
-}
-
-impl Template {
-    /// Of the newest sale.
-    fn read(store: &DiskStore) -> io::Result<Self> {
-        let all = |space: Vec<u8>| {
-            let rows = store.scan(&space, None, usize::MAX);
-            rows.map_err(io::Error::other)
-        };
-        let newest = all(key::space(key::TRANSACTION))?.pop();
-        let (row_key, value) = newest.ok_or_else(|| io::Error::other("there was no sale"))?;
-        let sale = Transaction::from_bytes(&value)
-            .ok_or_else(|| io::Error::other("a transaction cannot be read"))?;
-        let pos_id = sale.pos_id.bytes();
-        let mut ids = vec![pos_id, sale.id.bytes(), sale.attempt_id.bytes()];
-        let mut rows = vec![(row_key, value)];
-        for space in [key::POS, key::PRINT_JOB, key::COPY_MARK] {
-            let of_merchant = all(key::of_merchant(space, sale.merchant_id))?;
-            let of_sale = of_merchant
-                .into_iter()
-                .filter(|(key, value)| contains(key, &pos_id) || contains(value, &pos_id));
-            for (row_key, value) in of_sale {
-                ids.extend(row_key.get(17..33).and_then(|id| Id::try_from(id).ok()));
-                rows.push((row_key, value));
-            }
-        }
-        ids.sort_unstable();
-        ids.dedup();
-        let claim = all(key::of_merchant(key::CLAIM, sale.merchant_id))?.pop();
-        Ok(Self {
-            merchant: sale.merchant_id.bytes(),
-            ids,
-            rows,
-            claim,
-        })
-    }
-
-    /// The rows of another sale.
-    fn at(&self, merchant: &Id, at_ms: u64, number: u64, has_claim: bool) -> Vec<Row> {
-        let mut rows = self.rows.clone();
-        for (row_key, value) in &mut rows {
-            for old in &self.ids {
-                let new = renewed(*old, at_ms, number);
-                replace(row_key, old, &new);
-                replace(value, old, &new);
-            }
-        }
-        if let Some((row_key, value)) = self.claim.as_ref().filter(|_| has_claim) {
-            let mut row_key = row_key.clone();
-            for (at, part) in row_key[17..].chunks_mut(8).enumerate() {
-                let salt = u64::try_from(at).unwrap_or(0);
-                let bytes = mixed(number ^ (salt << 56)).to_be_bytes();
-                part.copy_from_slice(&bytes[..part.len()]);
-            }
-            rows.push((row_key, value.clone()));
-        }
-        let of_merchant = |(mut row_key, mut value): KeyValue| {
-            replace(&mut row_key, &self.merchant, merchant);
-            replace(&mut value, &self.merchant, merchant);
-            Row {
-                key: row_key,
-                value: Some(value),
-            }
-        };
-        rows.into_iter().map(of_merchant).collect()
-    }
-}
-
-/// Puts past sales into the store of an engine that has ended; how many rows that were.
-fn fill(directory: &Path, count: u64) -> io::Result<u64> {
-    let incarnation = IncarnationId::from_uuid(Uuid::from_u128(1));
-    let config = StoreConfig {
-        cache_bytes: FILL_CACHE_BYTES,
-        // The log of the past would be as long as the past.
-        retention: Retention::Recycle,
-        ..StoreConfig::new(directory, incarnation)
-    };
-    let store = DiskStore::open(config, Box::new(|_| std::process::abort()));
-    let store = store.map_err(io::Error::other)?;
-    let template = Template::read(&store)?;
-    let tills = store
-        .scan(&key::space(key::MERCHANT), None, usize::MAX)
-        .map_err(io::Error::other)?;
-    let mut merchants: Vec<Id> = tills
-        .iter()
-        .filter_map(|(row_key, _)| Id::try_from(row_key.get(1..)?).ok())
-        .collect();
-    let now_ms = now_ms();
-    for number in 0.. {
-        if merchants.len() >= MERCHANTS {
-            break;
-        }
-        merchants.push(renewed([1; 16], now_ms - YEAR_MS, number));
-    }
-    let mut merchants = merchants.iter().cycle();
-    let (told, hear) = mpsc::channel::<std::result::Result<Committed, _>>();
-    let (mut rows_put, mut seq, mut waiting) = (0_u64, 0_u64, 0_usize);
-    let mut begin = 0;
-    while begin < count {
-        let end = (begin + SALES_PER_COMMIT).min(count);
-        let records: Vec<Record> = (begin..end)
-            .zip(merchants.by_ref())
-            .map(|(number, merchant)| {
-                // Evenly over the year, the last one a minute ago.
-                let age_ms = (count - number) * (YEAR_MS / count.max(1)) + 60_000;
-                let rows = template.at(merchant, now_ms - age_ms, number, age_ms < WEEK_MS);
-                rows_put += u64::try_from(rows.len()).unwrap_or(0);
-                Record {
-                    event: Vec::new(),
-                    rows,
-                }
-            })
-            .collect();
-        let commit = Commit {
-            stream: STREAM,
-            expected_seq: seq,
-            records,
-            urgency: Urgency::New,
-        };
-        seq += end - begin;
-        begin = end;
-        let told = told.clone();
-        store.commit(commit, Box::new(move |fate| drop(told.send(fate))));
-        waiting += 1;
-        if waiting >= IN_FLIGHT {
-            hear.recv()
-                .map_err(io::Error::other)?
-                .map_err(io::Error::other)?;
-            waiting -= 1;
-        }
-    }
-    for _ in 0..waiting {
-        hear.recv()
-            .map_err(io::Error::other)?
-            .map_err(io::Error::other)?;
-    }
-    store.shutdown().map_err(io::Error::other)?;
-    Ok(rows_put)
 }

@@ -10,6 +10,7 @@ use ed25519_dalek::SigningKey;
 use protocol::id::JournalId;
 use protocol::link::ToEngine;
 use terminal_agent::link::{self, LinkAddress, LinkCommand, LinkEvent, LinkIdentity};
+use terminal_agent::tls::{Authority, Trust};
 use tokio::sync::{Notify, mpsc};
 
 use crate::agent::{Till, healthy};
@@ -36,12 +37,23 @@ impl IdleLinks {
     /// Links every till; returns at once.
     ///
     /// # Errors
-    /// When there is no thread to be had.
-    pub(crate) fn open(tills: Vec<Arc<Till>>, address: &str) -> io::Result<Self> {
+    /// When there is no thread to be had, or no such authority.
+    pub(crate) fn open(
+        tills: Vec<Arc<Till>>,
+        address: &str,
+        authority: Option<Authority>,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let address = LinkAddress::parse(&format!("ws://{address}")).map_err(io::Error::other)?;
+        let scheme = authority.as_ref().map_or("ws", |_| "wss");
+        let address = LinkAddress::parse(&format!("{scheme}://{address}"));
+        let address = address.map_err(io::Error::other)?;
+        let trust = authority.map_or(Trust::Nobody, Trust::Pinned);
+        // Each till has tickets of its own.
+        let addresses = tills.iter().map(|_| address.clone().trusting(&trust));
+        let addresses: Result<Vec<_>, _> = addresses.collect();
+        let addresses = addresses.map_err(io::Error::other)?;
         let (seen, cut) = (Arc::new(Seen::default()), Arc::new(Notify::new()));
         let links = Self {
             seen: Arc::clone(&seen),
@@ -50,9 +62,9 @@ impl IdleLinks {
         let thread = std::thread::Builder::new().name("idle".to_owned());
         thread.spawn(move || {
             runtime.block_on(async {
-                let links = tills.iter().map(|till| {
+                let links = tills.iter().zip(addresses).map(|(till, address)| {
                     let (seen, cut) = (Arc::clone(&seen), Arc::clone(&cut));
-                    tokio::spawn(live(address.clone(), identity(till), seen, cut))
+                    tokio::spawn(live(address, identity(till), seen, cut))
                 });
                 for link in links.collect::<Vec<_>>() {
                     link.await.ok();

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 
 use harness::shop::Engine;
 use harness::wait::until_within;
+use protocol::link::HEARTBEAT_MS;
 use serde_json::json;
 
 use crate::agent::Counts;
 use crate::board::{self, Lane};
+use crate::heartbeat::Floor;
 use crate::idle::IdleLinks;
 use crate::load::End;
 use crate::machine;
 use crate::measure::{Tally, Window, milliseconds, per, rounded};
 use crate::report::Result;
-use crate::sales::{self, Snapshot};
+use crate::sales;
 
 /// Tills with sales in progress meanwhile.
 const BUSY: usize = 16;
@@ -54,6 +56,11 @@ pub(crate) fn measure(
     let lanes = board::board(&engine.operator, merchants, count)?;
     let busy = board::board(&engine.operator, BUSY, BUSY)?;
     result.insert("links".to_owned(), json!(count));
+    let time = Duration::from_secs(seconds);
+    let floor = Floor::open(count)?;
+    std::thread::sleep(settle);
+    let floor_s = floor.cpu_s(time);
+    drop(floor);
     let mut note = |name: &str, value| result.insert(format!("links_{name}"), value);
     note("boarding_s", rounded(begun.elapsed().as_secs_f64()));
     // Whatever boarding keeps in memory is not the links'.
@@ -62,7 +69,11 @@ pub(crate) fn measure(
     let (before_kib, _) = machine::resident_kib(engine.id());
     let tills = lanes.into_iter().map(|lane| lane.till).collect();
     let begun = Instant::now();
-    let idle = IdleLinks::open(tills, sales::address(engine))?;
+    let idle = IdleLinks::open(
+        tills,
+        sales::address(engine),
+        Engine::authority(&engine.dir),
+    )?;
     let all = u64::try_from(count).map_err(io::Error::other)?;
     wait_for(&idle, 0, all)?;
     note("opened_s", rounded(begun.elapsed().as_secs_f64()));
@@ -71,10 +82,17 @@ pub(crate) fn measure(
     note("engine_rss_kib", json!(kib));
     let bytes = per(kib.saturating_sub(before_kib) * 1_024, per(all, 1.0));
     note("bytes_per_link", json!(bytes.round()));
-    let before = Snapshot::take(engine);
-    std::thread::sleep(Duration::from_secs(seconds));
-    let share = before.engine_s_since(engine) / per(seconds, 1.0);
-    note("idle_cpu_percent", rounded(share * 100.0));
+    let before_s = machine::cpu_s(engine.id());
+    std::thread::sleep(time);
+    let idle_s = machine::cpu_s(engine.id()) - before_s;
+    let beats = per(all, 1.0) * time.as_secs_f64() * 1_000.0 / per(HEARTBEAT_MS, 1.0);
+    for (name, cpu_s) in [("idle", idle_s), ("floor", floor_s)] {
+        let percent = cpu_s * 100.0 / time.as_secs_f64();
+        note(&format!("{name}_cpu_percent"), rounded(percent));
+        let each = cpu_s * 1e6 / beats;
+        note(&format!("{name}_us_per_heartbeat"), rounded(each));
+    }
+    note("idle_to_floor", rounded(idle_s / floor_s.max(1e-9)));
     note("ended_while_idle", json!(all - idle.up()));
     let counts = sales::link(engine, &busy)?;
     let mut links = Links {

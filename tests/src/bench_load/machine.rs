@@ -17,34 +17,62 @@ const SYNCS: usize = 200;
 pub(crate) struct Usage {
     /// Processor time of user and system, seconds.
     pub(crate) cpu_s: f64,
+    /// Of that: the system's time in threads that do little there but write and sync.
+    pub(crate) sync_s: f64,
     /// Times that its threads went to sleep.
     pub(crate) sleeps: u64,
 }
 
+/// The engine's threads whose system time is that of writes and syncs.
+const SYNCING: [&str; 2] = ["store-committer", "acquirer"];
+
 /// What the process has used so far; zeros when it is gone.
 pub(crate) fn usage(pid: u32) -> Usage {
-    let stat = read(format!("/proc/{pid}/stat"));
+    let (user_s, system_s) = times(&read(format!("/proc/{pid}/stat")));
+    let mut usage = Usage {
+        cpu_s: user_s + system_s,
+        ..Usage::default()
+    };
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    for thread in threads.into_iter().flatten().flatten() {
+        let of_thread = |file: &str| {
+            let text = fs::read_to_string(thread.path().join(file));
+            text.unwrap_or_default()
+        };
+        usage.sleeps += number(&of_thread("status"), "voluntary_ctxt_switches:");
+        if SYNCING.contains(&of_thread("comm").trim()) {
+            usage.sync_s += times(&of_thread("stat")).1;
+        }
+    }
+    usage
+}
+
+/// Seconds of user and system time in a `stat` of a process or thread (proc(5)).
+fn times(stat: &str) -> (f64, f64) {
     // The name in parentheses may hold anything; what follows it does not.
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let mut ticks = fields
         .split_whitespace()
-        .collect();
-    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
-    let threads = fs::read_dir(format!("/proc/{pid}/task"))
+        .skip(11)
+        .map(|text| text.parse().unwrap_or(0.0));
+    let mut next_s = || ticks.next().unwrap_or(0.0) / TICKS_PER_S;
+    (next_s(), next_s())
+}
+
+/// Processor time of all threads that a process has now, seconds: as the scheduler counts it, in
+/// nanoseconds, for what is too little to be seen in ticks.
+pub(crate) fn cpu_s(pid: u32) -> f64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let nanoseconds: f64 = threads
         .into_iter()
         .flatten()
-        .flatten();
-    Usage {
-        cpu_s: (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / TICKS_PER_S,
-        sleeps: threads
-            .map(|thread| {
-                let status = fs::read_to_string(thread.path().join("status"));
-                number(&status.unwrap_or_default(), "voluntary_ctxt_switches:")
-            })
-            .sum(),
-    }
+        .flatten()
+        .filter_map(|thread| {
+            let stat = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            stat.split_whitespace().next()?.parse::<f64>().ok()
+        })
+        .sum();
+    nanoseconds / 1e9
 }
 
 /// Resident memory in KiB: now, and at its highest.

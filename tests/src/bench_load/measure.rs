@@ -1,5 +1,6 @@
 //! What was measured: times of sales, and their distribution.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -165,6 +166,25 @@ impl Tally {
             .collect();
         offers.describe("offer", into);
         self.sale_times(window).describe("sale", into);
+        into.insert(
+            "sale_slowest_begun_at_ms".to_owned(),
+            json!(self.slowest_begun(window)),
+        );
+    }
+
+    /// When the slowest hundredth was begun: how many in which tenth of a second of the window. One
+    /// stall shows as one tenth, a queue that is always long as all of them.
+    fn slowest_begun(&self, window: Window) -> BTreeMap<u128, u64> {
+        let begun = self.completed.iter();
+        let mut sales: Vec<&Sale> = begun.filter(|sale| window.holds(sale.started)).collect();
+        sales.sort_unstable_by_key(|sale| Reverse(sale.ended - sale.started));
+        sales.truncate(sales.len().div_ceil(100));
+        let mut tenths = BTreeMap::new();
+        for sale in sales {
+            let at_ms = (sale.started - window.begin).as_millis() / 100 * 100;
+            *tenths.entry(at_ms).or_default() += 1;
+        }
+        tenths
     }
 
     /// Times of whole sales that were begun within the window.

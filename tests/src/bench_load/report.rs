@@ -48,6 +48,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "sale_p99_ms",
             "sale_p999_ms",
             "sale_max_ms",
+            "sale_slowest_begun_at_ms",
         ],
     ),
     (
@@ -55,6 +56,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         &[
             "engine_cpu_s",
             "engine_cpu_ms_per_sale",
+            "engine_cpu_ms_per_sale_without_syncs",
             "engine_sleeps_per_sale",
             "load_cpu_s",
             "engine_rss_kib",
@@ -62,6 +64,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "engine_commits_per_sale",
             "engine_syncs",
             "engine_commits_per_sync",
+            "engine_decisions_per_sync",
             "sales_per_sync",
             "engine_log_bytes_per_sale",
             "disk_bytes_per_sale",

@@ -14,7 +14,7 @@ use crate::measure::{Tally, milliseconds, per, rounded};
 use crate::report::{self, Result};
 use crate::{
     Arguments, Part, board, floor, history, links, machine, postgres, real_agent, requests, sales,
-    store,
+    store, wire,
 };
 
 /// Limits that no load of one machine reaches, and a log of what is wrong or asked for.
@@ -44,8 +44,15 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<(Result, Tally)> {
     conditions(arguments, &dir, &mut result)?;
     beside_the_engine(arguments, &dir, &mut result)?;
     if arguments.has(Part::History) {
-        let load = (arguments.terminals(), arguments.seconds, arguments.history);
-        history::measure(&dir, ENGINE_CONFIG, load, &mut result)?;
+        let wanted = history::Wanted {
+            terminals: arguments.terminals(),
+            seconds: arguments.seconds,
+            count: arguments.history,
+            chunk: arguments.history_chunk,
+            older_than_days: arguments.history_older_than,
+            is_only_filled: arguments.history_only,
+        };
+        history::measure(&dir, ENGINE_CONFIG, &wanted, &mut result)?;
     }
     let tally = with_the_engine(arguments, &dir, &mut result)?;
     report::add_ratios(&arguments.waiters, &mut result);
@@ -74,6 +81,7 @@ fn conditions(arguments: &Arguments, dir: &Path, result: &mut Result) -> io::Res
         ("clients", json!(arguments.clients())),
         ("seconds", json!(arguments.seconds)),
         ("arrival", json!(arrival)),
+        ("tls", json!(arguments.tls)),
         ("when", json!(uptime.trim())),
     ] {
         result.insert(name.to_owned(), value);
@@ -101,7 +109,7 @@ fn with_the_engine(arguments: &Arguments, dir: &Path, result: &mut Result) -> io
     if !Part::OF_ENGINE.iter().any(|part| arguments.has(*part)) {
         return Ok(tally);
     }
-    let mut engine = Engine::start_configured(&dir.join("engine"), ENGINE_CONFIG)?;
+    let mut engine = start(&dir.join("engine"), arguments.tls)?;
     let (merchants, terminals) = (arguments.merchants(), arguments.terminals());
     let lanes = board::board(&engine.operator, merchants, terminals)?;
     if arguments.has(Part::Sales) {
@@ -137,6 +145,22 @@ fn with_the_engine(arguments: &Arguments, dir: &Path, result: &mut Result) -> io
     stop(&mut engine, &mut tally);
     result.insert("errors".to_owned(), json!(tally.errors()));
     Ok(tally)
+}
+
+/// Starts the engine that is measured.
+fn start(dir: &Path, is_tls: bool) -> io::Result<Engine> {
+    if !is_tls {
+        return Engine::start_configured(dir, ENGINE_CONFIG);
+    }
+    let made = Engine::init(dir, &["--address", "127.0.0.1"])?;
+    if !made.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&made.stderr)));
+    }
+    let tls = dir.join("data").join("tls");
+    wire::speak_tls(&tls.join("ca.pem"))?;
+    let [certificate, key] = ["server.pem", "server.key"].map(|name| tls.join(name));
+    let tls = format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n");
+    Engine::start_configured(dir, &format!("{ENGINE_CONFIG}{tls}"))
 }
 
 fn stop(engine: &mut Engine, tally: &mut Tally) {
@@ -199,6 +223,8 @@ fn describe_store(result: &mut Result, dir: &Path, sales: u64, grown: u64) {
         ("engine_commits_per_sale", per(count("commits"), all)),
         ("engine_syncs", syncs),
         ("engine_commits_per_sync", per(count("commits"), syncs)),
+        // An owner decides what came during a sync together, into one commit.
+        ("engine_decisions_per_sync", per(count("records"), syncs)),
         ("sales_per_sync", all / syncs),
         ("engine_log_bytes_per_sale", logical.round()),
         ("disk_bytes_per_sale", per(grown, all).round()),

@@ -41,16 +41,12 @@ impl Snapshot {
             device_written: machine::device_written(&engine.dir),
         }
     }
-
-    /// Processor time of the engine since then, seconds.
-    pub(crate) fn engine_s_since(&self, engine: &Engine) -> f64 {
-        machine::usage(engine.id()).cpu_s - self.engine.cpu_s
-    }
 }
 
 /// Where the engine listens, without the scheme.
 pub(crate) fn address(engine: &Engine) -> &str {
-    engine.operator.base().trim_start_matches("http://")
+    let base = engine.operator.base();
+    base.split_once("://").map_or(base, |(_, address)| address)
 }
 
 /// Brings the agents of these lanes up.
@@ -153,6 +149,9 @@ fn describe_usage(result: &mut Result, before: &Snapshot, after: &Snapshot, sale
     let all = per(sales, 1.0).max(1.0);
     note("engine_cpu_s", engine_s);
     note("engine_cpu_ms_per_sale", engine_s * 1_000.0 / all);
+    let sync_s = after.engine.sync_s - before.engine.sync_s;
+    let rest_ms = (engine_s - sync_s) * 1_000.0;
+    note("engine_cpu_ms_per_sale_without_syncs", rest_ms / all);
     note("load_cpu_s", load_s);
     let sleeps = after.engine.sleeps.saturating_sub(before.engine.sleeps);
     note("engine_sleeps_per_sale", per(sleeps, all));

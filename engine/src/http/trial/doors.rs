@@ -1,4 +1,7 @@
-//! Who gets in: credentials, scopes, permissions, limits, envelopes, malformed requests.
+//! Who gets in: credentials, scopes, permissions, envelopes.
+
+mod body;
+mod bound;
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
@@ -10,7 +13,6 @@ use crate::access::operation::Audience;
 use crate::config::Limits;
 use crate::domain::permission::{Allowlist, Permission};
 use crate::domain::scope::ScopeSet;
-use crate::http::idempotency::Idempotency;
 use crate::http::route::{ROUTES, Route, Verb};
 use crate::owner::request::Answer;
 
@@ -162,187 +164,6 @@ async fn what_is_not_in_the_table_is_answered_in_the_envelope() {
 }
 
 #[actix_web::test]
-async fn bodies_are_read_strictly() {
-    let world = World::new();
-    let token = world.token(1, every_scope());
-    let terminal = super::world::terminal_id();
-    let good = json!({"terminal_id": terminal, "amount": 100, "currency": "USD"});
-    let with = |name: &str, value: serde_json::Value| {
-        let mut body = good.clone();
-        body[name] = value;
-        body.to_string()
-    };
-    let without = |name: &str| {
-        let mut body = good.clone();
-        body.as_object_mut().unwrap().remove(name);
-        body.to_string()
-    };
-    let twice = r#"{"amount": 1, "amount": 2}"#.to_owned();
-    for (body, status, code, field) in [
-        ("{".to_owned(), 400, "BAD_REQUEST", None),
-        ("[]".to_owned(), 400, "BAD_REQUEST", None),
-        ("\"x\"".to_owned(), 400, "BAD_REQUEST", None),
-        (twice, 400, "BAD_REQUEST", None),
-        (String::new(), 400, "BAD_REQUEST", Some("terminal_id")),
-        (without("amount"), 400, "BAD_REQUEST", Some("amount")),
-        (without("currency"), 400, "BAD_REQUEST", Some("currency")),
-        (
-            with("amuont", json!(1)),
-            422,
-            "VALIDATION_ERROR",
-            Some("amuont"),
-        ),
-        (
-            with("amount", json!(12.5)),
-            422,
-            "VALIDATION_ERROR",
-            Some("amount"),
-        ),
-        (
-            with("amount", json!(12.0)),
-            422,
-            "VALIDATION_ERROR",
-            Some("amount"),
-        ),
-        (
-            with("amount", json!("12")),
-            422,
-            "VALIDATION_ERROR",
-            Some("amount"),
-        ),
-        (
-            with("amount", json!(null)),
-            422,
-            "VALIDATION_ERROR",
-            Some("amount"),
-        ),
-        (
-            with("amount", json!(-10)),
-            422,
-            "VALIDATION_ERROR",
-            Some("amount"),
-        ),
-        (
-            with("amount", json!(0)),
-            422,
-            "VALIDATION_ERROR",
-            Some("amount"),
-        ),
-        (
-            with("currency", json!("usd")),
-            422,
-            "INVALID_CURRENCY",
-            Some("currency"),
-        ),
-        (
-            with("currency", json!("XXX")),
-            422,
-            "INVALID_CURRENCY",
-            Some("currency"),
-        ),
-        (
-            with("terminal_id", json!("pos_1")),
-            422,
-            "VALIDATION_ERROR",
-            Some("terminal_id"),
-        ),
-        (
-            with("type", json!("refund")),
-            422,
-            "VALIDATION_ERROR",
-            Some("type"),
-        ),
-        (
-            with("reference", json!("a\nb")),
-            422,
-            "VALIDATION_ERROR",
-            Some("reference"),
-        ),
-        (
-            with("tip_prompt", json!(1)),
-            422,
-            "VALIDATION_ERROR",
-            Some("tip_prompt"),
-        ),
-        (
-            with("tip_prompt", json!({"timeout_s": 1})),
-            422,
-            "VALIDATION_ERROR",
-            Some("tip_prompt.timeout_s"),
-        ),
-        (
-            with("tip_prompt", json!({"option_bps": [1]})),
-            422,
-            "VALIDATION_ERROR",
-            Some("tip_prompt.option_bps"),
-        ),
-    ] {
-        let path = "/v1/pos/transactions";
-        let got = world.post(&token, path, Some("k"), &body).await;
-        let error = got.error();
-        assert_eq!(got.status, status, "{body}: {error}");
-        assert_eq!(error["code"], code, "{body}");
-        let found = error["details"]
-            .get("field")
-            .and_then(|field| field.as_str());
-        assert_eq!(found, field, "{body}");
-        assert_eq!(error["details"]["outcome_known"], true);
-    }
-    assert_eq!(world.asked(), 0);
-}
-
-#[actix_web::test]
-async fn bodies_are_bounded_and_declared() {
-    let world = World::new();
-    let token = world.token(1, every_scope());
-    let path = "/v1/terminals";
-    let large = format!(r#"{{"label": "{}"}}"#, "x".repeat(64 * 1024));
-    let got = world.post(&token, path, None, &large).await;
-    assert_eq!(
-        (got.status.as_u16(), got.code().as_str()),
-        (413, "PAYLOAD_TOO_LARGE")
-    );
-    for (name, value) in [
-        ("Content-Type", "text/plain"),
-        ("Content-Type", "application/jsonp"),
-        ("Content-Encoding", "gzip"),
-    ] {
-        let mut request = TestRequest::post()
-            .uri(path)
-            .insert_header(("Authorization", format!("Bearer {token}")))
-            .insert_header((name, value))
-            .set_payload(r#"{"label": "x"}"#);
-        if name != "Content-Type" {
-            request = request.insert_header(("Content-Type", "application/json"));
-        }
-        let got = world.send(request).await;
-        assert_eq!(got.status, 415, "{name}: {value}");
-        assert_eq!(got.code(), "UNSUPPORTED_MEDIA_TYPE");
-    }
-    assert_eq!(world.asked(), 0);
-}
-
-#[actix_web::test]
-async fn money_wants_a_key() {
-    let world = World::new();
-    let token = world.token(1, every_scope());
-    for route in ROUTES {
-        if route.idempotency != Idempotency::Required {
-            continue;
-        }
-        let token = match route.operation.rule().audience {
-            Audience::Operator => OPERATOR,
-            _ => token.as_str(),
-        };
-        for key in [None, Some("a b")] {
-            let got = world.post(token, &path_of(route), key, "{}").await;
-            assert_eq!(got.status, 400, "{}", route.path);
-            assert_eq!(got.error()["details"]["field"], "X-Idempotency-Key");
-        }
-    }
-}
-
-#[actix_web::test]
 async fn a_panic_is_answered() {
     let world = World::new();
     let token = world.token(1, every_scope());
@@ -353,68 +174,6 @@ async fn a_panic_is_answered() {
     assert_eq!(got.status, 500);
     assert_eq!(got.code(), "INTERNAL_ERROR");
     assert_eq!(world.state.in_flight(), 0);
-}
-
-#[actix_web::test]
-async fn guessing_is_slowed_down() {
-    let world = World::with_limits(Limits {
-        refused_credentials_per_minute: 2,
-        pairing_attempts_per_minute: 2,
-        ..Limits::default()
-    });
-    let good = world.token(1, every_scope());
-    for expected in [401, 401, 429, 429] {
-        assert_eq!(world.get("wrong", "/v1/ping").await.status, expected);
-    }
-    // Somebody else's guessing from the same address does not keep a good credential out.
-    assert_eq!(world.get(&good, "/v1/ping").await.status, 200);
-    world.pass_ms(60_000);
-    assert_eq!(world.get("wrong", "/v1/ping").await.status, 401);
-
-    let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
-    let body = json!({"code": "BCDFG-HJKLM", "public_key": key}).to_string();
-    for expected in [422, 422, 429] {
-        let got = world.post("", "/v1/pairing/redeem", None, &body).await;
-        assert_eq!(got.status, expected);
-        if expected == 429 {
-            assert_eq!(got.header("retry-after").as_deref(), Some("30"));
-        }
-    }
-}
-
-#[actix_web::test]
-async fn load_is_bounded_in_total_and_per_merchant() {
-    let world = World::with_limits(Limits {
-        in_flight_max: 2,
-        in_flight_per_merchant_max: 1,
-        merchant_requests_per_minute: 300,
-        ..Limits::default()
-    });
-    let token = world.token(1, every_scope());
-    let place = world
-        .state
-        .admission
-        .enter_merchant(super::world::merchant_id(1));
-    let got = world.get(&token, "/v1/ping").await;
-    assert_eq!(
-        (got.status.as_u16(), got.code().as_str()),
-        (503, "SERVICE_UNAVAILABLE")
-    );
-    assert_eq!(got.header("retry-after").as_deref(), Some("1"));
-    assert_eq!(world.get(OPERATOR, "/v1/ping").await.status, 200);
-    drop(place);
-    assert_eq!(world.get(&token, "/v1/ping").await.status, 200);
-    let _all = (world.state.admission.enter(), world.state.admission.enter());
-    assert_eq!(world.get(OPERATOR, "/v1/ping").await.status, 503);
-    drop(_all);
-    for _ in 0..8 {
-        assert_eq!(world.get(&token, "/v1/ping").await.status, 200);
-    }
-    let got = world.get(&token, "/v1/ping").await;
-    assert_eq!(
-        (got.status.as_u16(), got.code().as_str()),
-        (429, "RATE_LIMITED")
-    );
 }
 
 #[actix_web::test]

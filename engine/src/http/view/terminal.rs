@@ -70,7 +70,7 @@ impl<'a> TerminalView<'a> {
         configuration: AppliedView,
     ) -> Self {
         let till = live.and_then(|live| live.till.as_deref());
-        let last_seen_at = live.and_then(|live| live.last_seen_at);
+        let last_seen_at = live.and_then(LiveStatus::last_seen_at);
         self.live = Some(LiveView {
             availability: Availability::of(terminal, live).name(),
             connection: match live {
@@ -201,7 +201,7 @@ impl<'a> TerminalStatusView<'a> {
         configuration: AppliedView,
         now: Timestamp,
     ) -> Self {
-        let last_seen_at = live.and_then(|live| live.last_seen_at);
+        let last_seen_at = live.and_then(LiveStatus::last_seen_at);
         let reported_at = live.and_then(|live| live.reported_at);
         let report_age_ms = reported_at.map(|at| now.since_ms(at));
         let till = live.and_then(|live| live.till.as_deref());
@@ -345,11 +345,10 @@ mod tests {
 
     use std::sync::Arc;
 
-    use protocol::link::TillBacklog;
-
     use super::*;
     use crate::domain::merchant::DeviceKey;
     use crate::domain::terminal_settings::TerminalDefaults;
+    use crate::owner::terminal::sample::healthy;
 
     fn availability(terminal: &Terminal, live: Option<&LiveStatus>) -> &'static str {
         Availability::of(terminal, live).name()
@@ -371,18 +370,7 @@ mod tests {
         };
         let mut till = TillStatus {
             reader: ReaderState::Absent,
-            reader_serial: String::new(),
-            reader_firmware: String::new(),
-            printer_online: true,
-            paper: PaperState::Ok,
-            cover_open: false,
-            printer_trouble: String::new(),
-            drawer_open: None,
-            agent_version: String::new(),
-            current: None,
-            facts: None,
-            configuration: None,
-            backlog: TillBacklog::default(),
+            ..healthy()
         };
         let mut live = LiveStatus {
             is_online: true,
@@ -403,7 +391,7 @@ mod tests {
         live.is_online = false;
         assert_eq!(availability(&terminal, Some(&live)), "offline");
 
-        live.last_seen_at = Some(Timestamp(1_000));
+        live.heard = Timestamp(1_000).into();
         let defaults = TerminalDefaults::none(terminal.merchant_id);
         let applied = AppliedView::of(&terminal, &defaults, Some(&live));
         let now = Timestamp(3_500);

@@ -2,13 +2,13 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use protocol::id::{AttemptId, JournalId, MerchantId, PosTransactionId, TerminalId};
+use protocol::id::{AttemptId, JournalId, MerchantId, PosTransactionId, TerminalId, TransactionId};
 use protocol::link::{AttemptEnd, CardReport, ChipOutcome, Completion, PosKind, ToAgent, ToEngine};
 use protocol::money::Money;
 use uuid::Uuid;
 
 use super::{Effect, Limits, MerchantInput, MerchantOwner, TerminalEvent};
-use crate::acquirer::{AcquirerAnswer, AuthorizationAnswer, Sending};
+use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, Sending};
 use crate::domain::idempotency::{ClaimKey, Fingerprint, StoredAnswer};
 use crate::domain::installation::Installations;
 use crate::domain::merchant::{DeviceKey, Merchant, Terminal};
@@ -29,6 +29,8 @@ use crate::store::{
 /// The contactless read of 12.34 EUR that the reader's documentation lays out.
 const TAP: &str = "E1DFEE120A62994901300000000014500956495341205445535457A1114761CCCCCCCC0010D2812201CCCCCCCCCC57C118F73EB3EEBE9E9143BED5BD2BFF47FCC1B071EBF9C67BE1555AA1084761CCCCCCCC00105AC1101C7E951134A1F06170442D066EE94AE65F340101820220008407A0000000031010950500000000009A032611209C01005F2A0209789F02060000000012349F03060000000000009F100706011203A000009F1A0202769F260801020304050607089F2701809F3303E0F8C89F360200019F3704A1B2C3D49F6604360040009F6E04207000009F390107FFEE0105DFEE300100DFEE2602E100";
 
+/// Of every link here.
+pub(super) const SOCKET: u64 = 1;
 pub(super) const T0: Timestamp = Timestamp(1_800_000_000_000);
 /// The sending whose answer is never too old.
 pub(super) const LATEST: Sending = Sending {
@@ -83,7 +85,7 @@ impl Bench {
         };
         bench.board();
         bench.restart();
-        bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+        bench.link_back(Vec::new());
         bench.effects.clear();
         bench
     }
@@ -218,6 +220,7 @@ impl Bench {
 
     pub(super) fn link_up(&mut self, journal_id: JournalId, open: Vec<protocol::link::Digest>) {
         let event = TerminalEvent::Up {
+            socket: SOCKET,
             journal_id,
             open,
             prints: Vec::new(),
@@ -226,6 +229,11 @@ impl Bench {
             terminal_id: self.terminal_id,
             event,
         });
+    }
+
+    /// The installation that has always been there comes back.
+    pub(super) fn link_back(&mut self, open: Vec<protocol::link::Digest>) {
+        self.link_up(journal(), open);
     }
 
     pub(super) fn pass(&mut self, ms: u64) {
@@ -298,10 +306,7 @@ impl Bench {
         self.transaction(self.pos(pos_id).current_transaction().unwrap())
     }
 
-    pub(super) fn transaction(
-        &self,
-        id: protocol::id::TransactionId,
-    ) -> crate::domain::transaction::Transaction {
+    pub(super) fn transaction(&self, id: TransactionId) -> crate::domain::transaction::Transaction {
         let bytes = self
             .store
             .get(&key::transaction(self.merchant_id, id))
@@ -344,7 +349,11 @@ impl Bench {
         let Some(transaction_id) = self.pos(pos_id).current_transaction() else {
             return;
         };
-        let answer = AcquirerAnswer::Authorization(answer);
+        self.acquirer(transaction_id, AcquirerAnswer::Authorization(answer));
+    }
+
+    /// The acquirer answers the latest that it was asked.
+    pub(super) fn acquirer(&mut self, transaction_id: TransactionId, answer: AcquirerAnswer) {
         self.input(MerchantInput::Acquirer {
             transaction_id,
             sending: LATEST,
@@ -352,14 +361,44 @@ impl Bench {
         });
     }
 
-    /// An approved sale.
-    pub(super) fn approved(&mut self) -> PosTransactionId {
+    /// A sale that the till has accepted: it waits for a card.
+    pub(super) fn accepted(&mut self) -> PosTransactionId {
         let pos_id = self.start(false);
         self.said(ToEngine::Accept { pos_id });
+        pos_id
+    }
+
+    /// A sale whose card was read: it waits for the acquirer.
+    pub(super) fn tapped(&mut self) -> PosTransactionId {
+        let pos_id = self.accepted();
         self.tap(pos_id);
+        pos_id
+    }
+
+    /// An approved sale.
+    pub(super) fn approved(&mut self) -> PosTransactionId {
+        let pos_id = self.tapped();
         self.host(pos_id, approval());
         self.completed(pos_id, ChipOutcome::Agreed);
         pos_id
+    }
+
+    /// What the owner last asked the acquirer.
+    pub(super) fn last_sending(&self) -> Sending {
+        let asked = self.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Acquirer(request) => Some(request.sending),
+            _ => None,
+        });
+        asked.unwrap()
+    }
+
+    /// How many reversals the acquirer was asked for.
+    pub(super) fn reversals(&self) -> usize {
+        let is_reversal = |effect: &&Effect| {
+            matches!(effect, Effect::Acquirer(request)
+                if matches!(request.action, AcquirerAction::Reverse { .. }))
+        };
+        self.effects.iter().filter(is_reversal).count()
     }
 
     /// Messages sent to the terminal so far.
@@ -372,6 +411,11 @@ impl Bench {
             })
             .collect()
     }
+}
+
+/// The journal of the installation that has always been there.
+pub(super) fn journal() -> JournalId {
+    JournalId::from_uuid(Uuid::from_u128(3))
 }
 
 pub(super) fn euros(minor: i64) -> Money {

@@ -118,6 +118,7 @@ fn link_more(bench: &mut Bench, count: usize) -> Vec<TerminalId> {
             bench,
             terminal.id,
             TerminalEvent::Up {
+                socket: 77,
                 journal_id: JournalId::from_uuid(Uuid::from_u128(77)),
                 open: Vec::new(),
                 prints: Vec::new(),
@@ -196,7 +197,7 @@ fn a_change_with_a_key_is_made_once() {
 #[test]
 fn what_was_never_set_is_never_told() {
     let mut bench = Bench::new();
-    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    bench.link_back(Vec::new());
     assert_eq!(told(&mut bench), []);
     set_own(&mut bench, TerminalSettings::default());
     assert_eq!(told(&mut bench), [], "nothing was changed");
@@ -214,7 +215,7 @@ fn settings_are_told_at_once_and_on_every_link() {
     set_own(&mut bench, text("own"));
     assert_eq!(told(&mut bench), [], "nothing was changed");
     bench.restart();
-    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    bench.link_back(Vec::new());
     let is_welcome = |effect: &Effect| matches!(effect, Effect::Welcome { .. });
     let is_told = |effect: &Effect| matches!(effect, Effect::Configure { .. });
     let (welcome, told_at) = (
@@ -284,7 +285,7 @@ fn a_roll_out_goes_in_waves_and_over_restarts() {
     let rollout = defaults(&bench).rollout.unwrap();
     assert_eq!(rollout.progress, Progress::Done);
     bench.restart();
-    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    bench.link_back(Vec::new());
     assert_eq!(versions(&told(&mut bench), 2), all[..1]);
 }
 

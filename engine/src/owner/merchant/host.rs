@@ -15,7 +15,7 @@ use crate::domain::receipt::Slip;
 use crate::domain::reversal::{Reversal, ReversalAnswer, pause_ms};
 use crate::domain::time::Timestamp;
 use crate::domain::transaction::{
-    HostResult, Intent, IntentKind, Transaction, TransactionState, USE_CHIP,
+    HostResult, Intent, IntentKind, Transaction, TransactionState, USE_CHIP, advice,
 };
 
 use super::till::concluded;
@@ -125,14 +125,18 @@ impl MerchantOwner {
         issuer_data: Vec<u8>,
     ) {
         transaction.state = TransactionState::Declined;
-        let wants_chip = host.response_code == USE_CHIP;
-        transaction.host = Some(host);
-        transaction.reason = Some(match wants_chip {
+        let reason = match host.response_code == USE_CHIP {
             true => Reason::UseChip,
             false => Reason::HostDeclined,
-        });
+        };
+        let advice = advice(reason, &host.response_code);
+        transaction.host = Some(host);
+        transaction.reason = Some(reason);
         transaction.touch(work.now);
         set_attempt(&mut pos, AttemptState::Declined);
+        if let Some(attempt) = pos.current_attempt_mut() {
+            attempt.advice = advice;
+        }
         self.send_host_answer(work, &pos, HostDecision::Declined, issuer_data);
         self.save_transaction(work, "transaction.declined", transaction.clone());
         if self.may_try_again(&pos, work.now) {
@@ -438,6 +442,7 @@ impl MerchantOwner {
                 attempt_id,
                 decision,
                 issuer_data,
+                advice: pos.advice(),
             };
             self.send(work, pos.terminal_id, ToAgent::HostAnswer(answer));
         }

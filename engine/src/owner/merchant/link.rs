@@ -19,15 +19,27 @@ use super::start::offer;
 use super::till::{concluded, end_attempt};
 use super::{Decided, Effect, MerchantOwner, MerchantWork};
 
+/// What a till says when it comes.
+pub(super) struct Hello {
+    pub(super) socket: u64,
+    pub(super) journal_id: JournalId,
+    pub(super) open: Vec<Digest>,
+    pub(super) prints: Vec<PrintReport>,
+}
+
 impl MerchantOwner {
     pub(super) fn link_up(
         &mut self,
         work: &mut MerchantWork<'_>,
         terminal_id: TerminalId,
-        journal_id: JournalId,
-        open: Vec<Digest>,
-        prints: Vec<PrintReport>,
+        hello: Hello,
     ) -> Decided {
+        let Hello {
+            socket,
+            journal_id,
+            open,
+            prints,
+        } = hello;
         let Some(mut terminal) = self.terminal(work, terminal_id)? else {
             return Ok(());
         };
@@ -36,6 +48,7 @@ impl MerchantOwner {
             let reason = RefusedReason::Unauthorized;
             work.effect(Effect::RefuseLink {
                 terminal_id,
+                socket,
                 reason,
             });
             return Ok(());
@@ -49,6 +62,7 @@ impl MerchantOwner {
             let reason = RefusedReason::DuplicateIdentity;
             work.effect(Effect::RefuseLink {
                 terminal_id,
+                socket,
                 reason,
             });
             return Ok(());
@@ -56,7 +70,9 @@ impl MerchantOwner {
         let prints_known: Vec<PrintJobId> = prints.iter().map(|report| report.job_id).collect();
         work.effect(Effect::Welcome {
             terminal_id,
+            socket,
             label: terminal.label.clone(),
+            currencies: self.merchant.currencies.clone(),
             prints_known,
         });
         self.push_configuration(work, &terminal);

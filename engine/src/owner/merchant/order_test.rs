@@ -7,14 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
-use protocol::id::{JournalId, PosTransactionId, TransactionId};
+use protocol::id::{PosTransactionId, TransactionId};
 use protocol::link::{
     AttemptEnd, ChipOutcome, Completion, Digest, DigestState, HostDecision, PosStatus, ToAgent,
     ToEngine,
 };
-use uuid::Uuid;
 
-use super::bench::{Bench, LATEST, approval, decline};
+use super::bench::{Bench, approval, decline};
 use super::{Effect, MerchantInput, TerminalEvent};
 use crate::acquirer::{
     AcquirerAction, AcquirerAnswer, AcquirerRequest, AuthorizationAnswer, IntentAnswer,
@@ -106,9 +105,7 @@ impl World {
     fn new() -> Self {
         let mut bench = Bench::new();
         bench.is_inspected = false;
-        let pos_id = bench.start(false);
-        bench.said(ToEngine::Accept { pos_id });
-        bench.tap(pos_id);
+        let pos_id = bench.tapped();
         let transaction_id = bench.transaction_of(pos_id).id;
         let mut world = Self {
             bench,
@@ -203,11 +200,7 @@ impl World {
     }
 
     fn host(&mut self, answer: AcquirerAnswer) {
-        self.bench.input(MerchantInput::Acquirer {
-            transaction_id: self.transaction_id,
-            sending: LATEST,
-            answer,
-        });
+        self.bench.acquirer(self.transaction_id, answer);
     }
 
     fn host_answers(&mut self) {
@@ -284,8 +277,7 @@ impl World {
             state,
         };
         let open = self.told.is_none().then_some(digest);
-        let journal_id = JournalId::from_uuid(Uuid::from_u128(3));
-        self.bench.link_up(journal_id, open.into_iter().collect());
+        self.bench.link_back(open.into_iter().collect());
     }
 
     /// Carries what the owner has caused to the till and to the acquirer, until nothing is new.

@@ -5,7 +5,7 @@ use protocol::link::{RefusedReason, ToAgent};
 use uuid::Uuid;
 
 use super::Effect;
-use super::bench::Bench;
+use super::bench::{Bench, SOCKET};
 use crate::domain::merchant::DeviceKey;
 use crate::domain::merchant::Terminal;
 use crate::domain::pairing::{CodeState, PairingCode};
@@ -101,6 +101,7 @@ fn one_of_two_that_take_turns_is_refused_across_restarts_until_paired_anew() {
         let reason = RefusedReason::DuplicateIdentity;
         let refusal = Effect::RefuseLink {
             terminal_id,
+            socket: SOCKET,
             reason,
         };
         bench.effects.contains(&refusal)
@@ -347,6 +348,7 @@ fn a_terminal_is_released_once_nothing_is_open() {
     bench.link_up(journal(3), Vec::new());
     let refusal = Effect::RefuseLink {
         terminal_id: bench.terminal_id,
+        socket: SOCKET,
         reason: RefusedReason::Unauthorized,
     };
     assert!(bench.effects.contains(&refusal));

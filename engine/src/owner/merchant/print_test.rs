@@ -4,8 +4,7 @@ use protocol::id::{JournalId, PrintJobId};
 use protocol::link::{PrintReport, PrintState, ToAgent, ToEngine};
 use uuid::Uuid;
 
-use super::MerchantInput;
-use super::bench::{Bench, LATEST, euros};
+use super::bench::{Bench, euros};
 use crate::acquirer::{AcquirerAnswer, IntentAnswer};
 use crate::owner::request::{Request, TransactionTarget};
 
@@ -67,11 +66,10 @@ fn a_receipt_that_says_the_same_again_says_duplicate() {
             wait_until: bench.now.plus_ms(5_000),
         };
         bench.ask(None, request);
-        bench.input(MerchantInput::Acquirer {
+        bench.acquirer(
             transaction_id,
-            sending: LATEST,
-            answer: AcquirerAnswer::Intent(IntentAnswer::Acknowledged),
-        });
+            AcquirerAnswer::Intent(IntentAnswer::Acknowledged),
+        );
         assert_eq!(
             bench.transaction_of(pos_id).current_tip(),
             Some(euros(minor))
@@ -128,7 +126,7 @@ fn ends_of_prints_are_acknowledged_with_the_next_job() {
     // A new link: its welcome acknowledges what its hello says, and nothing is said twice.
     printed(&mut bench, second[0].0);
     bench.effects.clear();
-    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    bench.link_back(Vec::new());
     bench.approved();
     assert!(jobs(&bench).iter().all(|(_, known)| known.is_empty()));
 }
@@ -139,7 +137,7 @@ fn a_replaced_installation_prints_nothing_that_may_have_been_printed() {
     bench.approved();
     let is_print = |message: &ToAgent| matches!(message, ToAgent::Print(_));
     bench.effects.clear();
-    bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+    bench.link_back(Vec::new());
     assert_eq!(
         bench.sent().iter().filter(|one| is_print(one)).count(),
         2,
@@ -181,7 +179,7 @@ fn a_job_that_has_begun_is_told_to_have_begun_when_it_is_sent_again() {
             bench.restart();
         }
         bench.effects.clear();
-        bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), Vec::new());
+        bench.link_back(Vec::new());
         let again = [(first[0].0, true), (first[1].0, false)];
         assert_eq!(jobs(&bench), again, "after a restart: {restarts}");
     }

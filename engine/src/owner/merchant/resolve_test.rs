@@ -1,10 +1,10 @@
 //! What a person may say about a transaction in doubt, and what the acquirer says afterwards.
 
 use protocol::id::{PosTransactionId, TransactionId};
-use protocol::link::{ChipOutcome, PosStatus, ToAgent, ToEngine};
+use protocol::link::{ChipOutcome, PosStatus, ToAgent};
 
-use super::bench::{Bench, LATEST, approval, decline};
-use super::{Effect, MerchantInput};
+use super::Effect;
+use super::bench::{Bench, approval, decline};
 use crate::acquirer::{AcquirerAction, AcquirerAnswer, AuthorizationAnswer, IntentAnswer};
 use crate::domain::reason::Reason;
 use crate::domain::rejection::Rejection;
@@ -26,29 +26,18 @@ fn resolve(transaction_id: TransactionId, outcome: O) -> Request {
 
 /// A sale whose answer is lost and whose reversal the acquirer never acknowledges.
 fn in_doubt(bench: &mut Bench) -> (PosTransactionId, TransactionId) {
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
-    bench.tap(pos_id);
+    let pos_id = bench.tapped();
     bench.host(pos_id, AuthorizationAnswer::Unknown);
     let transaction_id = bench.transaction_of(pos_id).id;
     for _ in 0..5 {
         bench.pass(60_000);
-        word(
-            bench,
+        bench.acquirer(
             transaction_id,
             AcquirerAnswer::Reversal(ReversalAnswer::Unknown),
         );
     }
     assert_eq!(bench.pos(pos_id).status(), PosStatus::InDoubt);
     (pos_id, transaction_id)
-}
-
-fn word(bench: &mut Bench, transaction_id: TransactionId, answer: AcquirerAnswer) {
-    bench.input(MerchantInput::Acquirer {
-        transaction_id,
-        sending: LATEST,
-        answer,
-    });
 }
 
 fn requests(bench: &Bench) -> usize {
@@ -133,8 +122,7 @@ fn what_stands_can_be_voided_as_any_other() {
         matches!(last, Some(AcquirerAction::Void { .. })),
         "{last:?}"
     );
-    word(
-        &mut bench,
+    bench.acquirer(
         transaction_id,
         AcquirerAnswer::Intent(IntentAnswer::Acknowledged),
     );
@@ -157,9 +145,7 @@ fn only_what_is_in_doubt_can_be_resolved() {
     let mut bench = Bench::new();
     let approved = bench.approved();
     refused(&mut bench, approved);
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
-    bench.tap(pos_id);
+    let pos_id = bench.tapped();
     refused(&mut bench, pos_id);
     bench.host(pos_id, decline());
     refused(&mut bench, pos_id);
@@ -169,8 +155,7 @@ fn only_what_is_in_doubt_can_be_resolved() {
     refused(&mut bench, pos_id);
     bench.completed(pos_id, ChipOutcome::Aborted);
     let transaction_id = bench.transaction_of(pos_id).id;
-    word(
-        &mut bench,
+    bench.acquirer(
         transaction_id,
         AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
     );
@@ -183,9 +168,7 @@ fn only_what_is_in_doubt_can_be_resolved() {
 #[test]
 fn what_was_approved_was_not_never_authorized() {
     let mut bench = Bench::new();
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
-    bench.tap(pos_id);
+    let pos_id = bench.tapped();
     bench.host(pos_id, approval());
     bench.completed(pos_id, ChipOutcome::Aborted);
     let transaction_id = bench.transaction_of(pos_id).id;
@@ -241,7 +224,7 @@ fn a_word_against_it_is_shown_and_never_applied() {
         let before = (bench.pos(pos_id), bench.transaction_of(pos_id).state);
         let asked = requests(&bench);
         for _ in 0..2 {
-            word(&mut bench, transaction_id, answer.clone());
+            bench.acquirer(transaction_id, answer.clone());
         }
         let transaction = bench.transaction_of(pos_id);
         assert_eq!(
@@ -267,11 +250,7 @@ fn an_approval_of_what_does_not_stand_is_undone_and_shown() {
             .unwrap()
             .unwrap();
         let ended = bench.pos(pos_id);
-        word(
-            &mut bench,
-            transaction_id,
-            AcquirerAnswer::Authorization(approval()),
-        );
+        bench.acquirer(transaction_id, AcquirerAnswer::Authorization(approval()));
         let transaction = bench.transaction_of(pos_id);
         assert_eq!(transaction.state, S::Reversing);
         assert!(transaction.needs_attention());
@@ -280,8 +259,7 @@ fn an_approval_of_what_does_not_stand_is_undone_and_shown() {
             matches!(refused, Some(Err(Rejection::TransactionState { .. }))),
             "final is final"
         );
-        word(
-            &mut bench,
+        bench.acquirer(
             transaction_id,
             AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
         );
@@ -300,10 +278,7 @@ fn a_transaction_in_doubt_blocks_only_itself() {
         let sale = bench.approved();
         assert_eq!(bench.pos(sale).status(), PosStatus::Approved);
         bench.restart();
-        bench.link_up(
-            protocol::id::JournalId::from_uuid(uuid::Uuid::from_u128(3)),
-            Vec::new(),
-        );
+        bench.link_back(Vec::new());
     }
     assert_eq!(bench.pos(doubtful).status(), PosStatus::InDoubt);
     let running = bench.start(false);

@@ -142,6 +142,8 @@ impl MerchantOwner {
             amount: Money::new(0, *currency),
             tip: None,
             transaction_id: None,
+            kind: None,
+            advice: None,
         };
         self.send(work, terminal_id, ToAgent::Concluded(concluded));
     }
@@ -157,7 +159,6 @@ const fn is_at_stake(state: &DigestState) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use protocol::id::JournalId;
     use protocol::link::{Digest, TipChoice, ToEngine};
     use uuid::Uuid;
 
@@ -171,16 +172,12 @@ mod tests {
         IncarnationId::from_bytes([number; 16])
     }
 
-    fn journal_id() -> JournalId {
-        JournalId::from_uuid(Uuid::from_u128(3))
-    }
-
     /// A merchant that has a terminal, in the first life of its database.
     fn boarded() -> Bench {
         let mut bench = Bench::new();
         bench.store.set_incarnation(life(1));
         bench.restart();
-        bench.link_up(journal_id(), Vec::new());
+        bench.link_back(Vec::new());
         bench
     }
 
@@ -194,13 +191,13 @@ mod tests {
     fn numbers_jump_also_when_the_backup_has_none() {
         let mut bench = boarded();
         restore(&mut bench);
-        bench.link_up(journal_id(), Vec::new());
+        bench.link_back(Vec::new());
         let jump = trace_jump(life(2));
         for expected in [jump + 1, jump + 2] {
             let pos_id = bench.approved();
             assert_eq!(bench.transaction_of(pos_id).trace.number, expected);
             bench.restart();
-            bench.link_up(journal_id(), Vec::new());
+            bench.link_back(Vec::new());
         }
     }
 
@@ -219,9 +216,7 @@ mod tests {
     #[test]
     fn what_was_being_confirmed_at_the_backup_is_reversed_once() {
         let mut bench = boarded();
-        let pos_id = bench.start(false);
-        bench.said(ToEngine::Accept { pos_id });
-        bench.tap(pos_id);
+        let pos_id = bench.tapped();
         bench.host(pos_id, approval());
         assert_eq!(bench.pos(pos_id).stage, Stage::Confirming);
         restore(&mut bench);
@@ -243,7 +238,7 @@ mod tests {
             attempt_id: Some(attempt_id),
             state: DigestState::Completed(completion),
         };
-        bench.link_up(journal_id(), vec![digest]);
+        bench.link_back(vec![digest]);
         assert_eq!(bench.pos(pos_id).status(), PosStatus::InDoubt);
     }
 
@@ -272,7 +267,7 @@ mod tests {
             assert_eq!(bench.pos(pos_id).stage, stage);
             restore(&mut bench);
             bench.effects.clear();
-            bench.link_up(journal_id(), Vec::new());
+            bench.link_back(Vec::new());
             let pos = bench.pos(pos_id);
             assert_eq!(
                 (pos.status(), pos.reason()),
@@ -298,8 +293,7 @@ mod tests {
         ];
         for (state, named, status) in cases {
             let mut bench = boarded();
-            let pos_id = bench.start(false);
-            bench.said(ToEngine::Accept { pos_id });
+            let pos_id = bench.accepted();
             let attempt_id = Some(named(&bench, pos_id));
             restore(&mut bench);
             bench.effects.clear();
@@ -308,7 +302,7 @@ mod tests {
                 attempt_id,
                 state,
             };
-            bench.link_up(journal_id(), vec![digest]);
+            bench.link_back(vec![digest]);
             let sent = bench.sent();
             assert!(
                 matches!(sent.as_slice(), [ToAgent::Concluded(one)] if one.status == status),

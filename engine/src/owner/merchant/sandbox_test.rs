@@ -30,10 +30,7 @@ fn bench() -> Bench {
 fn under(bench: &mut Bench, policy: Policy) {
     bench.limits.sandbox = policy;
     bench.restart();
-    bench.link_up(
-        protocol::id::JournalId::from_uuid(uuid::Uuid::from_u128(3)),
-        Vec::new(),
-    );
+    bench.link_back(Vec::new());
     bench.effects.clear();
 }
 
@@ -158,8 +155,7 @@ fn a_card_comes_behind_the_word_to_read_it() {
     let mut bench = bench();
     let order = order(&bench, "card_presented", None);
     arm(&mut bench, order);
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
+    bench.accepted();
     let [Misbehaviour::Device { command, .. }] = &misbehaviours(&bench)[..] else {
         panic!("no card");
     };
@@ -219,9 +215,7 @@ fn reversals_are_a_moment_of_their_own() {
     let mut bench = bench();
     let order = order(&bench, "host_no_answer", Some(Moment::Reversing));
     let id = arm(&mut bench, order);
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
-    bench.tap(pos_id);
+    let pos_id = bench.tapped();
     assert_eq!(misbehaviours(&bench), []);
     bench.host(pos_id, AuthorizationAnswer::Unknown);
     let [Misbehaviour::Acquirer(request, _)] = &misbehaviours(&bench)[..] else {
@@ -241,9 +235,7 @@ fn an_armed_fault_outlives_a_restart_and_a_fired_one_does_not_come_back() {
     let id = arm(&mut bench, order);
     under(&mut bench, TEST_MODE);
     assert_eq!(marks(&bench), 1);
-    let pos_id = bench.start(false);
-    bench.said(ToEngine::Accept { pos_id });
-    bench.tap(pos_id);
+    let pos_id = bench.tapped();
     bench.host(pos_id, approval());
     assert_eq!(
         misbehaviours(&bench),

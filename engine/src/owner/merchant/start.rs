@@ -170,6 +170,7 @@ impl MerchantOwner {
             amount,
             state: AttemptState::Granted,
             transaction_id: None,
+            advice: None,
         });
         let until = expires_at.plus_ms(CARD_ON_ITS_WAY_MS);
         pos.enter(Stage::AwaitingCard, Some(until), work.now);

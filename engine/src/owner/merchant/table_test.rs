@@ -104,11 +104,10 @@ fn pull(bench: &mut Bench, pos_id: PosTransactionId, trigger: Trigger) {
         Trigger::Cancel => cancel(bench, pos_id, IfTooLate::Keep),
         Trigger::CancelAndVoid => cancel(bench, pos_id, IfTooLate::Void),
         Trigger::Deadline => bench.pass(600_000),
-        Trigger::ReversalDone => bench.input(MerchantInput::Acquirer {
+        Trigger::ReversalDone => bench.acquirer(
             transaction_id,
-            sending: LATEST,
-            answer: AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
-        }),
+            AcquirerAnswer::Reversal(ReversalAnswer::Acknowledged),
+        ),
     }
 }
 

@@ -468,5 +468,10 @@ pub(super) fn concluded(pos: &PosTransaction) -> Concluded {
             PosStatus::Approved => pos.current_transaction(),
             _ => None,
         },
+        kind: Some(pos.kind),
+        advice: match status {
+            PosStatus::Declined => pos.advice(),
+            _ => None,
+        },
     }
 }

@@ -1,6 +1,6 @@
 //! Work at a till that the engine has never heard of, as after the restore of an old backup.
 
-use protocol::id::{AttemptId, JournalId, PosTransactionId};
+use protocol::id::{AttemptId, PosTransactionId};
 use protocol::link::{
     AttemptEnd, ChipOutcome, Completion, Digest, DigestState, PosStatus, ToAgent, ToEngine,
 };
@@ -37,7 +37,7 @@ fn work_that_the_engine_never_heard_of_is_ended_once_at_the_till() {
             attempt_id: Some(attempt_id),
             state,
         };
-        bench.link_up(JournalId::from_uuid(Uuid::from_u128(3)), vec![digest]);
+        bench.link_back(vec![digest]);
         assert_eq!(ends(&bench, unknown), [expected]);
     }
     let mut bench = Bench::new();

@@ -6,7 +6,7 @@ use protocol::id::{
     ApiKeyId, AttemptId, MerchantId, PosTransactionId, PrintJobId, RequestId, TerminalId,
     TransactionId,
 };
-use protocol::link::{PosKind, PosStatus, PrintState, TipPrompt};
+use protocol::link::{Advice, PosKind, PosStatus, PrintState, TipPrompt};
 use protocol::money::Money;
 use protocol::receipt::{Copy, Receipt};
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,8 @@ struct AttemptForm {
     state: String,
     reason: Option<String>,
     transaction_id: Option<TransactionId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    advice: Option<Advice>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -184,6 +186,7 @@ impl AttemptForm {
             state: state.to_owned(),
             reason: reason.map(|reason| reason.code().to_owned()),
             transaction_id: attempt.transaction_id,
+            advice: attempt.advice,
         }
     }
 
@@ -207,6 +210,7 @@ impl AttemptForm {
             amount: self.amount,
             state,
             transaction_id: self.transaction_id,
+            advice: self.advice,
         })
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use protocol::id::PrintJobId;
-use protocol::link::{AttemptEnd, PaperState, PrintState, ReaderState};
+use protocol::link::{Advice, AttemptEnd, PaperState, PrintState, ReaderState};
 use protocol::money::Money;
 use protocol::printer::Trouble;
 use protocol::receipt::Receipt;
@@ -20,6 +20,8 @@ pub enum ReaderRequest {
         amount: Money,
         /// How long a card may be waited for.
         timeout_ms: u64,
+        /// What the payer has to do differently, for the reader's own display.
+        advice: Option<Advice>,
     },
     /// Tells a waiting chip what the acquirer said.
     HostAnswer {
@@ -39,9 +41,11 @@ pub enum ReaderRequest {
 impl fmt::Debug for ReaderRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Start { amount, timeout_ms } => {
-                write!(formatter, "Start({amount}, {timeout_ms})")
-            }
+            Self::Start {
+                amount,
+                timeout_ms,
+                advice,
+            } => write!(formatter, "Start({amount}, {timeout_ms}, {advice:?})"),
             Self::HostAnswer { approved, .. } => write!(formatter, "HostAnswer({approved})"),
             Self::HostUnreachable => formatter.write_str("HostUnreachable"),
             Self::Cancel => formatter.write_str("Cancel"),

@@ -7,7 +7,7 @@ use protocol::link::{
     AnswerBody, Digest, PrintReport, PrintState, TillFacts, TillRequest, TillStatus, ToAgent,
     ToEngine,
 };
-use protocol::money::Money;
+use protocol::money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
 use super::device::{PrinterEvent, PrinterJob, ReaderEvent, ReaderRequest};
@@ -218,6 +218,9 @@ pub struct AgentStatus {
     pub is_online: bool,
     /// What the till calls itself, once the engine has said it.
     pub label: String,
+    /// Currencies that the merchant takes, the usual one first; empty until an engine has said them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub currencies: Vec<Currency>,
     /// The journal.
     pub journal_id: Option<JournalId>,
     /// How often the agent has started on it.

@@ -134,6 +134,8 @@ mod tests {
             amount: Money::new(1_250, "USD".parse().unwrap()),
             tip: None,
             transaction_id: None,
+            kind: None,
+            advice: None,
         }
     }
 

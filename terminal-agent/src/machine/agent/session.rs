@@ -3,6 +3,7 @@
 use protocol::link::{
     AttemptEnd, Digest, DigestState, ReaderState, TillBacklog, TillStatus, ToEngine, Welcome,
 };
+use protocol::money::Currency;
 use protocol::printer::Trouble;
 
 use super::work::Phase;
@@ -16,6 +17,8 @@ pub(super) struct LinkSide {
     /// The protocol version of the connection.
     pub(super) version: u16,
     pub(super) label: String,
+    /// As the last engine that said them did.
+    currencies: Vec<Currency>,
     /// Open work as the last hello named it.
     hello: Vec<Digest>,
     /// The status that the engine was last told on this connection.
@@ -44,6 +47,9 @@ impl Agent {
     pub(super) fn link_up(&mut self, welcome: Welcome) {
         self.link.is_up = true;
         self.link.label = welcome.label;
+        if !welcome.currencies.is_empty() {
+            self.link.currencies = welcome.currencies;
+        }
         self.link.reported = None;
         for job_id in welcome.prints_known {
             if self.journal.print(job_id).is_some() && !self.is_printing(job_id) {
@@ -161,6 +167,7 @@ impl Agent {
         AgentStatus {
             is_online: self.link.is_up,
             label: self.link.label.clone(),
+            currencies: self.link.currencies.clone(),
             journal_id: self.journal.journal_id(),
             boot: self.journal.boot(),
             till: self.till_status(now_ms),

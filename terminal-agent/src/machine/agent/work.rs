@@ -2,7 +2,8 @@
 
 use protocol::id::{AttemptId, RequestId};
 use protocol::link::{
-    ChipOutcome, Digest, DigestState, Grant, HostDecision, ReaderState, TipChoice, TipPrompt,
+    Advice, ChipOutcome, Digest, DigestState, Grant, HostDecision, ReaderState, TipChoice,
+    TipPrompt,
 };
 use protocol::money::Money;
 
@@ -18,6 +19,8 @@ pub(super) struct Work {
     pub(super) phase: Phase,
     /// The payer's choice, repeated when the engine asks again after a lost link.
     pub(super) tip: Option<TipChoice>,
+    /// What the engine advised with the last decline, until the next card was read.
+    pub(super) advice: Option<Advice>,
     /// The request of this till that began it, if one did in this run of the agent.
     pub(super) request_id: Option<RequestId>,
 }
@@ -88,6 +91,7 @@ impl Work {
             said_ms: Some(now_ms),
             phase: Phase::Waiting,
             tip: None,
+            advice: None,
             request_id,
         }
     }
@@ -107,6 +111,7 @@ impl Work {
                 Phase::Waiting
             },
             tip: None,
+            advice: None,
             request_id: None,
         }
     }

@@ -184,10 +184,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn job(n: u128) -> PrintJobId {
-        PrintJobId::from_uuid(uuid::Uuid::from_u128(n))
-    }
+    use crate::trial::job;
 
     #[test]
     fn each_write_is_confirmed_and_the_window_is_bounded() {

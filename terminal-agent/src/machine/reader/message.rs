@@ -115,6 +115,8 @@ pub struct Start {
     pub timeout_ms: u64,
     /// Where a card may be presented.
     pub interfaces: Interfaces,
+    /// What the reader's display says for a moment before the card is asked for.
+    pub prompt: Option<Progress>,
 }
 
 /// What the agent wants of the reader.

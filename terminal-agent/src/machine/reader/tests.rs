@@ -137,6 +137,7 @@ impl Bench {
             amount: Money::new(1234, "EUR".parse().unwrap()),
             timeout_ms: 30_000,
             interfaces: Interfaces::ALL,
+            prompt: None,
         })));
     }
 
@@ -164,6 +165,16 @@ impl Bench {
             };
             self.hear(command.cmd(), 0x00, data);
         }
+    }
+
+    /// The setup has begun, and ends well.
+    fn assert_set_up_again(&mut self) {
+        assert_eq!(self.commands.len(), 1);
+        self.set_up();
+        assert!(matches!(
+            self.take_events().as_slice(),
+            [Event::Ready { .. }]
+        ));
     }
 
     fn take_commands(&mut self) -> Vec<(u8, u8)> {

@@ -18,7 +18,9 @@
 //! any             end, no answer         → over, or setup when the reader is at fault
 //! ```
 
-use protocol::reader::command::{self, Activate, Beep, CommandError, Interfaces, Message, Online};
+mod ask;
+
+use protocol::reader::command::{self, Beep, Message, Online};
 use protocol::reader::frame::{Command, Response};
 use protocol::reader::outcome::{CardRead, Entry as Interface};
 use protocol::reader::tlv::Form;
@@ -26,8 +28,7 @@ use protocol::reader::tlv::Form;
 use super::last_result::Identity;
 use super::verdict::{self, Verdict};
 use super::{
-    EndReason, Entry, Event, Output, Progress, ReaderConversation, ReaderFault, SENDINGS_MAX,
-    Start, State, Wait,
+    EndReason, Entry, Event, Output, Progress, ReaderConversation, ReaderFault, Start, State, Wait,
 };
 
 /// Tag 9F02.
@@ -43,10 +44,6 @@ pub(super) enum Ask {
     /// Say whether one is still in the slot from before (60-10 with the shortest time).
     Probe,
 }
-
-/// How long the slot is probed, in seconds. The shortest time that 60-10 takes: a card that is in
-/// the slot is seen at once.
-const PROBE_S: u8 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -118,12 +115,33 @@ impl ReaderConversation {
         };
         // A card that the last transaction left in the slot must not pay this one.
         let is_in_doubt = self.slot_may_hold_card && start.interfaces.contact;
-        let ask = if is_in_doubt {
-            Ask::Probe
-        } else {
-            Ask::Present
+        match start.prompt {
+            _ if is_in_doubt => self.ask_for_card(now_ms, transaction, Ask::Probe, out),
+            Some(shown) if self.config.switches.shows_messages => {
+                self.prompt_before(now_ms, transaction, shown, out);
+            }
+            _ => self.ask_for_card(now_ms, transaction, Ask::Present, out),
+        }
+    }
+
+    /// The display speaks first: what asks for the card puts its own words there.
+    fn prompt_before(
+        &mut self,
+        now_ms: u64,
+        mut transaction: Transaction,
+        shown: Progress,
+        out: &mut Vec<Output>,
+    ) {
+        let message = command::show(ask::reader_message(shown), Beep::Double);
+        out.push(Output::Write(message.encode()));
+        progress(shown, out);
+        transaction.phase = Phase::Pausing { then: Ask::Present };
+        transaction.wait = Wait {
+            until_ms: now_ms.saturating_add(self.config.retry_pause_ms),
+            first_byte_by_ms: None,
         };
-        self.ask_for_card(now_ms, transaction, ask, out);
+        transaction.outstanding = message;
+        self.state = State::Transaction(transaction);
     }
 
     pub(super) fn transaction_answered(
@@ -205,12 +223,6 @@ impl ReaderConversation {
         progress(Progress::RemoveCard, out);
     }
 
-    fn ask_again(&mut self, now_ms: u64, ask: Ask, out: &mut Vec<Output>) {
-        if let State::Transaction(transaction) = std::mem::replace(&mut self.state, State::Ready) {
-            self.ask_for_card(now_ms, transaction, ask, out);
-        }
-    }
-
     fn follow(&mut self, now_ms: u64, verdict: Verdict, response: Response, out: &mut Vec<Output>) {
         match verdict {
             Verdict::Ignore | Verdict::Pending => {}
@@ -248,91 +260,6 @@ impl ReaderConversation {
         }
     }
 
-    /// 02-40, or 60-10 when only the slot is meant.
-    fn ask_for_card(
-        &mut self,
-        now_ms: u64,
-        mut transaction: Transaction,
-        ask: Ask,
-        out: &mut Vec<Output>,
-    ) {
-        let remaining_ms = transaction.card_by_ms.saturating_sub(now_ms);
-        let (command, timeout_s) = match self.card_command(&transaction.start, remaining_ms, ask) {
-            Ok(built) => built,
-            Err(_) => {
-                self.end(now_ms, EndReason::AmountRefused, out);
-                return;
-            }
-        };
-        let until_ms = now_ms
-            .saturating_add(u64::from(timeout_s) * 1_000)
-            .saturating_add(self.config.transaction_grace_ms);
-        transaction.phase = match ask {
-            Ask::Present => Phase::Activating,
-            Ask::Insert => Phase::Inserting,
-            Ask::Probe => Phase::Probing,
-        };
-        transaction.wait = Wait {
-            until_ms,
-            // 02-40 is answered when a card has come, 60-10 at once and then again.
-            first_byte_by_ms: (command.cmd() == command::CONTACT)
-                .then(|| now_ms.saturating_add(self.config.first_byte_ms)),
-        };
-        transaction.sendings = 1;
-        transaction.outstanding = command;
-        out.push(Output::Write(transaction.outstanding.encode()));
-        if ask == Ask::Present {
-            progress(Progress::PresentCard, out);
-        }
-        self.state = State::Transaction(transaction);
-    }
-
-    fn card_command(
-        &self,
-        start: &Start,
-        remaining_ms: u64,
-        ask: Ask,
-    ) -> Result<(Command, u8), CommandError> {
-        let next_command_s = self.config.next_command_s;
-        let seconds = remaining_ms.div_ceil(1_000).max(1);
-        let timeout_s = match ask {
-            Ask::Probe => PROBE_S,
-            Ask::Present | Ask::Insert => u8::try_from(seconds).unwrap_or(u8::MAX),
-        };
-        let interfaces = match ask {
-            Ask::Insert => Interfaces {
-                contactless: false,
-                ..start.interfaces
-            },
-            Ask::Present | Ask::Probe => start.interfaces,
-        };
-        let by_activation = ask == Ask::Insert && self.config.switches.inserts_by_activation;
-        let command = match ask {
-            Ask::Insert | Ask::Probe if !by_activation => {
-                command::contact_start(start.amount, u16::from(timeout_s), next_command_s)?
-            }
-            _ => command::activate(Activate {
-                amount: start.amount,
-                timeout_s,
-                interfaces,
-                next_command_s,
-            })?,
-        };
-        Ok((command, timeout_s))
-    }
-
-    fn send_again(&mut self, now_ms: u64, out: &mut Vec<Output>) {
-        let State::Transaction(transaction) = &mut self.state else {
-            return;
-        };
-        if transaction.sendings < SENDINGS_MAX {
-            transaction.sendings += 1;
-            out.push(Output::Write(transaction.outstanding.encode()));
-        } else {
-            self.end(now_ms, EndReason::ReaderFault(ReaderFault::NoAnswer), out);
-        }
-    }
-
     fn give_card_data(
         &mut self,
         now_ms: u64,
@@ -360,59 +287,6 @@ impl ReaderConversation {
         }
     }
 
-    fn retry(&mut self, now_ms: u64, shown: Progress, then_insert: bool, out: &mut Vec<Output>) {
-        let pause_ms = self.config.retry_pause_ms;
-        let retries_max = self.config.retries_max;
-        let State::Transaction(transaction) = &mut self.state else {
-            return;
-        };
-        let Interfaces { contact, .. } = transaction.start.interfaces;
-        let over = if then_insert && !contact {
-            Some(EndReason::CardError)
-        } else if now_ms.saturating_add(pause_ms) >= transaction.card_by_ms {
-            Some(EndReason::Timeout)
-        } else if transaction.retries >= retries_max {
-            Some(match shown {
-                Progress::OneCardOnly => EndReason::TwoCards,
-                _ => EndReason::CardError,
-            })
-        } else {
-            None
-        };
-        if let Some(reason) = over {
-            self.end(now_ms, reason, out);
-            return;
-        }
-        transaction.retries += 1;
-        let shows = self.config.switches.shows_messages;
-        let message = command::show(reader_message(shown), Beep::Double);
-        let then = if then_insert {
-            Ask::Insert
-        } else {
-            Ask::Present
-        };
-        // Insertion is asked for as soon as the display has said so; a card that is still in the
-        // field would only be read into the same error again.
-        let until_ms = match (then_insert, shows) {
-            (true, false) => now_ms,
-            (true, true) => now_ms.saturating_add(self.config.first_byte_ms),
-            (false, _) => now_ms.saturating_add(pause_ms),
-        };
-        transaction.phase = Phase::Pausing { then };
-        transaction.wait = Wait {
-            until_ms,
-            first_byte_by_ms: None,
-        };
-        if shows {
-            out.push(Output::Write(message.encode()));
-            transaction.outstanding = message;
-        }
-        progress(shown, out);
-        if until_ms <= now_ms {
-            self.transaction_due(now_ms, out);
-        }
-    }
-
     fn end(&mut self, now_ms: u64, reason: EndReason, out: &mut Vec<Output>) {
         if let EndReason::ReaderFault(fault) = reason {
             // A reader that answers nonsense may still be polling: setup begins with a ping,
@@ -426,14 +300,6 @@ impl ReaderConversation {
             _ => Message::Failed,
         };
         self.show(now_ms, message, Beep::None, out);
-    }
-}
-
-const fn reader_message(shown: Progress) -> Message {
-    match shown {
-        Progress::OneCardOnly => Message::OneCardOnly,
-        Progress::InsertOrSwipe | Progress::UseChip | Progress::Swipe => Message::InsertOrSwipe,
-        _ => Message::TryAgain,
     }
 }
 

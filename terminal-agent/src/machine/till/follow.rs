@@ -1,7 +1,7 @@
 //! Follows what runs at the till, whoever has started it: screens, status, conclusions. PURE.
 
 use protocol::id::PosTransactionId;
-use protocol::link::{AttemptEnd, Concluded, PosStatus};
+use protocol::link::{Advice, AttemptEnd, Concluded, PosStatus};
 use protocol::money::Money;
 
 use super::amount::Digits;
@@ -28,11 +28,15 @@ pub(super) enum Stage {
     },
     PresentCard {
         attempt: u32,
+        advice: Option<Advice>,
     },
-    Reader(String),
+    Reader {
+        progress: String,
+        advice: Option<Advice>,
+    },
     Authorizing,
     Finishing,
-    DeclinedTryAnother,
+    DeclinedTryAnother(Option<Advice>),
     AttemptEnded(AttemptEnd),
     /// The agent knows it and has not said how far it is.
     WaitingForWord,
@@ -101,14 +105,17 @@ impl Till {
                 pos_id,
                 amount,
                 attempt,
-            } => self.live(pos_id, Some(amount), Stage::PresentCard { attempt }),
-            Screen::Reader { pos_id, progress } => {
-                self.live(pos_id, None, Stage::Reader(progress));
-            }
+                advice,
+            } => self.live(pos_id, Some(amount), Stage::PresentCard { attempt, advice }),
+            Screen::Reader {
+                pos_id,
+                progress,
+                advice,
+            } => self.live(pos_id, None, Stage::Reader { progress, advice }),
             Screen::Authorizing { pos_id } => self.live(pos_id, None, Stage::Authorizing),
             Screen::Finishing { pos_id } => self.live(pos_id, None, Stage::Finishing),
-            Screen::DeclinedTryAnother { pos_id } => {
-                self.live(pos_id, None, Stage::DeclinedTryAnother);
+            Screen::DeclinedTryAnother { pos_id, advice } => {
+                self.live(pos_id, None, Stage::DeclinedTryAnother(advice));
             }
             Screen::AttemptEnded { pos_id, end } => {
                 self.live(pos_id, None, Stage::AttemptEnded(end));
@@ -123,7 +130,7 @@ impl Till {
             return;
         }
         if let Some(amount) = amount {
-            self.learn_currency(amount);
+            self.learn_currency(amount.currency());
         }
         let known = match &self.mode {
             Mode::Running(running) if running.pos_id == pos_id => running.amount,
@@ -152,7 +159,7 @@ impl Till {
     /// The engine's last word. The only way to APPROVED.
     pub(super) fn concluded(&mut self, now_ms: u64, concluded: Concluded) {
         let pos_id = concluded.pos_id;
-        self.learn_currency(concluded.amount);
+        self.learn_currency(concluded.amount.currency());
         self.ends.insert(pos_id, concluded.clone());
         if self.ends.len() > ENDS_MAX {
             self.ends.pop_first();
@@ -185,6 +192,9 @@ impl Till {
 
     pub(super) fn status_came(&mut self, now_ms: u64, status: AgentStatus, out: &mut Vec<Output>) {
         self.is_online = status.is_online;
+        if let Some(usual) = status.currencies.first() {
+            self.learn_currency(*usual);
+        }
         let is_first = self.status.is_none();
         let about = pos_of(&status.screen);
         let is_open = about.is_some_and(|pos_id| status.open.contains(&pos_id));
@@ -263,7 +273,7 @@ impl Till {
             if Some(concluded.pos_id) == missed && is_new {
                 self.concluded(now_ms, concluded.clone());
             }
-            self.learn_currency(concluded.amount);
+            self.learn_currency(concluded.amount.currency());
         }
         // An agent that has restarted has forgotten what this screen still knows.
         let kept = self.recent.iter().filter(|(_, known)| {
@@ -306,7 +316,7 @@ const fn pos_of(screen: &Screen) -> Option<PosTransactionId> {
         | Screen::Reader { pos_id, .. }
         | Screen::Authorizing { pos_id }
         | Screen::Finishing { pos_id }
-        | Screen::DeclinedTryAnother { pos_id }
+        | Screen::DeclinedTryAnother { pos_id, .. }
         | Screen::AttemptEnded { pos_id, .. }
         | Screen::AttemptClosed { pos_id } => Some(*pos_id),
         Screen::Concluded(concluded) => Some(concluded.pos_id),

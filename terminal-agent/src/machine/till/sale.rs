@@ -69,7 +69,7 @@ impl Till {
         let pos_id = running.pos_id;
         let may_stop_here = matches!(
             running.stage,
-            Stage::SelectTip { .. } | Stage::PresentCard { .. } | Stage::Reader(_)
+            Stage::SelectTip { .. } | Stage::PresentCard { .. } | Stage::Reader { .. }
         );
         self.ask_cancel(pos_id, false, fresh, out);
         if may_stop_here && !self.is_online {

@@ -1,6 +1,6 @@
 //! The words of the till screen. The one word for "paid" is in [`conclusion`] and nowhere else. PURE.
 
-use protocol::link::{AttemptEnd, Concluded, PosStatus};
+use protocol::link::{Advice, AttemptEnd, Concluded, PosKind, PosStatus};
 use protocol::money::Currency;
 
 use super::Tone;
@@ -58,7 +58,14 @@ pub(super) fn conclusion(concluded: &Concluded, undone: Undone) -> (&'static str
 /// What the cashier has to know and do.
 pub(super) fn conclusion_lines(sale: &RecentSale) -> Vec<String> {
     let concluded = &sale.concluded;
+    let is_reserved = concluded.kind == Some(PosKind::Authorization);
     let first = match (concluded.status, sale.undone) {
+        (PosStatus::Approved, Undone::No) if is_reserved => {
+            "The amount is RESERVED, not charged: it has to be captured later."
+        }
+        (PosStatus::Approved, Undone::Yes) if is_reserved => {
+            "NOT PAID: the reservation is released."
+        }
         (PosStatus::Approved, Undone::No) => "The payment stands. Hand over the goods.",
         (PosStatus::Approved, Undone::Pending) => {
             "The undo is on record; it is repeated until the bank has confirmed it."
@@ -71,7 +78,12 @@ pub(super) fn conclusion_lines(sale: &RecentSale) -> Vec<String> {
             "NOBODY HAS PAID as far as we know. Do not hand over goods, do not charge again."
         }
     };
-    let mut lines = vec![first.to_owned()];
+    let mut lines = match advice(concluded.advice) {
+        Some(advice) if concluded.status == PosStatus::Declined => {
+            vec![format!("NOT PAID. {advice}")]
+        }
+        _ => vec![first.to_owned()],
+    };
     if matches!(concluded.status, PosStatus::InDoubt | PosStatus::InProgress) {
         let text = "The engine is asking the bank and undoes the charge; the answer comes here.";
         lines.push(text.to_owned());
@@ -88,15 +100,39 @@ pub(super) fn conclusion_lines(sale: &RecentSale) -> Vec<String> {
     lines
 }
 
+/// What to do about a decline, where another card is not the answer; nothing for what this version
+/// has no words for.
+pub const fn advice(advice: Option<Advice>) -> Option<&'static str> {
+    Some(match advice {
+        Some(Advice::UseChip) => "This card has a chip: insert it, do not swipe.",
+        Some(Advice::TryLater) => "The bank is out of order: try again later, or ask for cash.",
+        Some(Advice::CallBank) => "The cardholder has to call the bank, or pay in another way.",
+        Some(Advice::CheckReader) => {
+            "The bank cannot read this card reader: no card will work. Call the technician."
+        }
+        Some(Advice::Other) | None => return None,
+    })
+}
+
 /// A conclusion of something that is not on the screen.
 pub(super) fn earlier(concluded: &Concluded) -> String {
     let (headline, _) = conclusion(concluded, Undone::No);
     let rest = if is_surely_unpaid(concluded.status) {
         " – NOT PAID"
     } else {
-        ""
+        reserved(concluded)
     };
     format!("Earlier sale {}: {headline}{rest}", concluded.amount)
+}
+
+/// What stands is no charge yet.
+pub(super) fn reserved(concluded: &Concluded) -> &'static str {
+    let is_reserved = concluded.kind == Some(PosKind::Authorization);
+    if is_reserved && concluded.status == PosStatus::Approved {
+        " (reserved)"
+    } else {
+        ""
+    }
 }
 
 /// Whether it is certain that no money has moved and none will.

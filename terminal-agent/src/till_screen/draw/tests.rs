@@ -1,7 +1,7 @@
 //! Every state in windows of several sizes: the words that matter are there.
 
-use protocol::id::{PosTransactionId, RequestId, TransactionId};
-use protocol::link::{AttemptEnd, Concluded, PaperState, PosStatus, ReaderState, TillStatus};
+use protocol::id::{RequestId, TransactionId};
+use protocol::link::{AttemptEnd, Concluded, PaperState, PosStatus, ReaderState};
 use protocol::money::Money;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -13,6 +13,7 @@ use crate::control::message::{Answer, AnswerData, Heard, Line as Said, WatchEven
 use crate::machine::agent::{AgentStatus, RecentSale, Undone};
 use crate::machine::screen::{Screen, TipOption};
 use crate::machine::till::{Absence, Input, Output, Till, TillConfig};
+use crate::trial::{pos, status, usd};
 
 const UNICODE: Looks = Looks {
     has_colour: true,
@@ -24,52 +25,16 @@ const BARE: Looks = Looks {
 };
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (40, 15), (60, 18)];
 
-fn pos() -> PosTransactionId {
-    PosTransactionId::from_uuid(Uuid::from_u128(1))
-}
-
-fn usd(minor: i64) -> Money {
-    Money::new(minor, "USD".parse().unwrap())
-}
-
 fn concluded(status: PosStatus, reason: &str) -> Concluded {
     Concluded {
-        pos_id: pos(),
+        pos_id: pos(1),
         status,
         reason: reason.to_owned(),
         amount: usd(1_450),
         tip: Some(usd(200)),
         transaction_id: Some(TransactionId::from_uuid(Uuid::from_u128(2))),
-    }
-}
-
-fn status() -> AgentStatus {
-    AgentStatus {
-        is_online: true,
-        label: "Lane 1".to_owned(),
-        journal_id: None,
-        boot: 1,
-        till: TillStatus {
-            reader: ReaderState::Ready,
-            reader_serial: String::new(),
-            reader_firmware: String::new(),
-            printer_online: true,
-            paper: PaperState::Ok,
-            cover_open: false,
-            printer_trouble: String::new(),
-            drawer_open: None,
-            agent_version: String::new(),
-            current: None,
-            facts: None,
-            configuration: None,
-            backlog: protocol::link::TillBacklog::default(),
-        },
-        has_printer: true,
-        open: Vec::new(),
-        unanswered_requests: 0,
-        waiting_prints: Vec::new(),
-        screen: Screen::Idle,
-        idle_text: None,
+        kind: None,
+        advice: None,
     }
 }
 
@@ -147,7 +112,7 @@ fn text(rows: &[String]) -> String {
 /// Every state of the till, with the words that must be in the smallest window, too.
 fn states() -> Vec<(Till, Vec<&'static str>)> {
     let amount = usd(1_250);
-    let pos_id = pos();
+    let pos_id = pos(1);
     let prompt = Screen::SelectTip {
         pos_id,
         amount,
@@ -165,10 +130,12 @@ fn states() -> Vec<(Till, Vec<&'static str>)> {
         pos_id,
         amount,
         attempt: 1,
+        advice: None,
     };
     let reader = |progress: &str| Screen::Reader {
         pos_id,
         progress: progress.to_owned(),
+        advice: None,
     };
     let end = |status, reason| Screen::Concluded(concluded(status, reason));
     let sale = |status| RecentSale {
@@ -234,7 +201,10 @@ fn states() -> Vec<(Till, Vec<&'static str>)> {
             vec!["FINISHING", "Nobody has paid"],
         ),
         (
-            run(&[Screen::DeclinedTryAnother { pos_id }]),
+            run(&[Screen::DeclinedTryAnother {
+                pos_id,
+                advice: None,
+            }]),
             vec!["DECLINED", "NOT PAID"],
         ),
         (

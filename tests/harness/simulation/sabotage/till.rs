@@ -116,6 +116,8 @@ impl World {
             amount: pos.base,
             tip: pos.tip,
             transaction_id: pos.current_transaction(),
+            kind: None,
+            advice: None,
         }))
     }
 }

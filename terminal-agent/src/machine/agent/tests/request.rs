@@ -150,6 +150,12 @@ fn prints() {
             (6, "connecting", "hello [] []"),
         ],
     );
+}
+
+#[test]
+fn prints_that_have_not_begun_and_those_that_have() {
+    let given = r#"printer 1; send print Queued { held_by: "" }"#;
+    let begins = "persist printstarted; begin 1; send print Printing";
     check(
         "nothing begins while the printer is not there",
         UP,

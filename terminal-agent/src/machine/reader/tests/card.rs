@@ -208,6 +208,7 @@ fn an_answer_about_another_amount_is_not_this_transactions() {
         amount: Money::new(1235, "EUR".parse().unwrap()),
         timeout_ms: 30_000,
         interfaces: Interfaces::ALL,
+        prompt: None,
     })));
     bench.take_events();
     bench.hear_vector(TAP, 1);
@@ -222,6 +223,7 @@ fn an_amount_that_does_not_fit_is_refused() {
         amount: Money::new(-1, "EUR".parse().unwrap()),
         timeout_ms: 30_000,
         interfaces: Interfaces::ALL,
+        prompt: None,
     })));
     assert_eq!(bench.ended(), Some(EndReason::AmountRefused));
     assert!(!bench.conversation.is_busy());

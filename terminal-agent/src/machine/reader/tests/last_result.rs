@@ -74,12 +74,7 @@ fn the_last_word_is_taken_when_it_is_this_transactions() {
             assert!(events.contains("NotReady("), "{events}");
             assert!(!bench.conversation.is_busy());
             // The rest of the setup follows.
-            assert_eq!(bench.commands.len(), 1);
-            bench.set_up();
-            assert!(matches!(
-                bench.take_events().as_slice(),
-                [Event::Ready { .. }]
-            ));
+            bench.assert_set_up_again();
         }
     }
 }

@@ -83,6 +83,44 @@ fn a_retry_says_what_to_do_and_waits_for_the_display() {
     }
 }
 
+/// What asks for the card puts its own words on the display.
+#[test]
+fn what_to_do_differently_is_shown_before_the_card_is_asked_for() {
+    let start = Start {
+        amount: Money::new(1234, "EUR".parse().unwrap()),
+        timeout_ms: 30_000,
+        interfaces: Interfaces::ALL,
+        prompt: Some(Progress::UseChip),
+    };
+    let mut bench = showing();
+    bench.hear(0x02, 0x08, &[]);
+    assert_eq!(messages(&mut bench), [2]);
+    bench.take_events();
+    bench.feed(Input::Request(Request::Start(start)));
+    assert_eq!(bench.commands[0].data()[0], 8);
+    assert_eq!(bench.take_commands(), [SHOW]);
+    assert_eq!(bench.take_events(), [Event::Progress(Progress::UseChip)]);
+    bench.hear(0x01, 0x00, &[]);
+    assert_eq!(bench.take_commands(), []);
+    bench.wait_to_deadline();
+    assert_eq!(bench.take_commands(), [ACTIVATE]);
+    bench.hear_vector(TAP, 1);
+    assert_eq!(messages(&mut bench), [3]);
+
+    // Canceled before the reader was asked for anything.
+    bench.take_events();
+    bench.feed(Input::Request(Request::Start(start)));
+    bench.take_commands();
+    bench.feed(Input::Request(Request::Cancel));
+    assert_eq!(bench.ended(), Some(EndReason::Canceled));
+    assert_eq!(bench.take_commands(), []);
+
+    // A reader that is not to show anything is asked at once.
+    let mut bench = Bench::ready();
+    bench.feed(Input::Request(Request::Start(start)));
+    assert_eq!(bench.take_commands(), [ACTIVATE]);
+}
+
 /// Any command but a cancel would be taken for one.
 #[test]
 fn nothing_is_shown_while_the_reader_works_for_a_transaction() {

@@ -66,12 +66,7 @@ fn a_mute_reader_is_asked_three_times_and_then_again_later() {
     assert_eq!(bench.take_events(), [Event::NotReady { reason }]);
     assert_eq!(bench.take_commands(), []);
     bench.wait_to_deadline();
-    assert_eq!(bench.commands.len(), 1);
-    bench.set_up();
-    assert!(matches!(
-        bench.take_events().as_slice(),
-        [Event::Ready { .. }]
-    ));
+    bench.assert_set_up_again();
 }
 
 #[test]
@@ -83,11 +78,6 @@ fn a_restart_of_the_reader_ends_everything_and_sets_it_up_again() {
         bench.hear(0x14, 0x00, &[]);
         let ended = bench.ended();
         assert_eq!(ended, fault(ReaderFault::Restarted).filter(|_| was_busy));
-        assert_eq!(bench.commands.len(), 1);
-        bench.set_up();
-        assert!(matches!(
-            bench.take_events().as_slice(),
-            [Event::Ready { .. }]
-        ));
+        bench.assert_set_up_again();
     }
 }
