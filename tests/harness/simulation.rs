@@ -15,7 +15,7 @@
 //!   [`summary`]: the sum of a run; [`shrink`]: smaller worlds that fail alike.
 //! * Inhabitants. The engine: [`engine`], [`process`], [`mail`], [`commit`], [`rows`]. The tills:
 //!   [`till`], [`shell`], [`reader`], [`printer`], [`paper`], [`journal`]. Between them: [`link`],
-//!   [`wire`], [`receive`]. The acquirer: [`host`]. People: [`client`], [`wishes`], [`cashier`],
+//!   [`wire`], [`receive`], `pulse`. The acquirer: [`host`]. People: [`client`], [`wishes`], [`cashier`],
 //!   [`staff`]. Readers of other makes: [`variety`]. Doors: [`access`].
 //! * [`history`]: what was committed, read from the store's log. [`checker`]: the rules;
 //!   [`answer`]: those about answers. [`model`]: what everybody outside may be told.

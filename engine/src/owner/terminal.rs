@@ -11,6 +11,7 @@ mod link;
 pub(crate) mod sample;
 mod status;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::id::JournalId;
@@ -35,8 +36,9 @@ const OFFLINE: &str = "terminal_offline";
 pub struct TerminalOwner {
     link: Option<Link>,
     epoch: u64,
-    /// The hello that was taken last, with its boot and connection, and when.
-    newest: Option<(JournalId, (u64, u64), Timestamp)>,
+    /// The hello that was taken last of each installation, by boot and connection, and when. Only
+    /// what an older one may still follow.
+    newest: BTreeMap<JournalId, ((u64, u64), Timestamp)>,
     since: Timestamp,
     till: Option<(Arc<TillStatus>, Timestamp)>,
     /// How old what the till says of its reader was when it said it.
@@ -88,7 +90,8 @@ impl TerminalOwner {
             && self.refuses_until.is_none_or(|until| until <= now)
             && self
                 .newest
-                .is_none_or(|(.., at)| now.since_ms(at) >= HELLO_MS_MAX)
+                .values()
+                .all(|(_, at)| now.since_ms(*at) >= HELLO_MS_MAX)
     }
 
     /// When the shell must send [`TerminalInput::Deadline`].
@@ -126,7 +129,7 @@ impl TerminalOwner {
             }
             TerminalInput::Reset { is_renewed } => {
                 if is_renewed {
-                    self.newest = None;
+                    self.newest.clear();
                     self.till = None;
                 }
                 self.close_and_lose(now, out);

@@ -44,7 +44,10 @@ impl TerminalOwner {
         }
         self.close_and_lose(now, out);
         self.epoch = self.epoch.saturating_add(1);
-        self.newest = Some((hello.journal_id, (hello.boot, hello.connection), now));
+        self.newest
+            .retain(|_, (_, at)| now.since_ms(*at) < HELLO_MS_MAX);
+        let number = (hello.boot, hello.connection);
+        self.newest.insert(hello.journal_id, (number, now));
         self.link = Some(Link {
             socket: hello.socket,
             version: hello.version,
@@ -79,10 +82,9 @@ impl TerminalOwner {
     /// Whether a newer hello of the same installation came before this one, also when its link is
     /// gone: what this one says of open work is no longer true.
     pub(super) fn is_overtaken(&self, now: Timestamp, hello: &VerifiedHello) -> bool {
-        self.newest.is_some_and(|(journal_id, number, at)| {
-            journal_id == hello.journal_id
-                && (hello.boot, hello.connection) <= number
-                && now.since_ms(at) < HELLO_MS_MAX
+        let newest = self.newest.get(&hello.journal_id);
+        newest.is_some_and(|(number, at)| {
+            (hello.boot, hello.connection) <= *number && now.since_ms(*at) < HELLO_MS_MAX
         })
     }
 

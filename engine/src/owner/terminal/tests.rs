@@ -131,6 +131,22 @@ fn an_older_hello_is_stale_also_when_the_newer_link_is_gone() {
     }
 }
 
+/// Another installation of the same identity in between changes nothing about it (seed 1888).
+#[test]
+fn an_older_hello_is_stale_also_when_another_installation_came_since() {
+    let mut owner = TerminalOwner::default();
+    step(&mut owner, T0, hello(7, 1, 7));
+    step(&mut owner, T0.plus_ms(1_000), hello(8, 2, 1));
+    let late = T0.plus_ms(HELLO_MS_MAX - 1);
+    assert_eq!(step(&mut owner, late, hello(4, 1, 4)), ["refuse 4 Stale"]);
+    let seen = step(&mut owner, late.plus_ms(1), hello(5, 1, 5));
+    assert_eq!(
+        seen,
+        ["close 8", "down", "up"],
+        "nothing is remembered for ever"
+    );
+}
+
 #[test]
 fn an_older_connection_of_the_same_agent_is_stale() {
     let mut owner = TerminalOwner::default();
