@@ -282,8 +282,13 @@ fn a_sale_of_the_pos_system_on_the_full_screen() {
     window.keys("q");
     assert_eq!(window.end(), Some(0));
     assert!(!window.is_in_raw_mode());
-    let written = window.written();
-    assert!(written.ends_with("\x1b[?25h") || written.contains("\x1b[?1049l"));
+    // The program's last words are still on their way when it has ended.
+    let is_left = until("the screen to be given back", || {
+        let written = window.written();
+        let is_given_back = written.ends_with("\x1b[?25h") || written.contains("\x1b[?1049l");
+        is_given_back.then_some(())
+    });
+    assert!(is_left.is_some(), "{:?}", window.written());
 }
 
 // Nobody is told by a signal: the screen is not the leader of the terminal's session.
