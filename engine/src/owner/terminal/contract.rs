@@ -73,7 +73,7 @@ pub enum TerminalInput {
     /// What the till is to be like. Sent when it says that it is not.
     Configure(Arc<Configuration>),
     /// Somebody wants to know how the till is now. Answered by one `Told`, within
-    /// [`FRESH_MS_MAX`].
+    /// [`FRESH_MS_MAX`](super::FRESH_MS_MAX).
     Ask {
         /// Named by the shell.
         asker: u64,
@@ -88,7 +88,7 @@ pub enum TerminalInput {
         /// For how long, in milliseconds.
         refusal_ms: u64,
     },
-    /// The instant of [`TerminalOwner::poll_deadline`] has come.
+    /// The instant of [`TerminalOwner::poll_deadline`](super::TerminalOwner::poll_deadline) has come.
     Deadline,
 }
 

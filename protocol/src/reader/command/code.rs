@@ -24,7 +24,7 @@ pub const CONTACT_POWER: u8 = 0x2C;
 pub const INTERFACE_EVENT: u8 = 0x45;
 /// Group of the contact chip transaction.
 pub const CONTACT: u8 = 0x60;
-/// Group of what the reader asks of the host's display and keypad; see [`super::prompt`].
+/// Group of what the reader asks of the host's display and keypad; see [`crate::reader::prompt`].
 pub const PROMPT: u8 = 0x61;
 /// Group of the key and encryption commands.
 pub const ENCRYPTION: u8 = 0xC7;
