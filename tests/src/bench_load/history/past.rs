@@ -23,7 +23,7 @@ use engine::store::{
     Commit, Committed, DiskStore, KeyValue, ReadFault, Record, Retention, Row, Rows, Store as _,
     StoreConfig, StreamId, Urgency,
 };
-use protocol::id::{IncarnationId, MerchantId};
+use protocol::id::{IncarnationId, MerchantId, TransactionId};
 use uuid::Uuid;
 
 /// How long ago the oldest of it was.
@@ -86,13 +86,27 @@ pub(super) fn renewed(old: Id, at_ms: u64, number: u64) -> Id {
     id
 }
 
+/// An id as values hold it, without its prefix; keys hold its bytes.
+fn text_of(id: Id) -> String {
+    let text = TransactionId::from_uuid(Uuid::from_bytes(id)).to_string();
+    text.split_once('_').map_or("", |(_, text)| text).to_owned()
+}
+
 /// Where a sale's rows differ from the template's.
 #[derive(Debug, Clone, Copy)]
 enum Patch {
-    Merchant(usize),
-    Id(usize, Id),
+    Bytes(usize, Own),
+    Text(usize, Own),
     Time(usize, u64),
     Trace(usize),
+}
+
+/// An id that is another one for each sale.
+#[derive(Debug, Clone, Copy)]
+enum Own {
+    Merchant,
+    /// In the place of this one.
+    Id(Id),
 }
 
 /// Bytes, and what is replaced in them.
@@ -110,16 +124,28 @@ struct Sale {
     number: u64,
 }
 
+impl Sale {
+    fn id(self, own: Own) -> Id {
+        match own {
+            Own::Merchant => self.merchant,
+            Own::Id(old) => renewed(old, self.at_ms, self.number),
+        }
+    }
+}
+
 impl Form {
     fn of(bytes: Vec<u8>, template: &Template) -> Self {
         let mut patches = Vec::new();
         let trace = trace_bytes(TRACE);
+        let own: Vec<_> = template.own().collect();
+        let as_text = |(id, own): &(Id, Own)| (text_of(*id).into_bytes(), *own);
+        let texts: Vec<_> = own.iter().map(as_text).collect();
         for at in 0..bytes.len() {
             let rest = &bytes[at..];
-            if rest.starts_with(&template.merchant) {
-                patches.push(Patch::Merchant(at));
-            } else if let Some(id) = template.ids.iter().find(|id| rest.starts_with(*id)) {
-                patches.push(Patch::Id(at, *id));
+            if let Some((_, own)) = own.iter().find(|(id, _)| rest.starts_with(id)) {
+                patches.push(Patch::Bytes(at, *own));
+            } else if let Some((_, own)) = texts.iter().find(|(id, _)| rest.starts_with(id)) {
+                patches.push(Patch::Text(at, *own));
             } else if rest.starts_with(&trace) {
                 patches.push(Patch::Trace(at));
             } else if let Some((0xCF, rest)) = rest.split_first()
@@ -138,8 +164,8 @@ impl Form {
         let mut put = |at: usize, new: &[u8]| bytes[at..at + new.len()].copy_from_slice(new);
         for patch in &self.patches {
             match *patch {
-                Patch::Merchant(at) => put(at, &sale.merchant),
-                Patch::Id(at, old) => put(at, &renewed(old, sale.at_ms, sale.number)),
+                Patch::Bytes(at, own) => put(at, &sale.id(own)),
+                Patch::Text(at, own) => put(at, text_of(sale.id(own)).as_bytes()),
                 Patch::Time(at, old) => {
                     let time = (old + sale.at_ms).saturating_sub(template.at_ms);
                     put(at, &time.to_be_bytes());
@@ -171,8 +197,8 @@ struct Template {
     claim: Option<(Form, Form)>,
 }
 
-fn contains(bytes: &[u8], id: &Id) -> bool {
-    bytes.windows(id.len()).any(|window| window == id)
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 impl Template {
@@ -190,11 +216,13 @@ impl Template {
         let pos_id = sale.pos_id.bytes();
         let mut ids = vec![pos_id, sale.id.bytes(), sale.attempt_id.bytes()];
         let mut rows = vec![(row_key, sale.to_bytes())];
+        let pos_text = text_of(pos_id);
+        let pos_text = pos_text.as_bytes();
         for space in [key::POS, key::PRINT_JOB, key::COPY_MARK] {
             let of_merchant = all(key::of_merchant(space, sale.merchant_id))?;
             let of_sale = of_merchant
                 .into_iter()
-                .filter(|(key, value)| contains(key, &pos_id) || contains(value, &pos_id));
+                .filter(|(key, value)| contains(key, &pos_id) || contains(value, pos_text));
             for (row_key, value) in of_sale {
                 ids.extend(row_key.get(17..33).and_then(|id| Id::try_from(id).ok()));
                 rows.push((row_key, value));
@@ -214,6 +242,12 @@ impl Template {
         let (rows, claim) = (rows.into_iter().map(form).collect(), claim.map(form));
         (template.rows, template.claim) = (rows, claim);
         Ok(template)
+    }
+
+    /// Every id that is another one for each sale.
+    fn own(&self) -> impl Iterator<Item = (Id, Own)> {
+        let ids = self.ids.iter().map(|id| (*id, Own::Id(*id)));
+        std::iter::once((self.merchant, Own::Merchant)).chain(ids)
     }
 
     /// The rows of another sale.
