@@ -130,8 +130,10 @@ struct Arguments {
 enum Part {
     /// Append and sync, and nothing else: what the disk takes.
     Floor,
-    /// The store without actors and HTTP.
+    /// The store without actors and HTTP, each commit with a row of its own.
     Store,
+    /// The same, each row made by one commit and changed by three, as a sale's steps do.
+    StoreUpdates,
     /// The same durable work in PostgreSQL, where that is installed.
     Postgres,
     /// Whole sales.

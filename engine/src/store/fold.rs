@@ -33,11 +33,10 @@ const WINDOW_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// 2026-11-21, 256 tills at work: against 100 ms the fold costs a third less and sled writes a third
 /// less; folded at once, it held a core for 130 ms of every 630, and every sale of that time up).
 const FOLD_EVERY: Duration = Duration::from_millis(500);
-/// Keys in one batch of the state in a hurry (measured 2026-11-20, rates at 256 waiters: 2048 keys 120
-/// k/s, 256 keys 300 k/s, 64 keys 220 k/s). In tests a few, so that crashes cut folds in the middle.
+/// Keys in one batch of the state: sled lets nobody read while it applies one, 10 to 15 µs a key, and
+/// smaller ones write a digest more often (measured 2026-11-21, 256 tills at work: with 64 keys a sale
+/// costs 5 to 25 % more processor time). In tests a few, so that crashes cut folds in the middle.
 const BATCH_MAX: usize = if cfg!(test) { 4 } else { 256 };
-/// Keys in one batch otherwise: sled lets nobody read while it applies one, 10 to 15 µs a key.
-const BATCH_CALM: usize = if cfg!(test) { 2 } else { 64 };
 
 #[derive(Default)]
 struct Overlay {
@@ -141,18 +140,17 @@ impl FoldedState {
         let rows = changes.rows.iter();
         let rows = rows.map(|(key, value)| -> Change<'_> { (key, value.as_deref()) });
         let mut changed = heads.chain(rows).peekable();
-        let mut batch_max = BATCH_CALM;
         while changed.peek().is_some() {
             let mut bytes = 0;
-            let batch = changed.by_ref().take(batch_max);
+            let batch = changed.by_ref().take(BATCH_MAX);
             self.inner.apply(&mut batch.inspect(|(key, value)| {
                 bytes += key.len() + value.map_or(0, <[u8]>::len);
             }))?;
             let mut overlay = self.lock();
-            overlay.left = overlay.left.saturating_sub(batch_max);
+            overlay.left = overlay.left.saturating_sub(BATCH_MAX);
             overlay.left_bytes = overlay.left_bytes.saturating_sub(bytes);
             self.changed.notify_all();
-            batch_max = self.rest(overlay, changes.len());
+            self.rest(overlay, changes.len());
         }
         // Last and alone, so that a cut fold never claims to be a whole one.
         match changes.applied {
@@ -165,20 +163,14 @@ impl FoldedState {
     }
 
     /// Leaves the processor to others for a batch's share of a fold, the shorter the more waits for
-    /// the next one; returns how many keys the next batch may have.
-    fn rest(&self, overlay: MutexGuard<'_, Overlay>, all: usize) -> usize {
+    /// the next one.
+    fn rest(&self, overlay: MutexGuard<'_, Overlay>, all: usize) {
         let number = |keys: usize| u32::try_from(keys).unwrap_or(u32::MAX);
-        let share = FOLD_EVERY * number(all.min(BATCH_CALM)) / number(all.max(1));
+        let share = FOLD_EVERY * number(all.min(BATCH_MAX)) / number(all.max(1));
         let plenty = number(WINDOW_MAX / 2);
         let time = share / plenty * plenty.saturating_sub(number(overlay.pending.len()));
         let calm = |overlay: &mut Overlay| overlay.is_calm();
-        let rested = self.changed.wait_timeout_while(overlay, time, calm);
-        let (overlay, _) = rested.unwrap_or_else(PoisonError::into_inner);
-        if overlay.is_calm() {
-            BATCH_CALM
-        } else {
-            BATCH_MAX
-        }
+        drop(self.changed.wait_timeout_while(overlay, time, calm));
     }
 
     /// Takes over what one batch of commits changes: rows in order, the streams that it moves, and

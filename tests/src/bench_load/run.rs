@@ -94,6 +94,7 @@ fn beside_the_engine(arguments: &Arguments, dir: &Path, result: &mut Result) -> 
     for (part, measure) in [
         (Part::Floor, floor::measure as fn(&Path, _, _, &mut _) -> _),
         (Part::Store, store::measure),
+        (Part::StoreUpdates, store::measure_updates),
         (Part::Postgres, postgres::measure),
     ] {
         for waiters in arguments.waiters_of(part) {

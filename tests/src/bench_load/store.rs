@@ -18,10 +18,20 @@ use crate::machine;
 use crate::measure::{Samples, per, rounded};
 use crate::report::Result;
 
-/// One of those that wait: a stream, where it stands, and since when it waits.
+/// What the commits are about.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    /// What the numbers' names begin with.
+    name: &'static str,
+    /// Commits that change a row, one after the other, before the next row is begun.
+    commits_per_row: u64,
+}
+
+/// One of those that wait: a stream, where it stands, its row, and since when it waits.
 struct Waiter {
     stream: StreamId,
     seq: u64,
+    row: u64,
     since: Instant,
     /// The store's checkpoint phase at that time.
     phase: u64,
@@ -34,6 +44,7 @@ impl Waiter {
         Self {
             stream: StreamId(stream),
             seq: 0,
+            row: 0,
             since: Instant::now(),
             phase: 0,
         }
@@ -41,10 +52,13 @@ impl Waiter {
 
     /// The next commit: one event and one row, whose key is laid out as the engine's are: space,
     /// owner, time-ordered id.
-    fn next(&mut self, turn: u64) -> Commit {
+    fn next(&mut self, turn: u64, work: Work) -> Commit {
+        if self.seq.is_multiple_of(work.commits_per_row) {
+            self.row = turn;
+        }
         let mut key = vec![0xF0];
         key.extend(&self.stream.0[1..]);
-        key.extend(u128::from(turn).to_be_bytes());
+        key.extend(u128::from(self.row).to_be_bytes());
         self.since = Instant::now();
         Commit {
             stream: self.stream,
@@ -63,6 +77,7 @@ impl Waiter {
 
 /// A store under load.
 struct Load {
+    work: Work,
     store: Arc<DiskStore>,
     told: mpsc::Sender<(usize, Fate)>,
     all: Vec<Waiter>,
@@ -83,7 +98,7 @@ impl Load {
         };
         self.turn += 1;
         waiter.phase = phase;
-        let commit = waiter.next(self.turn);
+        let commit = waiter.next(self.turn, self.work);
         let told = self.told.clone();
         let done = Box::new(move |fate| drop(told.send((at, fate))));
         self.store.commit(commit, done);
@@ -105,7 +120,8 @@ impl Load {
     }
 }
 
-/// Commits for `seconds`.
+/// Commits for `seconds`, each with a row of its own: sled's hardest case, nothing is replaced before
+/// it is folded.
 ///
 /// # Errors
 /// When the store does not open, or refuses.
@@ -115,12 +131,44 @@ pub(crate) fn measure(
     seconds: u64,
     result: &mut Result,
 ) -> io::Result<()> {
+    let work = Work {
+        name: "store",
+        commits_per_row: 1,
+    };
+    commit(work, dir, waiters, (seconds, result))
+}
+
+/// Commits for `seconds`, one that makes a row and three that change it, as a sale's steps change
+/// its rows (storage.md, 2.3).
+///
+/// # Errors
+/// When the store does not open, or refuses.
+pub(crate) fn measure_updates(
+    dir: &Path,
+    waiters: usize,
+    seconds: u64,
+    result: &mut Result,
+) -> io::Result<()> {
+    let work = Work {
+        name: "store_updates",
+        commits_per_row: 4,
+    };
+    commit(work, dir, waiters, (seconds, result))
+}
+
+fn commit(
+    work: Work,
+    dir: &Path,
+    waiters: usize,
+    (seconds, result): (u64, &mut Result),
+) -> io::Result<()> {
     let directory = tempfile::tempdir_in(dir)?;
     let incarnation = IncarnationId::from_uuid(Uuid::from_u128(1));
     let config = StoreConfig::new(directory.path(), incarnation);
     let store = DiskStore::open(config, Box::new(|_| std::process::abort()));
     let (told, hear) = mpsc::channel();
     let mut load = Load {
+        work,
         store: store.map_err(io::Error::other)?,
         told,
         all: (0..waiters).map(Waiter::new).collect(),
@@ -152,7 +200,8 @@ fn describe(load: Load, elapsed: f64, directory: &Path, result: &mut Result) -> 
     let (rss, _) = machine::resident_kib(std::process::id());
     let closing = Instant::now();
     load.store.shutdown().map_err(io::Error::other)?;
-    let name = |what: &str| format!("store_{waiters}_{what}");
+    let work = load.work.name;
+    let name = |what: &str| format!("{work}_{waiters}_{what}");
     let mut note = |what: &str, value| result.insert(name(what), value);
     note("commits_per_s", rounded(per(stats.commits, elapsed)));
     let syncs = per(stats.syncs, 1.0).max(1.0);
