@@ -10,6 +10,7 @@ mod join;
 pub mod layered;
 mod listing;
 mod merge;
+mod settling;
 pub mod upkeep;
 
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::owner::key;
+use crate::pace::Pause;
 use crate::store::{KeyValue, ReadFault};
 
 pub use file::{Damage, decode, encode};
@@ -27,6 +29,7 @@ pub use join::Joined;
 
 use file::{Block, Reader, Trouble, Writer, made_at};
 use listing::Span;
+use settling::Settling;
 
 /// Where history is, in the data directory.
 pub const HISTORY_DIRECTORY: &str = "history";
@@ -277,11 +280,11 @@ impl History {
     }
 
     /// Syncs a file, reads it back, and gives it its name: from then on it is read, in the place of
-    /// those that it was joined from.
+    /// those that it was joined from. False when it was stopped before.
     ///
     /// # Errors
     /// [`HistoryError`]; nothing is archived then.
-    fn install(&self, draft: Draft) -> Result<(), HistoryError> {
+    fn install(&self, draft: Draft, pause: Pause<'_>) -> Result<bool, HistoryError> {
         let Draft {
             span,
             beside,
@@ -292,11 +295,17 @@ impl History {
         writer.finish().map_err(HistoryError::io(&name))?;
         let read_back = Reader::open(&beside).and_then(|reader| {
             for at in 0..reader.blocks().len() {
+                if pause() {
+                    return Ok(None);
+                }
                 reader.block(at)?;
             }
-            Ok(reader.rows())
+            Ok(Some(reader.rows()))
         });
         let read_back = read_back.map_err(|trouble| HistoryError::of(&name, trouble))?;
+        let Some(read_back) = read_back else {
+            return Ok(false);
+        };
         if read_back != rows {
             let error = io::Error::other("fewer rows were read back than written");
             return Err(HistoryError::io(&name)(error));
@@ -326,7 +335,7 @@ impl History {
             let removed = fs::remove_file(self.directory.join(&name));
             removed.map_err(HistoryError::io(&name))?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -342,7 +351,7 @@ fn sync_parent(directory: &Path) -> io::Result<()> {
 struct Draft {
     span: Span,
     beside: PathBuf,
-    writer: Writer<io::BufWriter<File>>,
+    writer: Writer<io::BufWriter<Settling>>,
 }
 
 impl Draft {
@@ -430,7 +439,7 @@ mod tests {
         for (key, value) in rows {
             draft.add(key, value).unwrap();
         }
-        history.install(draft).unwrap();
+        history.install(draft, &|| false).unwrap();
     }
 
     fn three_files(dir: &Path) -> History {

@@ -14,6 +14,7 @@ pub mod init;
 pub mod observe;
 pub mod offline;
 pub mod owner;
+pub mod pace;
 pub mod query;
 pub mod server;
 pub mod service;

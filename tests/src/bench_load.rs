@@ -91,7 +91,7 @@ struct Arguments {
     /// history and agent.
     #[arg(long)]
     tls: bool,
-    /// Past sales of the part `history`, over a year. With `--dir` they are kept there, and used
+    /// Past sales of the parts `history` and `archive`, over a year. With `--dir` they are kept there, and used
     /// again. Tills as in `--terminals`, with a merchant each.
     #[arg(long, alias = "past", default_value_t = 100_000)]
     history: u64,
@@ -146,6 +146,8 @@ enum Part {
     Links,
     /// An engine without a past and the same with one.
     History,
+    /// Sales beside an engine's archiving of `--history` past sales, and without it.
+    Archive,
     /// A real agent with a simulated reader: its memory, and its share of a payment's time.
     Agent,
 }

@@ -16,12 +16,14 @@ use crate::domain::transaction::Transaction;
 use crate::owner::key;
 use crate::owner::request::ArchivedRow;
 use crate::owner::work::{Stored, decode};
+use crate::pace::Pause;
 use crate::store::{KeyValue, ReadFault, Rows};
 
 /// Rows read at a time.
 const FETCHED_AT_ONCE: usize = 256;
-/// Rows that one commit removes at most: some 20 KB of log, decided in below a millisecond.
-pub const REMOVED_AT_ONCE: usize = 256;
+/// Rows that one commit removes at most: some 5 KB of log; their owner, and all that it shares a
+/// thread with, are held up for a fraction of a millisecond.
+pub const REMOVED_AT_ONCE: usize = 64;
 /// How far the time in an id and the clock may be apart, as for lists.
 const ID_SKEW_MS: i64 = 60_000;
 
@@ -36,6 +38,9 @@ pub enum ArchiveError {
     /// The rows.
     #[error(transparent)]
     Read(#[from] ReadFault),
+    /// It was told to end.
+    #[error("stopped")]
+    Stopped,
     /// An owner did not remove what it was asked to.
     #[error("rows of {merchant_id} were not removed: {reason}")]
     NotRemoved {
@@ -63,7 +68,8 @@ pub struct Moved {
 pub type Remove<'a> = &'a mut dyn FnMut(MerchantId, Vec<ArchivedRow>) -> Result<usize, String>;
 
 /// Moves what has not changed since before `before` into history. `rows` are the state without
-/// history. May be repeated after any failure, and goes on where it stood.
+/// history. May be repeated after any failure, and goes on where it stood. Pauses between steps of some
+/// milliseconds.
 ///
 /// # Errors
 /// [`ArchiveError`].
@@ -71,149 +77,171 @@ pub fn archive(
     rows: &dyn Rows,
     history: &History,
     before: Timestamp,
+    pause: Pause<'_>,
     remove: Remove<'_>,
 ) -> Result<Moved, ArchiveError> {
     let mut moved = Moved::default();
-    let merchants = merchants(rows)?;
-    copy(rows, history, before, &merchants, &mut moved)?;
+    let old = Old {
+        rows,
+        before,
+        pause,
+    };
+    let merchants = old.merchants()?;
+    old.copy(history, &merchants, &mut moved)?;
     for merchant_id in &merchants {
         for space in SPACES {
-            moved.removed += remove_archived(rows, history, (*merchant_id, space), before, remove)?;
+            moved.removed += old.remove(history, (*merchant_id, space), remove)?;
         }
     }
     moved.extent = history.extent();
     Ok(moved)
 }
 
-/// Every merchant, ascending.
-fn merchants(rows: &dyn Rows) -> Result<Vec<MerchantId>, ReadFault> {
-    let mut merchants = Vec::new();
-    let space = key::space(key::MERCHANT);
-    let mut each = |row: &KeyValue| {
-        let id = row.0.get(1..).and_then(|id| Id::try_from(id).ok());
-        merchants.extend(id.map(MerchantId::from_bytes));
-        Ok::<_, ReadFault>(true)
-    };
-    scan(rows, &space, &mut each)?;
-    Ok(merchants)
-}
-
-/// Hands all rows of a prefix to `each`, until it says false.
-fn scan<E: From<ReadFault>>(
-    rows: &dyn Rows,
-    prefix: &[u8],
-    each: &mut dyn FnMut(&KeyValue) -> Result<bool, E>,
-) -> Result<(), E> {
-    let mut from = prefix.to_vec();
-    loop {
-        let fetched = rows.scan(prefix, Some(&from), FETCHED_AT_ONCE)?;
-        for row in &fetched {
-            if !each(row)? {
-                return Ok(());
-            }
-        }
-        match fetched.last() {
-            Some((last, _)) if fetched.len() == FETCHED_AT_ONCE => {
-                from.clone_from(last);
-                from.push(0);
-            }
-            _ => return Ok(()),
-        }
-    }
-}
-
-/// As [`scan`], over one merchant's rows of one space whose ids were made before an instant.
-fn scan_old<E: From<ReadFault>>(
-    rows: &dyn Rows,
-    (merchant_id, space): (MerchantId, u8),
-    before: Timestamp,
-    each: &mut dyn FnMut(&KeyValue) -> Result<bool, E>,
-) -> Result<(), E> {
-    let end = u64::try_from(before.0.saturating_add(ID_SKEW_MS)).unwrap_or(0);
-    let prefix = key::of_merchant(space, merchant_id);
-    scan(rows, &prefix, &mut |row| {
-        let is_old = made_at(&row.0).is_none_or(|at| at <= end);
-        Ok(is_old && each(row)?)
-    })
-}
-
-/// Copies what may go and is not in history yet into a new file. Spaces and merchants ascend, so
-/// that the rows come in the order of the file.
-fn copy(
-    rows: &dyn Rows,
-    history: &History,
-    before: Timestamp,
-    merchants: &[MerchantId],
-    moved: &mut Moved,
-) -> Result<(), ArchiveError> {
-    let mut draft = None;
-    for space in SPACES {
-        for merchant_id in merchants {
-            let held = Held::read(rows, *merchant_id)?;
-            let mut each = |(key, value): &KeyValue| {
-                let may_go = is_archivable(key, value, before, &held)?;
-                if may_go && history.get(key)?.as_deref() != Some(value) {
-                    if draft.is_none() {
-                        draft = Some(history.begin()?);
-                    }
-                    if let Some(draft) = &mut draft {
-                        draft.add(key, value)?;
-                    }
-                    moved.copied += 1;
-                    moved.copied_bytes += to_u64(key.len()) + to_u64(value.len());
-                }
-                Ok::<_, ArchiveError>(true)
-            };
-            scan_old(rows, (*merchant_id, space), before, &mut each)?;
-        }
-    }
-    if let Some(draft) = draft {
-        history.install(draft)?;
-    }
-    Ok(())
-}
-
 fn to_u64(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// Has one merchant's rows of one space removed that history holds byte for byte.
-fn remove_archived(
-    rows: &dyn Rows,
-    history: &History,
-    of: (MerchantId, u8),
+/// Rows, how old they must be to go, and the pace of looking for them.
+struct Old<'a> {
+    rows: &'a dyn Rows,
     before: Timestamp,
-    remove: Remove<'_>,
-) -> Result<u64, ArchiveError> {
-    let merchant_id = of.0;
-    let mut removed = 0;
-    let mut waiting: Vec<ArchivedRow> = Vec::new();
-    let mut flush = |waiting: &mut Vec<ArchivedRow>| {
-        if waiting.is_empty() {
-            return Ok(0);
+    pause: Pause<'a>,
+}
+
+impl Old<'_> {
+    /// Every merchant, ascending.
+    fn merchants(&self) -> Result<Vec<MerchantId>, ArchiveError> {
+        let mut merchants = Vec::new();
+        let space = key::space(key::MERCHANT);
+        self.scan(&space, &mut |row| {
+            let id = row.0.get(1..).and_then(|id| Id::try_from(id).ok());
+            merchants.extend(id.map(MerchantId::from_bytes));
+            Ok(true)
+        })?;
+        Ok(merchants)
+    }
+
+    /// Hands all rows of a prefix to `each`, until it says false.
+    fn scan(
+        &self,
+        prefix: &[u8],
+        each: &mut dyn FnMut(&KeyValue) -> Result<bool, ArchiveError>,
+    ) -> Result<(), ArchiveError> {
+        let mut from = prefix.to_vec();
+        loop {
+            let fetched = self.rows.scan(prefix, Some(&from), FETCHED_AT_ONCE)?;
+            for row in &fetched {
+                if !each(row)? {
+                    return Ok(());
+                }
+            }
+            if (self.pause)() {
+                return Err(ArchiveError::Stopped);
+            }
+            match fetched.last() {
+                Some((last, _)) if fetched.len() == FETCHED_AT_ONCE => {
+                    from.clone_from(last);
+                    from.push(0);
+                }
+                _ => return Ok(()),
+            }
         }
-        let count = remove(merchant_id, std::mem::take(waiting));
-        let not_removed = |reason| ArchiveError::NotRemoved {
-            merchant_id,
-            reason,
+    }
+
+    /// As [`Old::scan`], over one merchant's rows of one space whose ids were made early enough.
+    fn scan_old(
+        &self,
+        (merchant_id, space): (MerchantId, u8),
+        each: &mut dyn FnMut(&KeyValue) -> Result<bool, ArchiveError>,
+    ) -> Result<(), ArchiveError> {
+        let end = u64::try_from(self.before.0.saturating_add(ID_SKEW_MS)).unwrap_or(0);
+        let prefix = key::of_merchant(space, merchant_id);
+        self.scan(&prefix, &mut |row| {
+            let is_old = made_at(&row.0).is_none_or(|at| at <= end);
+            Ok(is_old && each(row)?)
+        })
+    }
+
+    /// Copies what may go and is not in history yet into a new file. Spaces and merchants ascend, so
+    /// that the rows come in the order of the file.
+    fn copy(
+        &self,
+        history: &History,
+        merchants: &[MerchantId],
+        moved: &mut Moved,
+    ) -> Result<(), ArchiveError> {
+        let mut draft = None;
+        for space in SPACES {
+            for merchant_id in merchants {
+                let held = Held::read(self.rows, *merchant_id)?;
+                let mut each = |(key, value): &KeyValue| {
+                    let may_go = is_archivable(key, value, self.before, &held)?;
+                    if may_go && history.get(key)?.as_deref() != Some(value) {
+                        if draft.is_none() {
+                            draft = Some(history.begin()?);
+                        }
+                        if let Some(draft) = &mut draft {
+                            draft.add(key, value)?;
+                        }
+                        moved.copied += 1;
+                        moved.copied_bytes += to_u64(key.len()) + to_u64(value.len());
+                    }
+                    Ok(true)
+                };
+                self.scan_old((*merchant_id, space), &mut each)?;
+            }
+        }
+        let is_done = match draft {
+            Some(draft) => history.install(draft, self.pause)?,
+            None => true,
         };
-        count.map(to_u64).map_err(not_removed)
-    };
-    let mut each = |(key, value): &KeyValue| {
-        if history.get(key)?.as_deref() == Some(value) {
-            waiting.push(ArchivedRow {
-                key: key.clone(),
-                value: value.clone(),
-            });
+        if is_done {
+            Ok(())
+        } else {
+            Err(ArchiveError::Stopped)
         }
-        if waiting.len() == REMOVED_AT_ONCE {
-            removed += flush(&mut waiting)?;
-        }
-        Ok::<_, ArchiveError>(true)
-    };
-    scan_old(rows, of, before, &mut each)?;
-    removed += flush(&mut waiting)?;
-    Ok(removed)
+    }
+
+    /// Has one merchant's rows of one space removed that history holds byte for byte.
+    fn remove(
+        &self,
+        history: &History,
+        of: (MerchantId, u8),
+        remove: Remove<'_>,
+    ) -> Result<u64, ArchiveError> {
+        let merchant_id = of.0;
+        let mut removed = 0;
+        let mut waiting: Vec<ArchivedRow> = Vec::new();
+        let mut flush = |waiting: &mut Vec<ArchivedRow>| {
+            if waiting.is_empty() {
+                return Ok(0);
+            }
+            let count = remove(merchant_id, std::mem::take(waiting));
+            let not_removed = |reason| ArchiveError::NotRemoved {
+                merchant_id,
+                reason,
+            };
+            count.map(to_u64).map_err(not_removed)
+        };
+        let mut each = |(key, value): &KeyValue| {
+            if history.get(key)?.as_deref() == Some(value) {
+                waiting.push(ArchivedRow {
+                    key: key.clone(),
+                    value: value.clone(),
+                });
+            }
+            if waiting.len() == REMOVED_AT_ONCE {
+                removed += flush(&mut waiting)?;
+                if (self.pause)() {
+                    return Err(ArchiveError::Stopped);
+                }
+            }
+            Ok(true)
+        };
+        self.scan_old(of, &mut each)?;
+        removed += flush(&mut waiting)?;
+        Ok(removed)
+    }
 }
 
 /// What open work of a merchant refers to, itself included: it stays.

@@ -14,6 +14,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::settling::Settling;
 use crate::store::KeyValue;
 use crate::store::block::{self, BlockError};
 
@@ -269,13 +270,13 @@ pub(super) struct Writer<W: io::Write> {
     index: Index,
 }
 
-impl Writer<BufWriter<File>> {
+impl Writer<BufWriter<Settling>> {
     /// A new file at `path`, which is overwritten.
     ///
     /// # Errors
     /// When it cannot be made.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        Self::over(BufWriter::new(File::create(path)?))
+        Self::over(BufWriter::new(Settling::new(File::create(path)?)))
     }
 
     /// Writes what is left and syncs.
@@ -284,7 +285,8 @@ impl Writer<BufWriter<File>> {
     /// When that fails; the file is then of no use.
     pub(super) fn finish(self) -> io::Result<()> {
         let file = self.close()?.into_inner();
-        file.map_err(io::IntoInnerError::into_error)?.sync_all()
+        let file = file.map_err(io::IntoInnerError::into_error)?;
+        file.into_file().sync_all()
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::listing::Span;
 use super::merge::Merge;
 use super::{Draft, History, HistoryError, Volume};
+use crate::pace::Pause;
 
 /// Neighbours of about one size that are joined. A file of 1 MiB a day (some 3,000 sales) makes some
 /// twenty in ten years, each row of which was written four times.
@@ -18,8 +19,8 @@ const STEPS: u32 = 3;
 /// No joined file is longer, so that joining needs no more room than that: a few million sales.
 const JOINED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// Rows after which is asked whether to stop.
-const STOPS_EVERY: u64 = 4_096;
+/// Rows between two pauses.
+const PAUSE_EVERY: u64 = 256;
 
 /// What joining has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,7 +71,7 @@ impl History {
     ///
     /// # Errors
     /// [`HistoryError`]; history is as it was then.
-    pub fn join(&self, stops: &dyn Fn() -> bool) -> Result<Joined, HistoryError> {
+    pub fn join(&self, pause: Pause<'_>) -> Result<Joined, HistoryError> {
         let mut joined = Joined::default();
         loop {
             let volumes = self.volumes();
@@ -80,7 +81,7 @@ impl History {
             };
             let parts = volumes.iter().skip(from).take(count);
             let parts: Vec<Arc<Volume>> = parts.cloned().collect();
-            if !self.join_these(&parts, stops)? {
+            if !self.join_these(&parts, pause)? {
                 return Ok(joined);
             }
             joined.files += count;
@@ -89,11 +90,7 @@ impl History {
     }
 
     /// Joins neighbours; false when it was stopped.
-    fn join_these(
-        &self,
-        parts: &[Arc<Volume>],
-        stops: &dyn Fn() -> bool,
-    ) -> Result<bool, HistoryError> {
+    fn join_these(&self, parts: &[Arc<Volume>], pause: Pause<'_>) -> Result<bool, HistoryError> {
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
             return Ok(true);
         };
@@ -103,12 +100,10 @@ impl History {
         };
         let mut draft = self.draft(span)?;
         let beside = draft.beside.clone();
-        let outcome = self.write(parts, &mut draft, stops);
-        let outcome = outcome.and_then(|is_done| {
-            if is_done {
-                self.install(draft)?;
-            }
-            Ok(is_done)
+        let outcome = self.write(parts, &mut draft, pause);
+        let outcome = outcome.and_then(|is_done| match is_done {
+            true => self.install(draft, pause),
+            false => Ok(false),
         });
         if !matches!(outcome, Ok(true)) {
             // The disk may be full. What is not removed here, the next run removes.
@@ -121,11 +116,11 @@ impl History {
         &self,
         parts: &[Arc<Volume>],
         draft: &mut Draft,
-        stops: &dyn Fn() -> bool,
+        pause: Pause<'_>,
     ) -> Result<bool, HistoryError> {
         let mut rows = Merge::whole(self, parts);
         while let Some((key, value)) = rows.next()? {
-            if draft.rows().is_multiple_of(STOPS_EVERY) && stops() {
+            if draft.rows().is_multiple_of(PAUSE_EVERY) && pause() {
                 return Ok(false);
             }
             draft.add(&key, &value)?;

@@ -1,6 +1,6 @@
-//! Archiving while the engine serves: a thread of low priority that moves old rows into history and
-//! packs old segments of the log, now and then. Owns its pace and its end; must never hold up a
-//! commit: what it asks of an owner is small, and it waits for one answer before the next.
+//! Archiving while the engine serves: a thread that moves old rows into history and packs old
+//! segments of the log, now and then. Owns when it works, and its end; must never hold up a commit:
+//! what it asks of an owner is small, it waits for one answer before the next, and rests in between.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,18 +10,17 @@ use std::time::Duration;
 
 use protocol::id::MerchantId;
 
-use super::archive::{ArchiveError, Moved, archive};
+use super::archive::{Moved, archive};
 use super::{History, Joined};
 use crate::clock::SharedClock;
 use crate::domain::time::Timestamp;
 use crate::owner::request::ArchivedRow;
-use crate::store::{self, KeyValue, Packed, ReadFault, Rows, SharedStore, StreamId};
+use crate::pace::Pace;
+use crate::store::{self, Packed, SharedStore};
 
 /// Longest time from the start until the first run: an engine that is restarted often must get to
 /// it too.
 const FIRST_AFTER: Duration = Duration::from_secs(600);
-/// The priority of the thread: whatever else wants the processor comes first.
-const NICE: i32 = 19;
 
 /// Asks a merchant's owner to remove rows that are in history; says how many it removed.
 pub type Remover = Box<dyn Fn(MerchantId, Vec<ArchivedRow>) -> Result<usize, String> + Send>;
@@ -83,10 +82,6 @@ impl Drop for Upkeep {
 }
 
 fn attend(works: &Works, every: Duration, stops: &AtomicBool) {
-    // Linux keeps a priority for each thread. Without it the work is done all the same.
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "history keeps its usual priority");
-    }
     let mut pause = every.min(FIRST_AFTER);
     loop {
         let mut left = pause;
@@ -106,7 +101,11 @@ fn attend(works: &Works, every: Duration, stops: &AtomicBool) {
 
 fn run(works: &Works, stops: &AtomicBool) {
     let before = Timestamp(works.clock.now().0.saturating_sub(works.older_than_ms));
-    match move_rows(works, stops, before) {
+    let pace = Pace::begin(stops);
+    let pause = || pace.pause();
+    let mut remove = |merchant_id, archived| (works.remover)(merchant_id, archived);
+    let rows = works.rows.as_ref();
+    match archive(rows, &works.history, before, &pause, &mut remove) {
         Ok(Moved {
             copied,
             removed,
@@ -120,12 +119,12 @@ fn run(works: &Works, stops: &AtomicBool) {
         Err(_) if stops.load(Ordering::Relaxed) => return,
         Err(error) => tracing::error!(%error, "old rows were not archived; tried again later"),
     }
-    match works.history.join(&|| stops.load(Ordering::Relaxed)) {
+    match works.history.join(&pause) {
         Ok(Joined { files: 0, .. }) => {}
         Ok(Joined { files, into }) => tracing::info!(files, into, "files of history are joined"),
         Err(error) => tracing::error!(%error, "history was not joined; tried again later"),
     }
-    match store::pack_archive(&works.store_directory) {
+    match store::pack_archive(&works.store_directory, &pause) {
         Ok(Packed { segments: 0, .. }) => {}
         Ok(Packed {
             segments,
@@ -133,65 +132,5 @@ fn run(works: &Works, stops: &AtomicBool) {
             packed_bytes,
         }) => tracing::info!(segments, plain_bytes, packed_bytes, "old log is packed"),
         Err(error) => tracing::error!(%error, "old log was not packed; tried again later"),
-    }
-}
-
-fn move_rows(works: &Works, stops: &AtomicBool, before: Timestamp) -> Result<Moved, ArchiveError> {
-    let rows = UntilStop {
-        rows: works.rows.as_ref(),
-        stops,
-    };
-    let mut remove = |merchant_id, archived| {
-        if stops.load(Ordering::Relaxed) {
-            return Err("the engine stops".to_owned());
-        }
-        (works.remover)(merchant_id, archived)
-    };
-    archive(&rows, &works.history, before, &mut remove)
-}
-
-/// Rows that cannot be scanned any more once the engine stops.
-struct UntilStop<'a> {
-    rows: &'a dyn Rows,
-    stops: &'a AtomicBool,
-}
-
-impl UntilStop<'_> {
-    fn check(&self) -> Result<(), ReadFault> {
-        if self.stops.load(Ordering::Relaxed) {
-            Err(ReadFault("the engine stops".to_owned()))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl Rows for UntilStop<'_> {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadFault> {
-        self.rows.get(key)
-    }
-
-    fn scan(
-        &self,
-        prefix: &[u8],
-        from: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<KeyValue>, ReadFault> {
-        self.check()?;
-        self.rows.scan(prefix, from, limit)
-    }
-
-    fn scan_back(
-        &self,
-        prefix: &[u8],
-        before: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<KeyValue>, ReadFault> {
-        self.check()?;
-        self.rows.scan_back(prefix, before, limit)
-    }
-
-    fn head(&self, stream: StreamId) -> Result<u64, ReadFault> {
-        self.rows.head(stream)
     }
 }

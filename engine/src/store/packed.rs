@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use super::block;
 use super::disk::{Disk, DiskFile, RealDisk, read_whole};
 use super::segment::{self, ARCHIVE, SEGMENT_BYTES_MAX};
+use crate::pace::Pause;
 
 /// What a packed segment's name ends with.
 pub(crate) const EXTENSION: &str = ".packed";
@@ -40,68 +41,147 @@ pub struct Packed {
     pub packed_bytes: u64,
 }
 
+/// Bytes written and synced at a time: what a commit may have to wait for on the disk.
+const PIECE_BYTES: usize = 512 * 1024;
+
 /// Packs every plain segment in the archive of the store in `directory`, which may be in use: its
-/// readers find either form. One segment at a time is in memory.
+/// readers find either form. One segment at a time is in memory. Pauses between steps of some
+/// milliseconds, and ends early when it is told to.
 ///
 /// # Errors
 /// When a segment cannot be read or written; it stays as it is.
-pub fn pack_archive(directory: &Path) -> io::Result<Packed> {
+pub fn pack_archive(directory: &Path, pause: Pause<'_>) -> io::Result<Packed> {
     let disk = RealDisk::new(directory);
     let mut packed = Packed::default();
     for generation in segment::generations(&disk, ARCHIVE)? {
         let path = segment::path(ARCHIVE, generation);
-        if let Some((plain_bytes, packed_bytes)) = pack_one(&disk, &path)? {
-            packed.segments += 1;
-            packed.plain_bytes += plain_bytes;
-            packed.packed_bytes += packed_bytes;
+        match pack_one(&disk, &path, pause)? {
+            Outcome::Packed(plain_bytes, packed_bytes) => {
+                packed.segments += 1;
+                packed.plain_bytes += plain_bytes;
+                packed.packed_bytes += packed_bytes;
+            }
+            Outcome::WasPacked => {}
+            Outcome::Stopped => break,
         }
     }
     Ok(packed)
 }
 
-/// Packs one file; `None` when it was packed before.
-fn pack_one(disk: &RealDisk, path: &str) -> io::Result<Option<(u64, u64)>> {
+/// What became of a file.
+enum Outcome {
+    /// Its length before and afterwards.
+    Packed(u64, u64),
+    WasPacked,
+    Stopped,
+}
+
+fn pack_one(disk: &RealDisk, path: &str, pause: Pause<'_>) -> io::Result<Outcome> {
     let plain = match disk.open_plain(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        plain => read_whole(&plain?, SEGMENT_BYTES_MAX)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::WasPacked),
+        plain => plain?,
     };
-    let packed = pack(&plain)?;
+    let Some(packed) = pack(&plain, pause)? else {
+        return Ok(Outcome::Stopped);
+    };
     let (beside, target) = (format!("{path}{UNFINISHED}"), format!("{path}{EXTENSION}"));
-    let file = disk.create(&beside)?;
-    file.write_at(&packed, 0)?;
-    file.sync()?;
-    let read_back = PackedFile::open(disk.open_plain(&beside)?)?;
-    if read_whole(&read_back, SEGMENT_BYTES_MAX)? != plain {
-        return Err(io::Error::other("packed segment does not read back"));
+    if !write(disk, &beside, &packed, pause)? || !reads_back(disk, &beside, &plain, pause)? {
+        return Ok(Outcome::Stopped);
     }
     disk.rename_plain(&beside, &target)?;
     disk.sync_directory(ARCHIVE)?;
     disk.remove_plain(path)?;
     disk.sync_directory(ARCHIVE)?;
-    Ok(Some((to_u64(plain.len()), to_u64(packed.len()))))
+    let plain_bytes = DiskFile::length(&plain)?;
+    Ok(Outcome::Packed(plain_bytes, to_u64(packed.len())))
 }
 
-/// The packed form of a segment.
+/// Hands a plain segment to `each` block by block, its offset first; false when it was stopped.
+fn for_each_block(
+    plain: &dyn DiskFile,
+    pause: Pause<'_>,
+    each: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+) -> io::Result<bool> {
+    let mut buffer = vec![0; BLOCK_BYTES];
+    let mut at = 0;
+    loop {
+        if pause() {
+            return Ok(false);
+        }
+        let count = plain.read_at(&mut buffer, at)?;
+        if count == 0 {
+            return Ok(true);
+        }
+        each(at, buffer.get(..count).unwrap_or_default())?;
+        at += to_u64(count);
+    }
+}
+
+/// Writes a file; false when it was stopped.
+fn write(disk: &RealDisk, path: &str, bytes: &[u8], pause: Pause<'_>) -> io::Result<bool> {
+    let file = disk.create(path)?;
+    for (at, piece) in bytes.chunks(PIECE_BYTES).enumerate() {
+        file.write_at(piece, to_u64(at * PIECE_BYTES))?;
+        file.sync()?;
+        if pause() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Holds a packed file against what it must hold; false when it was stopped.
+fn reads_back(
+    disk: &RealDisk,
+    path: &str,
+    plain: &dyn DiskFile,
+    pause: Pause<'_>,
+) -> io::Result<bool> {
+    let file = PackedFile::open(disk.open_plain(path)?)?;
+    let differs = || io::Error::other("packed segment does not read back");
+    if file.length()? != plain.length()? {
+        return Err(differs());
+    }
+    let mut read = vec![0; BLOCK_BYTES];
+    for_each_block(plain, pause, &mut |at, raw| {
+        let count = file.read_at(&mut read, at)?;
+        if read.get(..count) == Some(raw) {
+            Ok(())
+        } else {
+            Err(differs())
+        }
+    })
+}
+
+/// The packed form of a segment; `None` when it was stopped.
 ///
 /// # Errors
-/// When it is longer than a segment can be.
-pub(crate) fn pack(plain: &[u8]) -> io::Result<Vec<u8>> {
+/// When it cannot be read, or is longer than a segment can be.
+pub(crate) fn pack(plain: &dyn DiskFile, pause: Pause<'_>) -> io::Result<Option<Vec<u8>>> {
+    let length = plain.length()?;
+    if length > SEGMENT_BYTES_MAX {
+        return Err(io::Error::other("segment is too long"));
+    }
     let mut blocks = Vec::new();
     let mut table = Vec::new();
-    for raw in plain.chunks(BLOCK_BYTES) {
+    let is_done = for_each_block(plain, pause, &mut |_, raw| {
         let length = u32::try_from(block::pack(raw, &mut blocks)).map_err(io::Error::other)?;
         table.extend_from_slice(&length.to_le_bytes());
+        Ok(())
+    })?;
+    if !is_done {
+        return Ok(None);
     }
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     let block_bytes = u32::try_from(BLOCK_BYTES).map_err(io::Error::other)?;
     bytes.extend_from_slice(&block_bytes.to_le_bytes());
-    bytes.extend_from_slice(&to_u64(plain.len()).to_le_bytes());
+    bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(&table);
     let sum = block::sum(&bytes);
     bytes.extend_from_slice(&sum.to_le_bytes());
     bytes.extend_from_slice(&blocks);
-    Ok(bytes)
+    Ok(Some(bytes))
 }
 
 /// The segment that a packed one holds: the decoder as a function, for checks.
@@ -331,7 +411,7 @@ mod tests {
             3 * BLOCK_BYTES + 7,
         ] {
             let plain = segment(length);
-            let packed = pack(&plain).unwrap();
+            let packed = pack(&plain, &|| false).unwrap().unwrap();
             assert_eq!(unpack(packed.clone()).unwrap(), plain);
             let file = PackedFile::open(packed).unwrap();
             let mut buffer = [0; 1_000];
@@ -356,7 +436,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_found() {
-        let mut packed = pack(&segment(3_000)).unwrap();
+        let mut packed = pack(&segment(3_000), &|| false).unwrap().unwrap();
         for bit in 0..packed.len() * 8 {
             packed[bit / 8] ^= 1 << (bit % 8);
             assert!(unpack(packed.clone()).is_err(), "bit {bit}");
@@ -384,16 +464,19 @@ mod tests {
         let path = segment::path(ARCHIVE, 1);
         std::fs::write(
             root.path().join(format!("{path}.packed")),
-            pack(&plain).unwrap(),
+            pack(&plain, &|| false).unwrap().unwrap(),
         )
         .unwrap();
-        let done = pack_archive(root.path()).unwrap();
+        let done = pack_archive(root.path(), &|| false).unwrap();
         assert_eq!(
             (done.segments, done.plain_bytes),
             (2, 2 * to_u64(plain.len()))
         );
         assert!(done.packed_bytes * 10 < done.plain_bytes);
-        assert_eq!(pack_archive(root.path()).unwrap(), Packed::default());
+        assert_eq!(
+            pack_archive(root.path(), &|| false).unwrap(),
+            Packed::default()
+        );
         assert_eq!(segment::generations(&disk, ARCHIVE).unwrap(), [1, 2]);
         let file = disk.open_read_only(&path).unwrap();
         assert_eq!(read_whole(file.as_ref(), SEGMENT_BYTES_MAX).unwrap(), plain);

@@ -68,7 +68,7 @@ pub fn unpack_segment(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// The packed form of a segment.
 pub fn pack_segment(bytes: &[u8]) -> Option<Vec<u8>> {
-    packed::pack(bytes).ok()
+    packed::pack(&bytes.to_vec(), &|| false).ok()?
 }
 
 /// Generation, offset, position and epoch of a checkpoint file.

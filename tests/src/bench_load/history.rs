@@ -1,6 +1,8 @@
 //! Whether the past costs anything: an engine without one and an engine with one, measured side by
 //! side in turns. Owns the measuring and what is kept of a past to be measured again.
 
+#[path = "history/archiving.rs"]
+pub(crate) mod archiving;
 #[path = "history/pages.rs"]
 mod pages;
 #[path = "history/past.rs"]
@@ -103,10 +105,7 @@ pub(crate) fn measure(
     result: &mut Result,
 ) -> io::Result<()> {
     let place = dir.join("past");
-    let description = match fs::read_to_string(place.join(DESCRIPTION)) {
-        Ok(text) => serde_json::from_str(&text).map_err(io::Error::other)?,
-        Err(_) => fill(&place, config, wanted)?,
-    };
+    let description = past(&place, config, wanted)?;
     describe(&place, &description, result);
     if wanted.is_only_filled {
         return Ok(());
@@ -118,11 +117,10 @@ pub(crate) fn measure(
         "history_full_first_ready_s".to_owned(),
         rounded(begun.elapsed().as_secs_f64()),
     );
-    let lanes = description.tills.iter().map(StoredTill::lane);
     let full = Side {
         name: "history_full",
         engine,
-        lanes: lanes.collect::<io::Result<Vec<_>>>()?,
+        lanes: description.lanes()?,
     };
     let place = dir.join("empty");
     if place.exists() {
@@ -138,6 +136,20 @@ pub(crate) fn measure(
     compare([empty, full], wanted.seconds, result)?;
     ratios(result);
     Ok(())
+}
+
+impl Description {
+    fn lanes(&self) -> io::Result<Vec<Lane>> {
+        self.tills.iter().map(StoredTill::lane).collect()
+    }
+}
+
+/// The past that is in `place`, or one that is made there.
+fn past(place: &Path, config: &str, wanted: &Wanted) -> io::Result<Description> {
+    match fs::read_to_string(place.join(DESCRIPTION)) {
+        Ok(text) => serde_json::from_str(&text).map_err(io::Error::other),
+        Err(_) => fill(place, config, wanted),
+    }
 }
 
 /// Makes a database with tills and a past.

@@ -90,6 +90,7 @@ const PARTS: &[(&str, &str)] = &[
     ),
     ("idle links, lost all at once", "links_"),
     ("without a past, and with one", "history_"),
+    ("without archiving, and beside it", "archive_"),
 ];
 
 /// Holds what was found against the floor and PostgreSQL of the same run.

@@ -43,16 +43,20 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<(Result, Tally)> {
     let mut result = Result::new();
     conditions(arguments, &dir, &mut result)?;
     beside_the_engine(arguments, &dir, &mut result)?;
+    let wanted = history::Wanted {
+        terminals: arguments.terminals(),
+        seconds: arguments.seconds,
+        count: arguments.history,
+        chunk: arguments.history_chunk,
+        older_than_days: arguments.history_older_than,
+        is_only_filled: arguments.history_only,
+    };
     if arguments.has(Part::History) {
-        let wanted = history::Wanted {
-            terminals: arguments.terminals(),
-            seconds: arguments.seconds,
-            count: arguments.history,
-            chunk: arguments.history_chunk,
-            older_than_days: arguments.history_older_than,
-            is_only_filled: arguments.history_only,
-        };
         history::measure(&dir, ENGINE_CONFIG, &wanted, &mut result)?;
+    }
+    if arguments.has(Part::Archive) {
+        let rate = arguments.rate;
+        history::archiving::measure(&dir, ENGINE_CONFIG, &wanted, rate, &mut result)?;
     }
     let tally = with_the_engine(arguments, &dir, &mut result)?;
     report::add_ratios(&arguments.waiters, &mut result);

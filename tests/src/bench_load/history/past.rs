@@ -358,7 +358,8 @@ fn archive(
     let chunk = Chunk(rows);
     let before = Timestamp(i64::try_from(maker.now_ms).map_err(io::Error::other)?);
     let mut remove = |_: MerchantId, rows: Vec<ArchivedRow>| Ok(rows.len());
-    let moved = archive::archive(&chunk, history, before, &mut remove).map_err(io::Error::other)?;
+    let moved = archive::archive(&chunk, history, before, &|| false, &mut remove)
+        .map_err(io::Error::other)?;
     history.join(&|| false).map_err(io::Error::other)?;
     if moved.removed == moved.copied {
         Ok(moved.copied)
