@@ -1,5 +1,6 @@
 //! The engine's command line.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -86,7 +87,7 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
     match arguments.command {
         Command::Init(arguments) => {
             let made = init::init(&arguments, SystemClock::start().now(), SystemIds)?;
-            print!("{made}");
+            say(made.to_string().trim_end());
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(arguments) => {
@@ -98,19 +99,19 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
         Command::Backup { config, to } => {
             let data_dir = Config::load(&config)?.data_dir;
             let made = offline::backup(&data_dir, &to, SystemClock::start().now())?;
-            println!(
+            say(format_args!(
                 "backup of log {} up to position {}: {} segments, {} bytes",
                 made.log, made.position, made.segments, made.bytes
-            );
+            ));
             Ok(ExitCode::SUCCESS)
         }
         Command::Restore { from, to } => {
             let incarnation = IncarnationId::from_uuid(SystemIds.uuid());
             let made = offline::restore(&from, &to, incarnation)?;
-            println!(
+            say(format_args!(
                 "restored up to position {} as {}; {} merchants use new trace numbers",
                 made.manifest.position, made.incarnation, made.merchants
-            );
+            ));
             Ok(ExitCode::SUCCESS)
         }
         Command::Archive {
@@ -128,9 +129,9 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
         Command::Fsck { config, json } => {
             let report = offline::fsck(&Config::load(&config)?.data_dir);
             if json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
+                say(serde_json::to_string_pretty(&report)?);
             } else {
-                println!("{report}");
+                say(&report);
             }
             Ok(if report.is_clean() {
                 ExitCode::SUCCESS
@@ -141,25 +142,30 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
     }
 }
 
+/// Tells who asked. Whoever stops listening (`| head`) has heard enough: what was asked for is done.
+fn say(text: impl std::fmt::Display) {
+    writeln!(std::io::stdout().lock(), "{text}").ok();
+}
+
 fn print_archived(done: &Archived) {
     let (moved, history) = (done.moved, done.moved.extent);
-    println!(
+    say(format_args!(
         "rows: {} archived ({} bytes), {} removed from the state",
         moved.copied, moved.copied_bytes, moved.removed
-    );
-    println!(
+    ));
+    say(format_args!(
         "history: {} files, {} rows, {} bytes",
         history.files, history.rows, history.bytes
-    );
-    println!(
+    ));
+    say(format_args!(
         "log: {} segments packed, {} bytes before, {} bytes after",
         done.packed.segments, done.packed.plain_bytes, done.packed.packed_bytes
-    );
+    ));
     if let Some(rewritten) = done.rewritten {
-        println!(
+        say(format_args!(
             "state: {} rows, {} bytes before, {} bytes after",
             rewritten.rows, rewritten.bytes_before, rewritten.bytes_after
-        );
+        ));
     }
 }
 

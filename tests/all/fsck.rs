@@ -6,6 +6,7 @@ pub(crate) mod flip;
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -47,6 +48,20 @@ pub(crate) fn contents(root: &Path) -> BTreeMap<String, u64> {
         }
     }
     found
+}
+
+/// `engine init | head` and the like: what was asked for is done, and its end says so.
+#[test]
+fn a_command_whose_reader_went_away_ends_as_if_it_were_there() {
+    let dir = directory("reader-went-away");
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let data = dir.join("data");
+    let mut command = Command::new(bin_dir().join("engine"));
+    command.args(["init", "--data-dir", &data.display().to_string()]);
+    let status = command.stdout(writer).status().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(data.join("tls").join("ca.pem").exists());
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn attend(works: &Works, every: Duration, stops: &AtomicBool) {
 
 fn run(works: &Works, stops: &AtomicBool) {
     let before = Timestamp(works.clock.now().0.saturating_sub(works.older_than_ms));
-    let pace = Pace::begin(stops);
+    let pace = Pace::begin(&works.clock, stops);
     let pause = || pace.pause();
     let mut remove = |merchant_id, archived| (works.remover)(merchant_id, archived);
     let rows = works.rows.as_ref();

@@ -9,6 +9,8 @@ use crate::measure::percentile;
 
 /// Processor time is counted in hundredths of a second (USER_HZ, proc(5)).
 const TICKS_PER_S: f64 = 100.0;
+/// Steps of the fixed work: some 20 ms.
+const FIXED_WORK: u64 = 10_000_000;
 /// Syncs that the disk is measured with.
 const SYNCS: usize = 200;
 
@@ -135,6 +137,22 @@ pub(crate) fn disk_sync(dir: &Path) -> io::Result<Duration> {
     fs::remove_file(&path)?;
     times.sort_unstable();
     percentile(&times, 0.5).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// How long the same work for one processor takes now, at best: a rented machine may be half as fast
+/// from one minute to the next, and numbers of one run are worth comparing only while this is the same.
+pub(crate) fn fixed_work() -> Duration {
+    let once = |()| {
+        let begun = Instant::now();
+        let mixed = (0..FIXED_WORK).fold(1_u64, |sum, at| {
+            (sum ^ at)
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                .rotate_left(29)
+        });
+        std::hint::black_box(mixed);
+        begun.elapsed()
+    };
+    [(); 5].map(once).into_iter().min().unwrap_or_default()
 }
 
 /// Bytes written so far, by anybody, to the device that holds `dir`; zero when it is none. What the

@@ -17,6 +17,8 @@ const GROUPS: &[(&str, &[&str])] = &[
         &[
             "machine",
             "load_before",
+            "fixed_work_before_ms",
+            "fixed_work_after_ms",
             "others_cpu_share",
             "profile",
             "durability",

@@ -59,6 +59,8 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<(Result, Tally)> {
         history::archiving::measure(&dir, ENGINE_CONFIG, &wanted, rate, &mut result)?;
     }
     let tally = with_the_engine(arguments, &dir, &mut result)?;
+    let after = milliseconds(machine::fixed_work());
+    result.insert("fixed_work_after_ms".to_owned(), after);
     report::add_ratios(&arguments.waiters, &mut result);
     Ok((result, tally))
 }
@@ -73,6 +75,7 @@ fn conditions(arguments: &Arguments, dir: &Path, result: &mut Result) -> io::Res
     for (name, value) in [
         ("machine", json!(machine::describe())),
         ("load_before", json!(machine::load_average())),
+        ("fixed_work_before_ms", milliseconds(machine::fixed_work())),
         ("profile", json!(profile)),
         (
             "durability",
