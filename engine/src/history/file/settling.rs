@@ -10,7 +10,7 @@ const PIECE_BYTES: usize = 512 * 1024;
 
 /// The file.
 #[derive(Debug)]
-pub(super) struct Settling {
+pub(in crate::history) struct Settling {
     file: File,
     unsynced: usize,
 }
