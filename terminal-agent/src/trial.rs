@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use protocol::id::{AttemptId, PosTransactionId, PrintJobId};
-use protocol::link::{PaperState, ReaderState, TillBacklog, TillStatus};
+use protocol::link::TillStatus;
 use protocol::money::Money;
 use uuid::Uuid;
 
@@ -36,21 +36,7 @@ pub(crate) fn status() -> AgentStatus {
         currencies: Vec::new(),
         journal_id: None,
         boot: 1,
-        till: TillStatus {
-            reader: ReaderState::Ready,
-            reader_serial: String::new(),
-            reader_firmware: String::new(),
-            printer_online: true,
-            paper: PaperState::Ok,
-            cover_open: false,
-            printer_trouble: String::new(),
-            drawer_open: None,
-            agent_version: String::new(),
-            current: None,
-            facts: None,
-            configuration: None,
-            backlog: TillBacklog::default(),
-        },
+        till: TillStatus::healthy(),
         has_printer: true,
         open: Vec::new(),
         unanswered_requests: 0,

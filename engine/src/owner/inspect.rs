@@ -115,6 +115,19 @@ fn is_key(found: &[u8], expected: &[u8]) -> Result<(), String> {
     }
 }
 
+/// Adds a row to those of its kind; it says itself which key it must be at, and its id.
+fn put<I: Ord, T: Stored>(
+    into: &mut BTreeMap<I, T>,
+    (row_key, value): (&[u8], &[u8]),
+    place: impl FnOnce(&T) -> (Vec<u8>, I),
+) -> Result<(), String> {
+    let one: T = decode(value)?;
+    let (key, id) = place(&one);
+    is_key(row_key, &key)?;
+    into.insert(id, one);
+    Ok(())
+}
+
 /// How one row is added; only rows of one merchant are.
 trait Gather {
     fn add(
@@ -136,47 +149,34 @@ impl Gather for Holdings {
         id: &[u8],
         value: &[u8],
     ) -> Result<(), String> {
+        let row = (row_key, value);
         match space {
             key::MERCHANT => {
                 let merchant: Merchant = decode(value)?;
                 is_key(row_key, &key::merchant(merchant.id))?;
                 self.merchant = Some(merchant);
             }
-            key::TERMINAL => {
-                let terminal: Terminal = decode(value)?;
-                is_key(row_key, &key::terminal(terminal.merchant_id, terminal.id))?;
-                self.terminals.insert(terminal.id, terminal);
-            }
-            key::API_KEY => {
-                let api_key: ApiKey = decode(value)?;
-                is_key(row_key, &key::api_key(api_key.merchant_id, api_key.id))?;
-                self.api_keys.insert(api_key.id, api_key);
-            }
-            key::PAIRING_CODE => {
-                let code: PairingCode = decode(value)?;
-                is_key(row_key, &key::pairing_code(code.merchant_id, code.id))?;
-                self.pairing_codes.insert(code.id, code);
-            }
-            key::POS => {
-                let pos: PosTransaction = decode(value)?;
-                is_key(row_key, &key::pos(pos.merchant_id, pos.id))?;
-                self.pos.insert(pos.id, pos);
-            }
-            key::TRANSACTION => {
-                let one: Transaction = decode(value)?;
-                is_key(row_key, &key::transaction(one.merchant_id, one.id))?;
-                self.transactions.insert(one.id, one);
-            }
-            key::PRINT_JOB => {
-                let job: PrintJob = decode(value)?;
-                is_key(row_key, &key::print_job(job.merchant_id, job.id))?;
-                self.print_jobs.insert(job.id, job);
-            }
-            key::FAULT => {
-                let fault: Fault = decode(value)?;
-                is_key(row_key, &key::fault(fault.merchant_id, fault.id))?;
-                self.faults.insert(fault.id, fault);
-            }
+            key::TERMINAL => put(&mut self.terminals, row, |one: &Terminal| {
+                (key::terminal(one.merchant_id, one.id), one.id)
+            })?,
+            key::API_KEY => put(&mut self.api_keys, row, |one: &ApiKey| {
+                (key::api_key(one.merchant_id, one.id), one.id)
+            })?,
+            key::PAIRING_CODE => put(&mut self.pairing_codes, row, |one: &PairingCode| {
+                (key::pairing_code(one.merchant_id, one.id), one.id)
+            })?,
+            key::POS => put(&mut self.pos, row, |one: &PosTransaction| {
+                (key::pos(one.merchant_id, one.id), one.id)
+            })?,
+            key::TRANSACTION => put(&mut self.transactions, row, |one: &Transaction| {
+                (key::transaction(one.merchant_id, one.id), one.id)
+            })?,
+            key::PRINT_JOB => put(&mut self.print_jobs, row, |one: &PrintJob| {
+                (key::print_job(one.merchant_id, one.id), one.id)
+            })?,
+            key::FAULT => put(&mut self.faults, row, |one: &Fault| {
+                (key::fault(one.merchant_id, one.id), one.id)
+            })?,
             key::CLAIM => {
                 let claim: Claim = decode(value)?;
                 let claim_key = id.try_into().map_err(|_| "is no idempotency key")?;

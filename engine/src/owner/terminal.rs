@@ -7,8 +7,6 @@
 mod configuration;
 mod contract;
 mod link;
-#[cfg(test)]
-pub(crate) mod sample;
 mod status;
 
 use std::collections::BTreeMap;

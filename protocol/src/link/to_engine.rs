@@ -341,6 +341,26 @@ pub struct TillStatus {
 }
 
 impl TillStatus {
+    /// A till whose devices are well and whose agent has nothing to say of them: what one that
+    /// differs is told by.
+    pub fn healthy() -> Self {
+        Self {
+            reader: ReaderState::Ready,
+            reader_serial: String::new(),
+            reader_firmware: String::new(),
+            printer_online: true,
+            paper: PaperState::Ok,
+            cover_open: false,
+            printer_trouble: String::new(),
+            drawer_open: None,
+            agent_version: String::new(),
+            current: None,
+            facts: None,
+            configuration: None,
+            backlog: TillBacklog::default(),
+        }
+    }
+
     /// Whether a person would care about the change from `self` to `now`. The backlog alone is no
     /// reason to say anything: each piece of it has messages of its own.
     pub fn is_news(&self, now: &Self) -> bool {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use harness::hand::Counter;
 use harness::wait::until;
 use protocol::link::{
-    ConfigurationRefused, ConfigurationReport, PaperState, ReaderState, StatusReport, TillBacklog,
-    TillFacts, TillStatus, ToAgent, ToEngine,
+    ConfigurationRefused, ConfigurationReport, PaperState, StatusReport, TillFacts, TillStatus,
+    ToAgent, ToEngine,
 };
 use serde_json::{Value, json};
 
@@ -15,23 +15,17 @@ use crate::check::{board, good, refused};
 
 fn status(configuration: Option<ConfigurationReport>) -> TillStatus {
     TillStatus {
-        reader: ReaderState::Ready,
         reader_serial: "S1".to_owned(),
         reader_firmware: "F1".to_owned(),
-        printer_online: true,
         paper: PaperState::NearEnd,
-        cover_open: false,
-        printer_trouble: String::new(),
-        drawer_open: None,
         agent_version: "by hand".to_owned(),
-        current: None,
         facts: Some(Box::new(TillFacts {
             clock_skew_ms: Some(-250),
             uptime_s: Some(60),
             ..TillFacts::default()
         })),
         configuration,
-        backlog: TillBacklog::default(),
+        ..TillStatus::healthy()
     }
 }
 

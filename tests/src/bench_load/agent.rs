@@ -148,7 +148,7 @@ impl Agent {
         let opened = tokio_tungstenite::client_async_with_config(url, stream, Some(config)).await;
         let (mut socket, _) = opened.map_err(io::Error::other)?;
         self.shake_hands(&mut socket, connection).await?;
-        say(&mut socket, &ToEngine::Status(healthy())).await?;
+        say(&mut socket, &ToEngine::Status(TillStatus::healthy())).await?;
         self.counts.up.fetch_add(1, Ordering::Relaxed);
         let error = self.converse(&mut socket).await;
         self.counts.up.fetch_sub(1, Ordering::Relaxed);
@@ -245,24 +245,6 @@ impl Agent {
     fn trouble(&self, what: &str) -> Option<ToEngine> {
         self.counts.note(what);
         None
-    }
-}
-
-pub(crate) fn healthy() -> TillStatus {
-    TillStatus {
-        reader: ReaderState::Ready,
-        reader_serial: "BENCH".to_owned(),
-        reader_firmware: "BENCH".to_owned(),
-        printer_online: true,
-        paper: PaperState::Ok,
-        cover_open: false,
-        printer_trouble: String::new(),
-        drawer_open: None,
-        agent_version: "bench".to_owned(),
-        current: None,
-        facts: None,
-        configuration: None,
-        backlog: TillBacklog::default(),
     }
 }
 

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ed25519_dalek::SigningKey;
 use protocol::id::JournalId;
-use protocol::link::ToEngine;
+use protocol::link::{TillStatus, ToEngine};
 use terminal_agent::link::{self, LinkAddress, LinkCommand, LinkEvent, LinkIdentity};
 use terminal_agent::tls::{Authority, Trust};
 use tokio::sync::{Notify, mpsc};
 
-use crate::agent::{Till, healthy};
+use crate::agent::Till;
 
 /// Events of one link that wait. An idle one has hardly any.
 const EVENTS_MAX: usize = 4;
@@ -142,7 +142,9 @@ async fn listen(mut events: mpsc::Receiver<LinkEvent>, seen: Arc<Seen>, cut: Arc
                 is_up = true;
                 seen.up.fetch_add(1, Ordering::Relaxed);
                 seen.opened.fetch_add(1, Ordering::Relaxed);
-                Some(LinkCommand::Send(Box::new(ToEngine::Status(healthy()))))
+                Some(LinkCommand::Send(Box::new(ToEngine::Status(
+                    TillStatus::healthy(),
+                ))))
             }
             LinkEvent::Message(_) => None,
             LinkEvent::Down(error) => {

@@ -9,7 +9,6 @@ use crate::agent_link::registry::Availability;
 use crate::domain::merchant::DeviceKey;
 use crate::domain::time::Timestamp;
 use crate::owner::access_change::AccessChange;
-use crate::owner::terminal::sample::healthy;
 
 fn id(number: usize) -> TerminalId {
     TerminalId::from_uuid(Uuid::from_u128(u128::try_from(number).unwrap()))
@@ -59,7 +58,7 @@ fn till(reader: ReaderState) -> Arc<TillStatus> {
     Arc::new(TillStatus {
         reader,
         paper: PaperState::Out,
-        ..healthy()
+        ..TillStatus::healthy()
     })
 }
 

@@ -348,7 +348,6 @@ mod tests {
     use super::*;
     use crate::domain::merchant::DeviceKey;
     use crate::domain::terminal_settings::TerminalDefaults;
-    use crate::owner::terminal::sample::healthy;
 
     fn availability(terminal: &Terminal, live: Option<&LiveStatus>) -> &'static str {
         Availability::of(terminal, live).name()
@@ -370,7 +369,7 @@ mod tests {
         };
         let mut till = TillStatus {
             reader: ReaderState::Absent,
-            ..healthy()
+            ..TillStatus::healthy()
         };
         let mut live = LiveStatus {
             is_online: true,

@@ -324,7 +324,7 @@ fn status(applied: u64, refused: Option<u64>) -> TillStatus {
     });
     TillStatus {
         configuration: Some(ConfigurationReport { applied, refused }),
-        ..sample::healthy()
+        ..TillStatus::healthy()
     }
 }
 
