@@ -13,6 +13,8 @@ use serde::Serialize;
 const READ_AND_WRITE: u32 = 0o6;
 /// Owners of device files to whom nobody should be added.
 const ROOT: u32 = 0;
+/// The group of terminals that somebody logs in at; `agetty` gives them to it.
+const CONSOLE_GROUP: &str = "tty";
 
 /// Somebody who opens device files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,6 +69,13 @@ pub fn may_use(account: &Account, file: &Ownership) -> bool {
 /// What makes a forbidden device file usable.
 pub fn remedy(account: &str, file: &Ownership) -> String {
     let group_may = (file.mode >> 3) & READ_AND_WRITE == READ_AND_WRITE;
+    if file.group == CONSOLE_GROUP {
+        let node = file.node.file_name().unwrap_or_default().display();
+        return format!(
+            "a login console has this line: choose another port, or free this one with `sudo \
+             systemctl disable --now serial-getty@{node}`"
+        );
+    }
     if group_may && file.gid != ROOT {
         let group = &file.group;
         format!(
@@ -251,6 +260,17 @@ mod tests {
             assert!(text.contains("60-tillway.rules"), "{text}");
             assert!(!text.contains("usermod"), "{text}");
         }
+    }
+
+    #[test]
+    fn who_is_in_the_way_of_a_login_console_hears_how_to_end_it() {
+        let console = Ownership {
+            node: PathBuf::from("/dev/ttyS0"),
+            group: "tty".to_owned(),
+            ..file(0o600, 5)
+        };
+        let text = remedy("terminal-agent", &console);
+        assert!(text.contains("disable --now serial-getty@ttyS0"), "{text}");
     }
 
     #[test]

@@ -232,8 +232,9 @@ impl SurveyedPort {
         text.push('\n');
         if let Some(usb) = &self.usb {
             let names = [&usb.vendor_name, &usb.product_name];
-            let names: Vec<_> = names.into_iter().flatten().map(String::as_str).collect();
-            text.push_str(&format!("    device      {} {usb}\n", names.join(" ")));
+            let names = names.into_iter().flatten();
+            let names: String = names.map(|name| format!("{name} ")).collect();
+            text.push_str(&format!("    device      {names}{usb}\n"));
         }
         for alias in &self.aliases {
             text.push_str(&format!("    also        {}\n", alias.display()));

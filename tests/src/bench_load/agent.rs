@@ -14,8 +14,7 @@ use futures_util::{SinkExt, StreamExt};
 use protocol::id::{JournalId, PosTransactionId, TerminalId};
 use protocol::link::{
     AGENT_HEARTBEAT_MS, CardReport, ChipOutcome, Completion, Handshake, HandshakeReply, Hello,
-    PaperState, PrintReport, PrintState, ReaderState, TillBacklog, TillStatus, ToAgent, ToEngine,
-    VERSION, decode, encode, signed_bytes,
+    PrintReport, PrintState, TillStatus, ToAgent, ToEngine, VERSION, decode, encode, signed_bytes,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
