@@ -45,7 +45,7 @@ pub struct Packed {
 const PIECE_BYTES: usize = 512 * 1024;
 
 /// Packs every plain segment in the archive of the store in `directory`, which may be in use: its
-/// readers find either form. One segment at a time is in memory. Pauses between steps of some
+/// readers find either form. One packed segment at a time is in memory. Pauses between steps of some
 /// milliseconds, and ends early when it is told to.
 ///
 /// # Errors

@@ -66,8 +66,12 @@ proptest::proptest! {
                 4 => drop(bench.send(&activate_command())),
                 5 => drop(bench.send(&command::contact_authenticate(Online::Forced, 9))),
                 6 => drop(bench.apply(*b"00")),
-                _ => if let [cmd, sub, data @ ..] = bytes.as_slice() {
-                    drop(bench.send(&Command::new(*cmd, *sub, data.to_vec()).unwrap()));
+                _ => match bytes.as_slice() {
+                    [cmd, sub, data @ ..] => {
+                        drop(bench.send(&Command::new(*cmd, *sub, data.to_vec()).unwrap()));
+                    }
+                    // Something must happen: what is due is done when the reader is called.
+                    few => drop(bench.feed(Input::Host(few))),
                 },
             }
             let deadline = bench.reader.poll_deadline();
