@@ -139,10 +139,11 @@ impl Cables {
     fn open() -> Result<Self, Box<dyn std::error::Error>> {
         let line = Line::open(CABLES)?;
         let mut cables = Self { line, asked: 0 };
-        // A greeting that came before the line was raw was echoed, and may spoil the first try.
+        // A greeting that came before the line was raw was echoed, and may spoil the first try. A try
+        // whose answer is late succeeds all the same, and then a second one is refused.
         for _ in 0..5 {
-            let answer = cables.execute("qmp_capabilities", &json!({}));
-            if answer.is_ok() {
+            cables.execute("qmp_capabilities", &json!({})).ok();
+            if cables.execute("query-status", &json!({})).is_ok() {
                 return Ok(cables);
             }
         }
