@@ -129,14 +129,15 @@ impl Old<'_> {
     ) -> Result<(), ArchiveError> {
         let mut from = prefix.to_vec();
         loop {
+            // Before each look: most merchants have one, which ends at a young row.
+            if (self.pause)() {
+                return Err(ArchiveError::Stopped);
+            }
             let fetched = self.rows.scan(prefix, Some(&from), FETCHED_AT_ONCE)?;
             for row in &fetched {
                 if !each(row)? {
                     return Ok(());
                 }
-            }
-            if (self.pause)() {
-                return Err(ArchiveError::Stopped);
             }
             match fetched.last() {
                 Some((last, _)) if fetched.len() == FETCHED_AT_ONCE => {

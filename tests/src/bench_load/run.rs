@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::board::Lane;
 use crate::measure::{Tally, milliseconds, per, rounded};
 use crate::report::{self, Result};
+use crate::store::Work;
 use crate::{
     Arguments, Part, board, floor, history, links, machine, postgres, real_agent, requests, sales,
     store, wire,
@@ -100,8 +101,12 @@ fn conditions(arguments: &Arguments, dir: &Path, result: &mut Result) -> io::Res
 fn beside_the_engine(arguments: &Arguments, dir: &Path, result: &mut Result) -> io::Result<()> {
     for (part, measure) in [
         (Part::Floor, floor::measure as fn(&Path, _, _, &mut _) -> _),
-        (Part::Store, store::measure),
-        (Part::StoreUpdates, store::measure_updates),
+        (Part::Store, |dir, waiters, seconds, result| {
+            store::measure(Work::NEW_ROWS, dir, waiters, seconds, result)
+        }),
+        (Part::StoreUpdates, |dir, waiters, seconds, result| {
+            store::measure(Work::UPDATES, dir, waiters, seconds, result)
+        }),
         (Part::Postgres, postgres::measure),
     ] {
         for waiters in arguments.waiters_of(part) {

@@ -20,11 +20,25 @@ use crate::report::Result;
 
 /// What the commits are about.
 #[derive(Debug, Clone, Copy)]
-struct Work {
+pub(crate) struct Work {
     /// What the numbers' names begin with.
     name: &'static str,
     /// Commits that change a row, one after the other, before the next row is begun.
     commits_per_row: u64,
+}
+
+impl Work {
+    /// Each commit makes a row: sled's hardest case, nothing is replaced before it is folded.
+    pub(crate) const NEW_ROWS: Self = Self {
+        name: "store",
+        commits_per_row: 1,
+    };
+    /// One commit makes a row and three change it, as a sale's steps change its rows (storage.md,
+    /// 2.3).
+    pub(crate) const UPDATES: Self = Self {
+        name: "store_updates",
+        commits_per_row: 4,
+    };
 }
 
 /// One of those that wait: a stream, where it stands, its row, and since when it waits.
@@ -120,47 +134,16 @@ impl Load {
     }
 }
 
-/// Commits for `seconds`, each with a row of its own: sled's hardest case, nothing is replaced before
-/// it is folded.
+/// Commits for `seconds`.
 ///
 /// # Errors
 /// When the store does not open, or refuses.
 pub(crate) fn measure(
-    dir: &Path,
-    waiters: usize,
-    seconds: u64,
-    result: &mut Result,
-) -> io::Result<()> {
-    let work = Work {
-        name: "store",
-        commits_per_row: 1,
-    };
-    commit(work, dir, waiters, (seconds, result))
-}
-
-/// Commits for `seconds`, one that makes a row and three that change it, as a sale's steps change
-/// its rows (storage.md, 2.3).
-///
-/// # Errors
-/// When the store does not open, or refuses.
-pub(crate) fn measure_updates(
-    dir: &Path,
-    waiters: usize,
-    seconds: u64,
-    result: &mut Result,
-) -> io::Result<()> {
-    let work = Work {
-        name: "store_updates",
-        commits_per_row: 4,
-    };
-    commit(work, dir, waiters, (seconds, result))
-}
-
-fn commit(
     work: Work,
     dir: &Path,
     waiters: usize,
-    (seconds, result): (u64, &mut Result),
+    seconds: u64,
+    result: &mut Result,
 ) -> io::Result<()> {
     let directory = tempfile::tempdir_in(dir)?;
     let incarnation = IncarnationId::from_uuid(Uuid::from_u128(1));

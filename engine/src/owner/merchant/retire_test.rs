@@ -1,5 +1,7 @@
 //! What leaves the state for history: only what is in both, final, and the owner's own.
 
+use std::cell::Cell;
+
 use protocol::id::{MerchantId, PrintJobId};
 use protocol::link::{PrintReport, PrintState, ToAgent, ToEngine};
 use uuid::Uuid;
@@ -144,4 +146,31 @@ fn what_something_open_refers_to_stays_and_a_run_that_was_cut_is_taken_up() {
     }
     let moved = run(&mut bench, &history, false).unwrap();
     assert_eq!((moved.copied, moved.removed), (0, 0));
+}
+
+/// Also where nothing is old: of many merchants each takes a look.
+#[test]
+fn every_look_is_preceded_by_a_pause_and_any_pause_may_be_the_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let history = History::open(dir.path()).unwrap();
+    let mut bench = Bench::new();
+    bench.approved();
+    let pauses = Cell::new(0);
+    let run = |before, last| {
+        pauses.set(0);
+        let pause = || {
+            pauses.set(pauses.get() + 1);
+            pauses.get() == last
+        };
+        archive(&bench.store, &history, before, &pause, &mut |_, rows| {
+            Ok(rows.len())
+        })
+    };
+    let looks = 1 + 2 * SPACES.len();
+    assert_eq!(run(Timestamp(0), 0).unwrap(), Moved::default());
+    assert_eq!(pauses.get(), looks);
+    for last in 1..=looks {
+        let stopped = run(Timestamp(0), last);
+        assert!(matches!(stopped, Err(ArchiveError::Stopped)), "{last}");
+    }
 }
